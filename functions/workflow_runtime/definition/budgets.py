@@ -84,8 +84,8 @@ class VisitBudgetDefinition(Model):
 class BudgetDefinition(VisitBudgetDefinition):
     """What the models of an execution may cost, its awaited children included."""
 
-    on_exceeded: Annotated[str, word("fail", "degrade", "compensate")] = Field(
-        "fail", description="`degrade`: the agent's next model is asked; `compensate`: fail, and undo."
+    on_exceeded: Annotated[str, word("fail", "degrade", "ask", "compensate")] = Field(
+        "fail", description="`degrade`: the agent's next model is asked; `ask`: people; `compensate`: fail, and undo."
     )
 
 

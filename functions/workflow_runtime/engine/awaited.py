@@ -76,9 +76,10 @@ class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a call of an agent waits for.
 
     - ``id``: of the call in its visit, and of what it waits for
-    - ``kind``: ``tool``, somebody is to approve it; ``effect``, somebody is to say whether it happened; ``callback``,
-      its task token is to be completed; ``workflow``, an execution is to end
-    - ``target``: the tool, or the workflow
+    - ``kind``: ``tool``, somebody is to approve it; ``effect``, somebody is to say whether it happened; ``budget``,
+      somebody is to say whether its model may cost more; ``callback``, its task token is to be completed;
+      ``workflow``, an execution is to end
+    - ``target``: the tool, the workflow, or whose budget it is
     - ``data``, or ``blob``, where that is stored: what people are shown, or the input of the execution
     - ``prompt``: what people are asked
     - ``task``: hash of the token; ``timeout``, ``heartbeat``: how long it is waited for, and the longest silence (ms)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from workflow_runtime.engine.awaited import Wait
 from workflow_runtime.errors import NodeError
 from workflow_runtime.plan.policies import BUDGET_EXCEEDED
 
@@ -53,11 +54,12 @@ class Spent(msgspec.Struct, frozen=True):
 
 class OverBudget(NodeError):
     """A budget has not enough for a request, which was not made. ``degrades``: another model, that may need less, is to
-    be asked instead, if the agent has one."""
+    be asked instead, if the agent has one. ``wait``: people are to say whether it may have more."""
 
-    def __init__(self, message: str, *, degrades: bool = False) -> None:
+    def __init__(self, message: str, *, degrades: bool = False, wait: Wait | None = None) -> None:
         super().__init__(BUDGET_EXCEEDED, message)
         self.degrades = degrades
+        self.wait = wait
 
 
 def is_for_next_model(error: Exception) -> bool:

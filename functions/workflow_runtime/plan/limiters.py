@@ -35,7 +35,7 @@ class Budget(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``micros``: micro-dollars, ``tokens``: of input and output; 0: any number
     - ``window_ms``: of a limiter: in every time of this length, counted from the epoch; 0: for good
     - ``expected``: before a request, what such requests have used is reserved, not the most that it can use
-    - ``on_exceeded``: fail, degrade (the agent's next model is asked) or compensate (fail, and undo)
+    - ``on_exceeded``: fail, degrade (the agent's next model is asked), ask (people) or compensate (fail, undo)
     - ``tokens_suffice``: of a model without a price, tokens are counted only; else it is refused where money counts
     """
 

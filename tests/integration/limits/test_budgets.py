@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 from zlib import crc32
 
 import pytest
+from msgspec import UNSET
 from tests.limits_world import Asked, LimitsWorld, fan
 
 from workflow_runtime.plan.limiters import Budget
@@ -185,3 +187,32 @@ def test_who_has_no_budget_has_no_gate() -> None:
     world.publish(fan("w", 2, "when: 'true'", "", AGENT))
     assert world.run(world.start("w")) == "completed"
     assert world.worker.paid == []
+
+
+ASKS = "  budget: {tokens: 150, on_exceeded: ask}\n"
+
+
+@pytest.mark.parametrize(
+    ("approved", "data", "status", "limit"),
+    [(True, UNSET, "completed", 300), (True, {"tokens": 500}, "completed", 500), (False, UNSET, "failed", 150)],
+)
+def test_people_are_asked_whether_a_budget_may_have_more(approved: bool, data: Any, status: str, limit: int) -> None:
+    world = world_of([Asked((99, 1), (99, 1))] * 2)
+    world.publish(fan("w", 1, "when: 'true'", ASKS, AGENT))
+    execution = world.start("w")
+    asked: list[dict[str, Any]] = []
+
+    def answer() -> None:
+        views = world.services.approval_views
+        asked.extend(views.get(one["id"]) for one in views.of_execution(execution))
+        given = {} if data is UNSET else {"data": data}
+        world.services.approvals.answer(asked[0]["id"], approved, by="ann", comment="so", **given)
+
+    world.play((30_000, answer), (100_000, lambda: None))
+    assert [(one["kind"], one["data"], one["status"]) for one in asked] == [("budget", {"tokens": 300}, "open")]
+    assert "100 tokens of 150 tokens are used or reserved, and it may need 100 tokens" in asked[0]["prompt"]
+    document = world.document(execution)
+    assert document["status"] == status
+    assert document["budget"]["tokens"]["limit"] == limit
+    if not approved:
+        assert "(ann gives it no more: so)" in document["error"]["message"]

@@ -62,7 +62,7 @@ def has_yielded(scope: GraphScope, node: int) -> bool:
 
 def _await(scope: GraphScope, node: int, wait: Wait, event: NodeYielded) -> None:
     match wait.kind:
-        case "tool" | "effect":
+        case "tool" | "effect" | "budget":
             id = approvals.ask_of_call(scope, node, wait)
         case "callback":
             callback = Callback(wait.task, event.serial, event.attempt, wait.heartbeat)

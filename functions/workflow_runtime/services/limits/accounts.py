@@ -7,6 +7,7 @@ micro-dollars; what is *used* holds what is reserved, too.
 - ``usd``, ``tok``: used; ``cap_usd``, ``cap_tok``: caps that somebody has raised
 - ``o#<request>``: what a request has reserved that is not settled, as ``usd/tok``: its presence makes reserving and
   settling idempotent
+- ``a#<approval>``: that people have raised a cap, so that it is raised once
 - ``end``: the attempt of the execution that is over: nothing more is reserved, its slices are given back
 - of each limiter whose budget it draws slices from (``h``: a hash of the name): ``w#h`` the window; ``d#h`` how much it
   has drawn in that, as ``usd/tok``; ``ru#h``, ``rt#h`` what is left of it; ``n#h`` the name
@@ -43,6 +44,7 @@ from workflow_runtime.storage.limiters import LimiterName, holder_of
 USED = ("usd", "tok")
 CAPS = ("cap_usd", "cap_tok")
 OPEN = "o#"
+APPROVED = "a#"
 ENDED = "end"
 PLENTY = 1 << 53
 SLICES_OF_A_CAP = 20  # a slice is this part of a limiter's budget, so that many can draw at once
@@ -198,6 +200,12 @@ def slice_of(budget: Budget, left: Amount, lacking: Amount) -> Amount:
         min(most // SLICES_OF_A_CAP, rest // SLICES_OF_THE_REST) for most, rest in zip(_caps(budget), left, strict=True)
     ]
     return limited(budget, Amount(max(lacking.micros, min(parts[0], SLICE_MICROS_MAX)), max(lacking.tokens, parts[1])))
+
+
+def raising(balance: Balance, approval: str, most: Amount) -> tuple[Change, Condition]:
+    """Raise the caps to what people have approved, once; caps that are higher by now stay."""
+    caps = {name: max(value, number(balance, name)) for name, value in zip(CAPS, most, strict=True) if value}
+    return Change(set={APPROVED + approval: 1, **caps}), Missing(APPROVED + approval)
 
 
 def ending(attempt: int) -> tuple[Change, Condition]:

@@ -99,6 +99,14 @@ class Budgets:
                 return
         raise RetryableError(f"too many others changed the budget of {reservation.account.of}")
 
+    def raise_caps(self, account: Account, approval: str, most: Amount) -> bool:
+        """Raise its caps to what people have approved; whether that was not done before. Raises `RetryableError`."""
+        for _ in range(TRIES_MAX):
+            done, balance = self._change(account.key, *accounts.raising(self._balance(account.key), approval, most))
+            if done or accounts.APPROVED + approval in balance:
+                return done
+        raise RetryableError(f"too many others changed the budget of {account.of}")
+
     def close(self, key: Key, execution_id: str, attempt: int) -> None:
         """The execution has ended: what is left of its slices goes back to the limiters. Raises `RetryableError`."""
         if not self._store.balance(key):

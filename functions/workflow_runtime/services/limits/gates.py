@@ -76,8 +76,19 @@ class Gates:
         if not rated and not accounts:
             return None
         holder = holder_of(order.execution_id, order.command.path, order.command.serial)
+        visit = f"{order.execution_id}#{order.command.path}#{order.command.visit}"
         return AttemptGate(
-            self._ports, self._budgets, self._lines, self._answers, target, accounts, rated, holder, deadline
+            self._ports,
+            self._budgets,
+            self._lines,
+            self._answers,
+            target,
+            accounts,
+            rated,
+            holder,
+            visit,
+            deadline,
+            order.command.answers,
         )
 
     def _accounts(

@@ -8,26 +8,29 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
+from workflow_runtime.engine.awaited import CallAnswer, Wait
 from workflow_runtime.errors import NodeError, RetryableError
 from workflow_runtime.invokers.gate import ModelRequest, OverBudget, Permit, Spent
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.limiters import MICROS, OUTPUT_TOKENS_DEFAULT, Limiter
 from workflow_runtime.ports import Ports
-from workflow_runtime.services.limits.accounts import Account, Amount
+from workflow_runtime.services.limits.accounts import Account, Amount, amount_of
 from workflow_runtime.services.limits.arithmetic import Need
 from workflow_runtime.services.limits.budgets import Budgets, Lack, Reservation
 from workflow_runtime.services.limits.line import Lines
-from workflow_runtime.storage.limiters import LimiterName
+from workflow_runtime.storage.limiters import LimiterName, holder_of
 
 ANSWERS_KEPT = 200  # of an agent and model, in this process: what is `expected` of the next one
 ANSWERS_NEEDED = 20  # with fewer, the worst is expected
 EXPECTED_QUANTILE = 0.95
 PATIENCE_SECONDS = (1, 2, 4, 8, 15, 30)  # for others to settle what they have reserved of a budget
+ASKED_MAX = 20  # times that an agent's visit asks for more of a budget
 FAULT_PAUSES_SECONDS = (1, 2, 4)  # between tries of a write that failed
 
 logger = logging.getLogger(__name__)
@@ -72,7 +75,9 @@ class _Open(msgspec.Struct):
 
 class AttemptGate:
     """The `ModelGate` of one attempt. ``accounts``: those that a request is paid from, all of them; ``rated``: limiters
-    with rates; ``holder``: names the attempt among all; ``deadline``: epoch ms."""
+    with rates; ``holder``: names the attempt among all, ``visit`` its visit; ``deadline``: epoch ms;
+    ``answers_of_people``: what they said of budgets, by what they were asked.
+    """
 
     def __init__(
         self,
@@ -84,8 +89,11 @@ class AttemptGate:
         accounts: Sequence[Account],
         rated: Sequence[Rated],
         holder: str,
+        visit: str,
         deadline: int,
+        answers_of_people: Mapping[str, CallAnswer],
     ) -> None:
+        self._said = answers_of_people
         self._ports = ports
         self._budgets = budgets
         self._lines = lines
@@ -94,6 +102,7 @@ class AttemptGate:
         self._accounts = accounts
         self._rated = rated
         self._holder = holder
+        self._visit = visit
         self._deadline = deadline
         self._count = 0
         self._open: dict[str, _Open] = {}
@@ -138,11 +147,34 @@ class AttemptGate:
             found = await self._patiently(self._budgets.reserve, account, key, need)
             if isinstance(found, Reservation):
                 return found
+            if found.budget.on_exceeded == "ask" and not found.may_pass and not found.over:
+                await self._ask(account, found)
+                continue
             seconds = next(pauses, 0)
             in_time = self._ports.clock.now() + seconds * 1000 < self._deadline
             if not seconds or not in_time or not found.may_pass:
                 raise OverBudget(lack_text(found), degrades=found.budget.on_exceeded == "degrade")
             await self._ports.clock.sleep(seconds)
+
+    async def _ask(self, account: Account, lack: Lack) -> None:
+        """Have people raise the caps: return if they did. Raises `OverBudget`."""
+        whose = holder_of(*account.key)
+        for number in range(ASKED_MAX):
+            asked = f"budget:{whose}.{number}:"
+            id = next((id for id in self._said if id.startswith(asked)), "")
+            if not id:
+                more = _proposed(lack)
+                prompt = f"{lack_text(lack)}. Approve to let it use more: with `data`, as much as that says."
+                wait = Wait(f"{asked}{more}", "budget", account.of, _shown(more), prompt=prompt)
+                raise OverBudget(lack_text(lack), wait=wait)
+            said = self._said[id]
+            if not said.approved:
+                because = f": {said.comment}" if said.comment else ""
+                raise OverBudget(f"{lack_text(lack)} ({said.by or 'somebody'} gives it no more{because})")
+            most = amount_of(id.removeprefix(asked)) if said.value is msgspec.UNSET else _amount(said.value)
+            if await self._patiently(self._budgets.raise_caps, account, holder_of(self._visit, id), most):
+                return
+        raise OverBudget(lack_text(lack))
 
     def _need(self, account: Account, request: ModelRequest) -> Amount:
         """What a request may need. Raises `OverBudget` if that is money, and nobody knows how much."""
@@ -215,6 +247,26 @@ def _actual(reservation: Reservation, spent: Spent | None) -> Amount | None:
         return None
     micros = spent.micros if spent.micros is not None else reservation.need.micros
     return Amount(micros, spent.input_tokens + spent.output_tokens)
+
+
+def _proposed(lack: Lack) -> Amount:
+    """Twice as much as was allowed, or as much as it takes."""
+    amounts = zip(lack.cap, lack.used, lack.need, strict=True)
+    return Amount(*(max(2 * cap, used + need) if cap else 0 for cap, used, need in amounts))
+
+
+def _shown(most: Amount) -> dict[str, Json]:
+    """As people are shown it, and give it back."""
+    usd: dict[str, Json] = {"usd": most.micros / MICROS} if most.micros else {}
+    return {**usd, "tokens": most.tokens} if most.tokens else usd
+
+
+def _amount(value: Json) -> Amount:
+    """What people have given instead; what is no number raises nothing."""
+    given = value if isinstance(value, dict) else {}
+    usd, tokens = (given.get(name) for name in ("usd", "tokens"))
+    micros = round(usd * MICROS) if isinstance(usd, int | float) and not isinstance(usd, bool) and usd > 0 else 0
+    return Amount(micros, tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and tokens > 0 else 0)
 
 
 def lack_text(lack: Lack) -> str:

@@ -18,6 +18,7 @@ from workflow_runtime.engine.values.evaluation import NodeValue, doubt_text
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError
 from workflow_runtime.invokers.containment import described, node_failure
+from workflow_runtime.invokers.gate import OverBudget
 from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult
 from workflow_runtime.invokers.masking import Mask
 from workflow_runtime.language.expressions import EvaluationError
@@ -277,6 +278,10 @@ class AttemptRunner:
             if call.meter.steps and self._agents.is_bounded_by_function(node, order.command):
                 return NodeResult(None, goes_on=True)  # what was under way is done again
             raise NodeError("timeout", f"no result within {seconds:g} s") from None
+        except OverBudget as error:
+            if error.wait is None:
+                raise
+            return NodeResult(None, goes_on=True, waits=(error.wait,))
         finally:
             if gate is not None:
                 await gate.close(call.meter.tokens)

@@ -1,0 +1,119 @@
+"""What limits promise in figures, through the real handlers on a virtual clock."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import pytest
+from tests.limits_world import START, LimitsWorld, fan
+
+
+def waits_of(world: LimitsWorld, executions: list[str], began: dict[str, int]) -> list[int]:
+    """How long each of these executions of one node waited, in ms."""
+    return [one.at - began[one.execution_id] for one in world.worker.begun if one.execution_id in executions]
+
+
+def p95(waits: list[int]) -> float:
+    return statistics.quantiles(waits, n=20)[-1]
+
+
+def test_a_tenant_with_most_of_the_load_costs_the_others_at_most_as_much_time_again() -> None:
+    """Five tenants, one of which has nine tenths of all work; against the others without it."""
+    head = "  tenant: '${who}'\n  limits: {code: {requests: 1/s}}\n"
+    found: list[float] = []
+    for loud in (0, 160):
+        world = LimitsWorld(1.0)
+        world.publish(fan("w", 1, "limiter: code", head))
+        others = [world.start("w", who=f"t{number % 4}") for number in range(16)]
+        noise = [world.start("w", who="loud") for _ in range(loud)]
+        began = dict.fromkeys((*others, *noise), 0)
+        for execution in (*others, *noise):
+            assert world.run(execution) == "completed"
+        found.append(p95(waits_of(world, others, began)))
+    alone, beside = found
+    assert beside <= 2 * alone
+
+
+def test_cancelling_a_thousand_that_wait_leaves_nobody_in_the_line_and_the_next_begins() -> None:
+    world = LimitsWorld(1_000.0)
+    world.publish(fan("w", 1_000, "limiter: code"), fan("v", 1, "limiter: code"))
+    world.services.limits.put("code", {"concurrency": 1})
+    first = world.start("w")
+    lines: list[int] = []
+    world.play(
+        (60_000, lambda: lines.append(len(world.waiting("code")))),
+        (60_001, lambda: world.start("v")),
+        (61_000, lambda: world.ask("cancel", first)),
+        (70_000, lambda: lines.append(sum(one.execution_id == first for one in world.waiting("code")))),
+        (200_000, lambda: None),
+    )
+    assert lines == [999, 0]
+    assert world.document(first)["status"] == "cancelled"
+    (next_at,) = [one.at for one in world.worker.begun if one.execution_id != first]
+    assert next_at <= 61_000 + 30_000 + 5_000, "its worker is told to stop when it renews its lease; then within 5 s"
+
+
+def test_why_expects_a_start_within_a_fifth_of_the_wait() -> None:
+    world = LimitsWorld(0.5)
+    world.publish(fan("w", 120, "limiter: code", "  limits: {code: {requests: 60/min}}\n"))
+    execution = world.start("w")
+    asked_at = 3_000
+    guesses: dict[str, int] = {}
+
+    def look() -> None:
+        waits = world.services.explanations.why(execution, 200).waits
+        guesses.update({one.path: one.until - START for one in waits if one.waiting_on == "limiter"})
+
+    world.play((asked_at, look), (200_000, lambda: None))
+    assert len(guesses) > 100
+    for one in world.worker.begun:
+        if one.path in guesses:
+            assert abs(guesses[one.path] - one.at) <= max(0.2 * (one.at - asked_at), 5_000), one.path
+
+
+def test_a_parent_and_its_child_that_need_the_same_place_do_not_wait_for_each_other() -> None:
+    """A place is held while an attempt runs, and not while its node waits for a child."""
+    world = LimitsWorld(2.0)
+    child = "workflow:\n  id: child\n  nodes: [{id: work, type: tool, tool: echo, limiter: code}]\n"
+    parent = (
+        "workflow:\n  id: parent\n  nodes:\n"
+        "    - {id: first, type: tool, tool: echo, limiter: code}\n"
+        "    - {id: call, type: sub_workflow, workflow_id: child, dependencies: first}\n"
+        "    - {id: last, type: tool, tool: echo, limiter: code, dependencies: call}\n"
+    )
+    world.publish(child, parent)
+    world.services.limits.put("code", {"concurrency": 1})
+    executions = [world.start("parent") for _ in range(3)]
+    assert [world.run(execution) for execution in executions] == ["completed"] * 3
+    assert world.worker.most == 1
+
+
+def test_a_workflow_s_place_holds_for_the_children_that_it_awaits() -> None:
+    world = LimitsWorld(2.0)
+    child = "workflow:\n  id: child\n  limiter: whole\n  nodes: [{id: work, type: tool, tool: echo}]\n"
+    parent = "workflow:\n  id: parent\n  limiter: whole\n  nodes: [{id: c, type: sub_workflow, workflow_id: child}]\n"
+    world.publish(child, parent)
+    world.services.limits.put("whole", {"concurrency": 1})
+    executions = [world.start("parent") for _ in range(3)]
+    assert [world.run(execution) for execution in executions] == ["completed"] * 3
+    assert world.worker.most == 1
+
+
+@pytest.mark.parametrize("operation", ["cancel", "suspend"])
+def test_what_ends_early_gives_its_places_back(operation: str) -> None:
+    """Semaphores of other engines leak when what holds them is terminated, deleted or restarted."""
+    world = LimitsWorld(30.0)
+    world.publish(fan("w", 1, "limiter: [a, b]", "  limits: {a: {concurrency: 1}, b: {concurrency: 1}}\n"))
+    first = world.start("w")
+    second: list[str] = []
+    world.play(
+        (1_000, lambda: second.append(world.start("w"))),
+        (2_000, lambda: world.ask(operation, first)),
+        (200_000, lambda: None),
+    )
+    assert world.document(second[0])["status"] == "completed"
+    for name in ("w/a", "w/b"):
+        gauge: dict[str, Any] = world.gauge(name)
+        assert gauge["n"] == 0, name
+    assert world.waiting("w/a") == world.waiting("w/b") == []
