@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.integration.cli.conftest import Awr, awr  # noqa: F401  a fixture
+from tests.integration.mcp.test_mcp_tools import at, free_port
+from tests.integration.mcp.test_mcp_tools import serving as serving_mcp
 from tests.model_server import ModelServer, Reply, Request, calls, serving, text
 
 from workflow_runtime import WorkflowEngine
@@ -168,3 +171,32 @@ def test_text_that_is_no_output_is_asked_for_again(definitions: Path, server: Mo
         lambda asked: output(asked, {"decision": "refused", "amount": 0, "reply": "超过三十天。"}),
     )
     assert run(definitions, "refund_desk", INPUT)["output"]["decision"] == "refused"
+
+
+def test_the_refund_desk_may_use_the_tools_of_a_server(
+    awr: Awr,  # noqa: F811
+    definitions: Path,
+    server: ModelServer,
+) -> None:
+    file = definitions / "agents" / "refund_desk.yaml"
+    document = yaml.safe_load(file.read_text("utf-8"))
+    document["agents"][0]["tools"].append({"mcp": "stock", "allow": ["in_stock"]})
+    file.write_text(yaml.safe_dump(document, allow_unicode=True), "utf-8")
+    heard: list[str] = []
+
+    def desk(asked: Request) -> Reply:
+        heard[:] = told(asked)
+        if not turn(asked):
+            return calls(("find_order", {"order": "A-1001"}), ("stock__in_stock", {"article": "耳机"}))
+        return output(asked, {"decision": "refused", "amount": 0, "reply": "可以换货。"})
+
+    server.answer(desk)
+    port = free_port()
+    with serving_mcp(port):
+        (definitions / "mcp").mkdir()
+        (definitions / "mcp" / "stock.yaml").write_text(yaml.safe_dump(at(port)))
+        assert awr("tools", "pull", "stock", "--definitions", definitions).exit_code == 0
+        ended = run(definitions, "refund_desk", INPUT)
+    assert ended["status"] == "completed", ended["error"]
+    assert [tool["function"]["name"] for tool in server.requests[0]["tools"]].count("stock__in_stock") == 1
+    assert '"count":2' in heard[1].replace(" ", "")
