@@ -53,7 +53,7 @@ class ToolCalls:
         self, offer: Offer, arguments: dict[str, Json], place: Place, *, must_be_approved: bool
     ) -> dict[str, Json]:
         """What a call came to, by `VALUE`, `FAILED` or `WRONG`. Raises `Deferred`, `GoesOn`, `NodeError`."""
-        if offer.limit is not None and place.ordinal > offer.limit:
+        if offer.limit is not None and place.ordinal - place.denied > offer.limit:
             calls = "1 call" if offer.limit == 1 else f"{offer.limit} calls"
             return {FAILED: f"budget_exceeded: only {calls} of this tool may be made, and none is left"}
         asked = Step(name=f"{offer.kind}:{offer.id}", ordinal=place.ordinal, fingerprint=place.arguments)

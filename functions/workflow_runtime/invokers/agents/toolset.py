@@ -62,6 +62,7 @@ class OfferedTools(AbstractToolset[Any]):
             asks = needs_approval(offer, arguments, steps) or self._guard.wants_approval(offer.id, arguments, steps)
             result = await self._calls.make(offer, arguments, place, must_be_approved=asks)
         except AskAgain as asked:
+            self._turns.deny(name)
             raise ToolFailed(asked.reason) from None
         except GoesOn:
             raise CallDeferred from None

@@ -25,12 +25,14 @@ class Place(msgspec.Struct, frozen=True):
     - ``same``: the how-manieth with these very arguments
     - ``arguments``: their hash
     - ``number``: how many calls were asked for before it, of whatever tool
+    - ``denied``: how many of those of its tool were denied, in answers before this one
     """
 
     ordinal: int
     same: int
     arguments: str
     number: int = 0
+    denied: int = 0
 
 
 class Turns:
@@ -44,6 +46,7 @@ class Turns:
         self._places: dict[str, Place] = {}
         self._stale = 0
         self._asked_for: list[tuple[str, Any]] = []
+        self._denied: Counter[str] = Counter()
 
     def take(self, response: ModelResponse) -> None:
         """Take note of what a model's answer asks for. Raises `NodeError` (``budget_exceeded``)."""
@@ -58,12 +61,18 @@ class Turns:
             is_new = is_new or self._same[name, arguments] == 1
             number = len(self._asked_for)
             self._asked_for.append((name, arguments_of(call.args)))
-            self._places[call.tool_call_id] = Place(self._calls[name], self._same[name, arguments], arguments, number)
+            self._places[call.tool_call_id] = Place(
+                self._calls[name], self._same[name, arguments], arguments, number, self._denied[name]
+            )
         self._stale = 0 if is_new else self._stale + 1
         self._check()
 
     def place(self, tool_call_id: str) -> Place:
         return self._places[tool_call_id]
+
+    def deny(self, tool: str) -> None:
+        """Take note that a call of a tool is not made: it does not count for the most that may be."""
+        self._denied[tool] += 1
 
     def before(self, place: Place) -> list[tuple[str, Any]]:
         """The calls that were asked for before the one at ``place``: the names that tools have for the model, and their

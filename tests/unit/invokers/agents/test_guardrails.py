@@ -219,6 +219,23 @@ def test_a_rule_denies_calls_after_others(tmp_path: Path, bank: Bank) -> None:
     assert bank.paid == [1]
 
 
+def test_a_call_that_is_denied_does_not_count_for_the_most_that_may_be_made(tmp_path: Path, bank: Bank) -> None:
+    rules = [{"deny": "pay", "when": "not any_of(steps, item.tool == 'read')"}]
+    turns = (
+        [("pay", {"amount": 1})],
+        [("read", {"id": "x"})],
+        [("pay", {"amount": 1})],
+        [("pay", {"amount": 2})],
+        "ok",
+    )
+    world = with_tools(tmp_path, bank, *turns, rules=rules)
+    world.fields["tools"] = [{"tool": "pay", "limit": 1}, "read"]
+    assert world.run().output == "ok"
+    assert bank.paid == [1]
+    assert world.run().output == "ok"
+    assert bank.paid == [1]
+
+
 def test_a_rule_that_cannot_be_evaluated_denies(tmp_path: Path, bank: Bank) -> None:
     rules = [{"deny": "pay", "when": "args.amount + 'x' > 1"}]
     world = with_tools(tmp_path, bank, [("pay", {"amount": 1})], "ok", rules=rules)
