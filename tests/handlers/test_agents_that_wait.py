@@ -312,3 +312,18 @@ def test_a_rule_may_demand_an_approval(open_bench: Open, till: Till) -> None:
     bench = open_bench(REFUNDS, "done", rules=rules)
     bench.begin()
     assert (till.refunds, len(bench.asked)) == ([50], 1)
+
+
+def test_it_is_told_all_that_an_agent_waits_for(open_bench: Open) -> None:
+    turn = [("refund", {"amount": 500}), ("courier", {}), ("deep", {})]
+    tools = [APPROVED, "courier", {"workflow_id": "deep"}]
+    bench = open_bench(turn, "done", names=("refund", "courier"), tools=tools)
+    node = "    - {id: p, type: control, subtype: approval}\n"
+    bench.runtime.catalog.publish(f"workflow:\n  id: deep\n  nodes:\n{node}".encode())
+    bench.begin()
+    [waiting] = bench.runtime.explanations.why(bench.id, 10).waits
+    assert waiting.waiting_on == "approval"
+    people, token, execution = waiting.moves.split("; and ")
+    assert people.startswith("an answer of whoever may call the API")
+    assert token.startswith("whoever has its task token")
+    assert execution.endswith("an execution of `deep`")

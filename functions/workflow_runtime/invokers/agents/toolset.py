@@ -24,15 +24,19 @@ _ANY_OBJECT = SchemaValidator(core_schema.dict_schema(core_schema.str_schema(), 
 
 
 class OfferedTools(AbstractToolset[Any]):
-    """What an agent is offered. A tool checks its arguments itself, by the rules that hold for tool nodes. ``waits``:
-    what its calls wait for, in this run."""
+    """What an agent is offered. A tool checks its arguments itself, by the rules that hold for tool nodes."""
 
     def __init__(self, offers: Mapping[str, Offer], turns: Turns, calls: ToolCalls, guard: Guard) -> None:
         self._offers = offers
         self._turns = turns
         self._calls = calls
         self._guard = guard
-        self.waits: list[Wait] = []
+        self._waits: dict[int, tuple[Wait, ...]] = {}
+
+    @property
+    def waits(self) -> list[Wait]:
+        """What the calls of this run wait for, in the order in which they were asked for."""
+        return [wait for number in sorted(self._waits) for wait in self._waits[number]]
 
     @property
     def id(self) -> str:
@@ -67,7 +71,7 @@ class OfferedTools(AbstractToolset[Any]):
         except GoesOn:
             raise CallDeferred from None
         except Deferred as deferred:
-            self.waits += deferred.waits
+            self._waits[place.number] = deferred.waits
             raise CallDeferred from None
         if WRONG in result:
             raise ModelRetry(str(result[WRONG]))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from workflow_runtime.engine.awaited import Approval
+from workflow_runtime.engine.awaited import Approval, Yields
 from workflow_runtime.engine.graph.approvals import approval_id
+from workflow_runtime.engine.identity import child_execution_id
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.plan.graph import Join, JoinKind
 from workflow_runtime.storage.freezes import Switch
@@ -36,6 +38,21 @@ def callback_text(heartbeat: int) -> str:
     """That its task token is to be completed; ``heartbeat``: the longest silence (ms)."""
     silence = f", with a heartbeat at least every {heartbeat / 1000:g} s" if heartbeat else ""
     return f"whoever has its task token completes or fails it (`POST /tasks/complete`){silence}"
+
+
+def calls_text(state: ExecutionState, yields: Yields) -> str:
+    """All that the calls of an agent wait for."""
+    texts = []
+    for id in yields.open.values():
+        entry = state.pending[id]
+        if entry.approval is not None:
+            texts.append(people_text(state.execution_id, entry.approval))
+        elif entry.callback is not None:
+            texts.append(callback_text(entry.callback.heartbeat))
+        else:
+            child = child_execution_id(state.execution_id, entry.order or id, entry.workflow)
+            texts.append(f"the end of {child}, an execution of `{entry.workflow}`")
+    return "; and ".join(dict.fromkeys(texts))
 
 
 def people_text(execution_id: str, approval: Approval) -> str:

@@ -34,7 +34,7 @@ from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits.explaining import LineViews
 from workflow_runtime.services.views.charts import ahead_parts, look_ahead
 from workflow_runtime.services.views.executions import header_json
-from workflow_runtime.services.views.moves import callback_text, join_text, people_text, thaw_text
+from workflow_runtime.services.views.moves import callback_text, calls_text, join_text, people_text, thaw_text
 from workflow_runtime.services.views.nodes import node_executions
 from workflow_runtime.storage.records import Header, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
@@ -249,6 +249,7 @@ class _Explanation:
         self._block: GraphBlock = plan.blocks[node.block]
         self._node: NodePlan = self._block.nodes[node.index]
         self._entries = entries_of(state, self._graph, node.index)
+        self._begun = self._graph.begun.get(node.index, 0)
 
     def waiting(self) -> Waiting:
         causes: dict[Cause | None, Callable[[], Waiting]] = {
@@ -264,6 +265,9 @@ class _Explanation:
             Cause.SUSPENDED: self._for_the_resumption,
             None: self._for_what_is_inside,
         }
+        yields = self._graph.agents.get(self._open.index)
+        if yields is not None and yields.open and self._open.status is NodeStatus.RUNNING:
+            return self._of(calls_text(self._state, yields), since=self._begun, until=due_of(self._entries))
         return causes[self._open.cause]()
 
     def _of(self, moves: str, *, on: Sequence[str] = (), since: int = 0, until: int = 0) -> Waiting:
@@ -331,8 +335,7 @@ class _Explanation:
         return self._of(moves, since=suspension.at if suspension is not None else 0)
 
     def _for_a_time(self) -> Waiting:
-        since = self._graph.begun.get(self._open.index, 0)
-        return self._of("time: it goes on by itself", since=since, until=due_of(self._entries))
+        return self._of("time: it goes on by itself", since=self._begun, until=due_of(self._entries))
 
     def _for_an_event(self) -> Waiting:
         spec = self._node.spec
@@ -343,34 +346,30 @@ class _Explanation:
         words += [f"with `{spec.match.source}`"] if spec.match is not None else []
         due = due_of(self._entries)
         words += ["or its timeout"] if due else []
-        since = self._graph.begun.get(self._open.index, 0)
-        return self._of(" ".join(words), on=[spec.event], since=since, until=due)
+        return self._of(" ".join(words), on=[spec.event], since=self._begun, until=due)
 
     def _for_an_execution(self) -> Waiting:
         child, due = self._graph.children[self._open.index], due_of(self._entries)
         id = child_execution_id(self._state.execution_id, child.order, child.workflow_id)
-        timeout = ", or the node's `timeout`" if due else ""
-        moves = f"the end of {id}, an execution of `{child.workflow_id}`{timeout}"
-        return self._of(moves, on=[id], since=self._graph.begun.get(self._open.index, 0), until=due)
+        moves = f"the end of {id}, an execution of `{child.workflow_id}`" + (", or the node's `timeout`" if due else "")
+        return self._of(moves, on=[id], since=self._begun, until=due)
 
     def _for_its_token(self) -> Waiting:
         callback = next(entry.callback for entry in self._entries if entry.callback is not None)
-        since, entries = self._graph.begun.get(self._open.index, 0), self._entries
-        due = min(entry.due for entry in entries if entry.purpose is Purpose.TIMEOUT)
-        return self._of(callback_text(callback.heartbeat), since=since, until=due)
+        due = min(entry.due for entry in self._entries if entry.purpose is Purpose.TIMEOUT)
+        return self._of(callback_text(callback.heartbeat), since=self._begun, until=due)
 
     def _for_people(self) -> Waiting:
         approval = next(entry.approval for entry in self._entries if entry.approval is not None)
         moves, due = people_text(self._state.execution_id, approval), due_of(self._entries)
-        return self._of(moves, on=approval.assignees, since=self._graph.begun.get(self._open.index, 0), until=due)
+        return self._of(moves, on=approval.assignees, since=self._begun, until=due)
 
     def _for_what_is_inside(self) -> Waiting:
-        since = self._graph.begun.get(self._open.index, 0)
         if self._open.path in self._state.scopes:
             inside = self._state.look(self._open.path)
             passes = isinstance(inside, LoopState)
-            return self._of("the end of its passes" if passes else "the end of the chart inside it", since=since)
-        return self._of("the next commit of the execution", since=since)
+            return self._of("the end of its passes" if passes else "the end of the chart inside it", since=self._begun)
+        return self._of("the next commit of the execution", since=self._begun)
 
 
 def _blockers(plan: Plan, state: ExecutionState, nodes: dict[str, Open], path: str) -> Iterator[Open]:

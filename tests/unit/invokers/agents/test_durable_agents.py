@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from msgspec.structs import replace
 from pydantic_ai.durable_exec import DurableOperationId
-from tests.unit.invokers.agents.visits import Scripted, Visits, begun
+from tests.unit.invokers.agents.visits import LEASE_SECONDS, Scripted, Visits, begun
 
 from workflow_runtime.engine.awaited import CallAnswer, Wait
 from workflow_runtime.invokers.agents.offers import name_for_model
 from workflow_runtime.invokers.masking import Mask
 from workflow_runtime.sdk import NodeContext
+from workflow_runtime.services.work.steps import VisitSteps
 from workflow_runtime.storage.steps import Visit
 
 ASK_BOTH = [("search", {"q": "a"}), ("search", {"q": "b"})]
+
+
+class SleepingClock:
+    """Only tells the time, and sleeps as it is told to."""
+
+    def __init__(self, now: Callable[[], int], sleep: Callable[[float], Awaitable[None]]) -> None:
+        self.now = now
+        self.sleep = sleep
 
 
 class Tools:
@@ -319,6 +329,7 @@ def test_two_workers_on_one_visit_follow_one_history(tmp_path: Path, tools: Tool
     world = visits(tmp_path / "one", tools, ASK_BOTH, "first")
     other = visits(tmp_path / "other", tools, [("search", {"q": "z"})], "second")
     other.backend = world.backend
+    world.effects["search"] = other.effects["search"] = "none"
     calls = (world.call(), replace(world.call(), serial=1))
 
     async def both() -> list[Any]:
@@ -329,6 +340,27 @@ def test_two_workers_on_one_visit_follow_one_history(tmp_path: Path, tools: Tool
     assert first.output == second.output
     assert len({step.name for step in world.steps if step.name.startswith("model")}) == 1
     assert [step.ordinal for step in world.steps if step.name == "model"] == [1, 2]
+
+
+def test_who_finds_a_call_begun_waits_for_the_others_lease(tmp_path: Path, tools: Tools) -> None:
+    """The other one only seemed to be lost: it ends its call within its lease."""
+    world = visits(tmp_path, tools, [("pay", {"amount": 1})], "done", names=("pay",))
+    world.run()
+    [paid] = [step for step in world.steps if step.name == "tool:pay"]
+    world.forget("tool:pay#1")
+    visit, clock, slept = Visit("e", "p", 1, 1), world.clock, []
+    open_step = world.store.begin(visit, replace(begun(paid), at=clock.now()))
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock.advance_to(clock.now() + round(seconds * 1000))
+        if len(slept) == 3:
+            world.store.record(visit, paid)
+
+    ports = replace(world.backend.ports, clock=SleepingClock(clock.now, sleep))
+    steps = VisitSteps(ports, world.store, replace(visit, serial=2), LEASE_SECONDS)
+    assert asyncio.run(steps.outcome(open_step)).result == {"value": "paid 1"}
+    assert len(slept) == 3
 
 
 def test_an_agent_that_nobody_wants_any_more_begins_nothing(tmp_path: Path, tools: Tools) -> None:
