@@ -59,6 +59,10 @@ class AskAgain(Exception):
         self.reason = reason
 
 
+class AskPerson(Exception):
+    """Somebody has to approve first."""
+
+
 class Guard:
     """``tools``, ``agents``: what calls those that check. ``meter``: takes what the agents among them have used."""
 
@@ -91,32 +95,44 @@ class Guard:
             output = await self._checked(f"output[{number}]", guardrail, output, {"output": output})
         return output
 
-    async def arguments(self, tool: str, arguments: dict[str, Json], steps: list[Json]) -> dict[str, Json]:
-        """Those of a call, or what a guardrail puts in their place. ``steps``: the calls before it, ``{tool, args}``.
-        Raises `AskAgain`: the call is not made, and the model is told why; `NodeError`."""
+    async def arguments(self, tool: str, arguments: dict[str, Json], steps: list[Json]) -> tuple[dict[str, Json], bool]:
+        """Those of a call, or what a guardrail puts in their place; and whether somebody has to approve it first.
+        ``steps``: the calls before it, ``{tool, args}``. Raises `AskAgain`: the call is not made, and the model is told
+        why; `NodeError`."""
+        asks = False
         names: dict[str, Json] = {"args": arguments, "steps": steps}
         for rule in self._rules:
             if rule.deny == tool and _value(rule.when, {"inputs": self._call.inputs, **names}) is not False:
                 raise AskAgain(rule.message or f"a rule denies this call: {quoted(rule.when)}")
         for number, guardrail in enumerate(self._guardrails.tools.get(tool, ())):
             place = f"tools.{tool}[{number}]"
-            checked = await self._checked(place, guardrail, arguments, {"args": arguments, "steps": steps})
+            seen: dict[str, Json] = {"args": arguments, "steps": steps}
+            try:
+                checked = await self._checked(place, guardrail, arguments, seen, ordinal=len(steps) + 1)
+            except AskPerson:
+                asks = True
+                continue
             if not isinstance(checked, dict):
                 raise self._failed(place, "the arguments that were given in place of the call's are no object")
             arguments = checked
-        return arguments
+        return arguments, asks or self._wants_approval(tool, arguments, steps)
 
-    def wants_approval(self, tool: str, arguments: dict[str, Json], steps: list[Json]) -> bool:
+    def _wants_approval(self, tool: str, arguments: dict[str, Json], steps: list[Json]) -> bool:
         """Whether a rule has somebody approve the call first; one that cannot be evaluated does."""
         names: dict[str, Json] = {"inputs": self._call.inputs, "args": arguments, "steps": steps}
         return any(rule.before == tool and _value(rule.when, names) is not False for rule in self._rules)
 
-    async def _checked(self, place: str, guardrail: Guardrail, value: Json, names: Mapping[str, Json]) -> Json:
-        verdict = await self._verdict(place, guardrail, value, {"inputs": self._call.inputs, **names})
+    async def _checked(
+        self, place: str, guardrail: Guardrail, value: Json, names: Mapping[str, Json], ordinal: int | None = None
+    ) -> Json:
+        """``ordinal``: of the check among those at its place, where several are made at once."""
+        verdict = await self._verdict(place, guardrail, value, {"inputs": self._call.inputs, **names}, ordinal)
         if verdict.ok:
             return value
         if guardrail.on_fail == "fix" and verdict.value is not msgspec.UNSET:
             return verdict.value
+        if guardrail.on_fail == "human":
+            raise AskPerson
         reason = guardrail.message or verdict.reason
         if guardrail.on_fail == "retry" and self._asked_again[place] < (guardrail.max or RETRIES):
             self._asked_again[place] += 1
@@ -126,7 +142,9 @@ class Guard:
     def _failed(self, place: str, reason: str) -> NodeError:
         return NodeError(FAILED, self._call.mask.text(f"agent {self._call.target!r}: guardrails.{place}: {reason}"))
 
-    async def _verdict(self, place: str, guardrail: Guardrail, value: Json, names: dict[str, Json]) -> Verdict:
+    async def _verdict(
+        self, place: str, guardrail: Guardrail, value: Json, names: dict[str, Json], ordinal: int | None
+    ) -> Verdict:
         check = guardrail.check
         match check.kind:
             case "expression":
@@ -140,11 +158,11 @@ class Guard:
             case kind:
                 target = check.tool or check.agent
                 assert target is not None
-                return await self._asked(place, kind, target, value)
+                return await self._asked(place, kind, target, value, ordinal)
 
-    async def _asked(self, place: str, kind: str, target: str, value: Json) -> Verdict:
+    async def _asked(self, place: str, kind: str, target: str, value: Json, ordinal: int | None) -> Verdict:
         name = f"guardrail:{place}"
-        asked = Step(name=name, ordinal=self._log.next_of(name), fingerprint=hash_of(value))
+        asked = Step(name=name, ordinal=ordinal or self._log.next_of(name), fingerprint=hash_of(value))
 
         async def do() -> Step:
             return replace(asked, result=self._call.mask.value(await self._called(place, kind, target, value)))

@@ -19,7 +19,7 @@ def not_in_force(agent: AgentDefinition) -> Iterator[Place]:
 
 def _of_guardrails(agent: AgentDefinition) -> Iterator[Place]:
     for place, guardrail in guardrails_of(agent):
-        if guardrail.on_fail == "human":
+        if guardrail.on_fail == "human" and "tools" not in place:
             yield *place, "on_fail"
 
 

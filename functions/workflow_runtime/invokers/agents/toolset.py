@@ -62,8 +62,8 @@ class OfferedTools(AbstractToolset[Any]):
         offer, place = self._offers[name], self._turns.place(ctx.tool_call_id)
         steps = self._steps_before(place)
         try:
-            arguments = await self._guard.arguments(offer.id, tool_args, steps)
-            asks = needs_approval(offer, arguments, steps) or self._guard.wants_approval(offer.id, arguments, steps)
+            arguments, doubted = await self._guard.arguments(offer.id, tool_args, steps)
+            asks = doubted or needs_approval(offer, arguments, steps)
             result = await self._calls.make(offer, arguments, place, must_be_approved=asks)
         except AskAgain as asked:
             self._turns.deny(name)

@@ -209,6 +209,23 @@ def test_a_call_may_fail_the_attempt(tmp_path: Path, bank: Bank) -> None:
     assert not bank.paid
 
 
+def test_checks_of_calls_made_at_once_are_known_by_their_calls(tmp_path: Path, bank: Bank) -> None:
+    seen: list[int] = []
+
+    def check(value: dict[str, int]) -> bool:
+        seen.append(value["amount"])
+        return value["amount"] != 2
+
+    turns = ([("pay", {"amount": 1}), ("pay", {"amount": 2}), ("pay", {"amount": 3})], "ok")
+    guardrails = {"tools": {"pay": [{"check": {"tool": "check"}, "on_fail": "retry"}]}}
+    world = Visits(tmp_path, Scripted(*turns), {"pay": bank.pay, "check": check}, guardrails=guardrails)
+    world.fields["tools"] = ["pay"]
+    assert world.run().output == "ok"
+    assert world.run().output == "ok"
+    assert (sorted(seen), sorted(bank.paid)) == ([1, 2, 3], [1, 3])
+    assert [name for name in world.names if "guardrail" in name] == [f"guardrail:tools.pay[0]#{n}" for n in (1, 2, 3)]
+
+
 def test_a_rule_denies_calls_after_others(tmp_path: Path, bank: Bank) -> None:
     rules = [{"deny": "pay", "when": "any_of(steps, item.tool == 'read' && item.args.id == 'vip')", "message": "no"}]
     turns = ([("pay", {"amount": 1})], [("read", {"id": "vip"}), ("pay", {"amount": 2})], "ok")
