@@ -141,7 +141,7 @@ def fits(cap: Amount, used: Amount, need: Amount) -> bool:
 
 def reserving(account: Account, balance: Balance, request: str, need: Amount, now: int) -> tuple[Change, Condition]:
     """Reserve what a request needs; of slices, as they were drawn by now."""
-    conditions: list[Condition] = [Missing(OPEN + request), AnyOf((Missing(ENDED), Below(ENDED, account.attempt)))]
+    conditions: list[Condition] = [Missing(OPEN + request), Missing(ENDED)]
     conditions += _room(cap(account.budget, balance), need)
     adds = dict(zip(USED, need, strict=True))
     for draw in account.draws:
