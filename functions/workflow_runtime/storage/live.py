@@ -5,7 +5,7 @@ Only a worker that knows of a watcher writes here. Deltas are for people: nothin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -17,18 +17,19 @@ from workflow_runtime.storage.records import Run, RunStatus
 
 LIVE_SECONDS = 3600
 
-Kind = Literal["text", "call", "arguments", "end"]
+Kind = Literal["start", "text", "stop", "call", "arguments", "called", "end"]
 
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A piece of a message of a model: some text, a call of a tool (by its ``name``), some of its arguments, or its
-    end. ``message``: which of the run's messages; ``call``: which of its calls."""
+    """A piece of a message of a model: of a text its start, some of it, its stop; of a call its start (with the
+    ``name`` of the tool), some of its arguments, its end; or the end of the message. ``message``: which of the run's
+    messages; ``part``: which of its texts and calls."""
 
     kind: Kind
     message: int
     text: str = ""
     name: str = ""
-    call: int = 0
+    part: int = 0
 
 
 class Delta(msgspec.Struct, frozen=True):
@@ -38,6 +39,21 @@ class Delta(msgspec.Struct, frozen=True):
     serial: int
     seq: int
     parts: tuple[Part, ...]
+
+
+ENDS: dict[Kind, Kind] = {"start": "stop", "call": "called"}
+"""How what begins with a piece ends."""
+
+
+def left_open(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """The ends that are missing."""
+    open: dict[tuple[int, int], Part] = {}
+    for part in parts:
+        if part.kind in ENDS:
+            open[part.message, part.part] = Part(ENDS[part.kind], part.message, part=part.part)
+        elif part.kind in ENDS.values():
+            open.pop((part.message, part.part), None)
+    return tuple(open.values())
 
 
 _parts = msgspec.json.Decoder(tuple[Part, ...])

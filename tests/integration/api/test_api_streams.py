@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ag_ui.core import Event as AnyEvent
+from pydantic import TypeAdapter
 from tests.integration.api.conftest import JSON, Api, Reply
 
 from workflow_runtime.backends.embedded.backend import open_backend
@@ -100,6 +102,10 @@ async def read(api: Api, execution_id: str, last: str = "", query: str = "") -> 
     return found
 
 
+AG_UI: TypeAdapter[Any] = TypeAdapter(AnyEvent)
+"""AG-UI's own package knows what its events are."""
+
+
 async def started(api: Api, workflow: str) -> str:
     reply = await api.ask("POST", f"/workflows/{workflow}/execute", "{}", JSON)
     return str(reply.json["execution_id"])
@@ -111,14 +117,17 @@ def test_a_reader_sees_the_execution_and_what_its_agent_writes(folder: Path) -> 
     async def scenario() -> None:
         execution_id = await started(api, "letter")
         events = [event for event, _ in await read(api, execution_id)]
+        for event in events:
+            AG_UI.validate_python(event)
         kinds = [event["type"] for event in events]
         assert kinds[0] == "RUN_STARTED"
         assert kinds[-1] == "RUN_FINISHED"
         steps = [(event["type"], event["stepName"]) for event in events if "stepName" in event]
         assert steps[:2] == [("STEP_STARTED", "write"), ("STEP_FINISHED", "write")]
         output = (await api.ask("GET", f"/executions/{execution_id}/nodes/write")).json["output"]
-        assert "".join(event["delta"] for event in events if event["type"] == "TEXT_MESSAGE_CHUNK") == output
-        assert kinds.index("TEXT_MESSAGE_CHUNK") < kinds.index("STEP_FINISHED")
+        assert "".join(event["delta"] for event in events if event["type"] == "TEXT_MESSAGE_CONTENT") == output
+        assert kinds.index("TEXT_MESSAGE_START") < kinds.index("TEXT_MESSAGE_CONTENT") < kinds.index("TEXT_MESSAGE_END")
+        assert kinds.index("TEXT_MESSAGE_END") < kinds.index("STEP_FINISHED")
 
     play(api, scenario, OPEN)
 
@@ -146,6 +155,7 @@ def test_a_reader_who_was_cut_off_anywhere_goes_on_without_loss_or_repeats(folde
 
 def test_what_a_lost_run_had_not_finished_is_void(folder: Path) -> None:
     async def dies_once(call: NodeCall) -> NodeResult:
+        await call.live.tell(Part("start", 1))
         await call.live.tell(Part("text", 1, f"attempt {call.attempt}"))
         if call.attempt == 1:
             raise NodeError("timeout", "gone")
@@ -158,10 +168,10 @@ def test_what_a_lost_run_had_not_finished_is_void(folder: Path) -> None:
         execution_id = await started(api, "letter")
         told = [event for event, _ in await read(api, execution_id, query="?format=awr") if event["type"] != "commit"]
         first, void, second, end = told
-        assert (first["parts"][0]["text"], void["type"]) == ("attempt 1", "superseded")
+        assert [part["kind"] for part in first["parts"]] == ["start"]
+        assert (void["type"], void["parts"]) == ("superseded", [{"kind": "stop", "message": 1}])
         assert void["serial"] == first["serial"] < second["serial"]
-        assert second["parts"][0]["text"] == "attempt 2"
-        assert end["parts"][0]["kind"] == "end"
+        assert [part.get("text") or part["kind"] for part in end["parts"]] == ["attempt 2", "end"]
 
     play(api, scenario, OPEN)
 

@@ -59,24 +59,29 @@ def _events(execution_id: str, entry: JournalEntry) -> Iterator[Event]:
 
 
 def _written(wrote: Wrote) -> Iterator[Event]:
-    """What an agent wrote. Whoever takes up a stream in the middle of a message has its beginning already."""
+    """What an agent wrote. Each text is a message of its own there, and so is each call."""
     run = f"{wrote.path}#{wrote.serial}"
+    for part in wrote.parts:
+        event = _part(f"{run}.{part.message}", part)
+        if event is not None:
+            yield event
     if wrote.superseded:
         yield {"type": "CUSTOM", "name": "superseded", "value": {"stepName": wrote.path, "messages": f"{run}."}}
-        return
-    for part in wrote.parts:
-        yield from _part(f"{run}.{part.message}", part)
 
 
-def _part(message: str, part: Part) -> Iterator[Event]:
-    call = f"{message}.{part.call}"
+def _part(message: str, part: Part) -> Event | None:
+    id = f"{message}.{part.part}"
     match part.kind:
+        case "start":
+            return {"type": "TEXT_MESSAGE_START", "messageId": id, "role": "assistant"}
         case "text":
-            yield {"type": "TEXT_MESSAGE_CHUNK", "messageId": message, "role": "assistant", "delta": part.text}
+            return {"type": "TEXT_MESSAGE_CONTENT", "messageId": id, "delta": part.text}
+        case "stop":
+            return {"type": "TEXT_MESSAGE_END", "messageId": id}
         case "call":
-            named = {"toolCallId": call, "toolCallName": part.name, "parentMessageId": message}
-            yield {"type": "TOOL_CALL_CHUNK", **named}
+            return {"type": "TOOL_CALL_START", "toolCallId": id, "toolCallName": part.name}
         case "arguments":
-            yield {"type": "TOOL_CALL_CHUNK", "toolCallId": call, "parentMessageId": message, "delta": part.text}
-        case "end":
-            yield {"type": "CUSTOM", "name": "message.end", "value": {"messageId": message}}
+            return {"type": "TOOL_CALL_ARGS", "toolCallId": id, "delta": part.text}
+        case "called":
+            return {"type": "TOOL_CALL_END", "toolCallId": id}
+    return None  # the end of a message, of which AG-UI does not know

@@ -69,7 +69,7 @@ class EventStreams:
         frames = [f"retry: {RETRY_MS}\n\n"]
         for news, after in told.news:
             shown = [_own(execution_id, news)] if format == "awr" else list(events_of(execution_id, news))
-            frames += _frames(shown, after)
+            frames += _frames(shown, after) or [f"id: {after}\n\n"]
         return Answer(200, "".join(frames).encode(), EVENT_STREAM)
 
 
@@ -83,6 +83,5 @@ def _own(execution_id: str, news: News) -> Event:
     if not isinstance(news, Wrote):
         return {"type": "commit", **entry_json(news, execution_id)}
     run = {"path": news.path, "serial": news.serial}
-    if news.superseded:
-        return {"type": "superseded", **run}
-    return {"type": "wrote", **run, "parts": msgspec.to_builtins(news.parts)}
+    kind = "superseded" if news.superseded else "wrote"
+    return {"type": kind, **run, "parts": msgspec.to_builtins(news.parts)}

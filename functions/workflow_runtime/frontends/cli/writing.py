@@ -29,7 +29,7 @@ class Writing:
                 self._written += [(path, text)] if text else []
             elif part.kind == "call":
                 self.texts[path] = f"{self.texts.get(path, '')} {part.name}"
-            else:
+            elif part.text:
                 self.texts[path] = self.texts.get(path, "") + part.text
 
     def void(self, path: str) -> None:

@@ -71,11 +71,12 @@ class _Message:
     async def take(self, event: ModelResponseStreamEvent) -> None:
         match event:
             case PartStartEvent(index=index, part=TextPart(content=text)):
-                self._written[index] = Part("text", self._number)
+                await self._live.tell(Part("start", self._number, part=index))
+                self._written[index] = Part("text", self._number, part=index)
                 await self._write(index, text)
             case PartStartEvent(index=index, part=ToolCallPart() as call):
-                await self._live.tell(Part("call", self._number, name=call.tool_name, call=index))
-                self._written[index] = Part("arguments", self._number, call=index)
+                await self._live.tell(Part("call", self._number, name=call.tool_name, part=index))
+                self._written[index] = Part("arguments", self._number, part=index)
                 await self._write(index, call.args if isinstance(call.args, str) else "")
             case PartDeltaEvent(index=index, delta=TextPartDelta(content_delta=text)):
                 await self._write(index, text)
@@ -85,15 +86,16 @@ class _Message:
                 pass
 
     async def end(self) -> None:
-        for index in self._written:
+        for index, written in self._written.items():
             await self._tell(index, hold=0)
+            await self._live.tell(Part("stop" if written.kind == "text" else "called", self._number, part=index))
         await self._live.tell(Part("end", self._number))
 
     async def _write(self, index: int, text: str) -> None:
         part = self._written.get(index)
         if part is None or not text:
             return
-        self._written[index] = Part(part.kind, part.message, part.text + text, call=part.call)
+        self._written[index] = Part(part.kind, part.message, part.text + text, part=part.part)
         await self._tell(index, hold=self._mask.reach)
 
     async def _tell(self, index: int, hold: int) -> None:
@@ -103,4 +105,4 @@ class _Message:
         upto = len(shown) - hold
         if upto > told:
             self._told[index] = upto
-            await self._live.tell(Part(part.kind, part.message, shown[told:upto], call=part.call))
+            await self._live.tell(Part(part.kind, part.message, shown[told:upto], part=part.part))

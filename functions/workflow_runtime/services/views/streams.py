@@ -22,7 +22,7 @@ from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.tracing.spans import runs_agent
 from workflow_runtime.services.views.executions import Documents
-from workflow_runtime.storage.live import Delta, Part
+from workflow_runtime.storage.live import Delta, Part, left_open
 from workflow_runtime.storage.records import Header, RunStatus
 from workflow_runtime.storage.stores import Stores
 
@@ -55,7 +55,8 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class Wrote(msgspec.Struct, frozen=True):
-    """An agent's run wrote this. ``superseded`` instead: what it had not finished is void, as the run was lost."""
+    """An agent's run wrote this. ``superseded``: the message that it had not finished is void, as the run was lost;
+    then these are the ends that are missing."""
 
     path: str
     serial: int
@@ -145,9 +146,9 @@ class _Reading:
         if name not in self._seen:
             return
         yield from self._new(name)
-        last = self._deltas[name][-1].parts[-1] if self._deltas.get(name) else None
-        if last is not None and last.kind != "end":
-            yield Wrote(path, serial, superseded=True)
+        parts = [part for delta in self._deltas.get(name, ()) for part in delta.parts]
+        if parts and parts[-1].kind != "end":
+            yield Wrote(path, serial, left_open(parts), superseded=True)
         del self._seen[name]
 
     def _new(self, name: str) -> Iterator[Wrote]:
