@@ -23,7 +23,7 @@ class McpCall(BaseModel):
     jsonrpc: Literal["2.0"]
     id: str | int = Field("")
     method: str = Field(examples=["tools/list"])
-    params: JsonObject = Field({})
+    params: JsonObject | None = Field(None)
 
 
 class McpError(BaseModel):

@@ -361,7 +361,9 @@ def responses(route: Route) -> dict[int, Any]:
     found: dict[int, Any] = {}
     for reply in route.replies:
         content: dict[str, Any] = {
-            media_type: {"schema": {"type": "string"}} if model is None else {"model": model}
+            media_type: {"schema": {} if media_type == EVENT_STREAM else {"type": "string"}}
+            if model is None
+            else {"model": model}
             for media_type, model in reply.content.items()
         }
         headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in reply.headers.items()}

@@ -18,7 +18,7 @@ from workflow_runtime.frontends.api.journal import entry_json
 from workflow_runtime.frontends.api.parameters import ExecutionId, check_id
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.waiting import wait_until
-from workflow_runtime.services.views.streams import News, Position, Told, Wrote
+from workflow_runtime.services.views.streams import POSITION_PATTERN, News, Position, Told, Wrote
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
@@ -33,7 +33,8 @@ Hold = Annotated[
     float, Query(ge=0, le=HOLD_SECONDS, description="How many seconds to wait for something new, if there is nothing.")
 ]
 LastEventId = Annotated[
-    str | None, Header(alias="last-event-id", max_length=1000, description="The id of the last event that was seen.")
+    str | None,
+    Header(alias="last-event-id", pattern=POSITION_PATTERN, description="The id of the last event that was seen."),
 ]
 
 

@@ -32,7 +32,9 @@ WATCH_SECONDS = 60  # that a reader is believed to be there
 RENEWAL_SECONDS = 30  # of that, before it is renewed
 RUN_DIGITS = 8  # of a run's name in a position
 
-_POSITION = re.compile(rf"([0-9]{{1,12}})((?:\.[0-9a-f]{{{RUN_DIGITS}}}-[0-9]{{1,9}}){{0,{OPEN_MAX}}})")
+POSITION_PATTERN = rf"^([0-9]{{1,12}})((?:\.[0-9a-f]{{{RUN_DIGITS}}}-[0-9]{{1,9}}){{0,{OPEN_MAX}}})$"
+
+_position = re.compile(POSITION_PATTERN)
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -47,7 +49,7 @@ class Position(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, text: str) -> Position:
         """Raises `RequestError` (``invalid_request``)."""
-        found = _POSITION.fullmatch(text)
+        found = _position.fullmatch(text)
         if found is None:
             raise RequestError("invalid_request", "not a position of this stream: take it as it was given")
         pairs = (pair.split("-") for pair in found[2].split(".")[1:])
