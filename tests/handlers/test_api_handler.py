@@ -141,3 +141,32 @@ def test_the_header_of_a_start_sets_the_correlation_id(bench: Bench) -> None:
     start["headers"] |= {"X-Correlation-Id": "请求", "Idempotency-Key": "another"}
     assert answer(bench, start)["statusCode"] == 422
     bench.drain()
+
+
+def call_mcp(bench: Bench, method: str, params: dict[str, Any]) -> Any:
+    """A call in a revision with a handshake, which needs no headers."""
+    event = sample("create_workflow")
+    event["requestContext"]["http"] |= {"method": "POST", "path": "/mcp"}
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    event |= {"rawPath": "/mcp", "body": msgspec.json.encode(body).decode(), "isBase64Encoded": False}
+    event["headers"]["content-type"] = "application/json"
+    return answer(bench, event)["json"]["result"]
+
+
+def test_a_workflow_is_a_tool_and_its_execution_a_stream_and_a_trace(bench: Bench) -> None:
+    source = (
+        "workflow: {id: greet, expose: mcp, input_schema: {type: object}, "
+        "nodes: [{id: ask, type: control, subtype: approval, prompt: Sure?}]}"
+    )
+    bench.runtime.catalog.publish(source.encode())
+    assert [tool["name"] for tool in call_mcp(bench, "tools/list", {})["tools"]] == ["get_execution", "greet"]
+    execution_id = bench.runtime.starter.start("greet")
+    bench.drain()
+    said = call_mcp(bench, "tools/call", {"name": "get_execution", "arguments": {"execution_id": execution_id}})
+    assert "ask: " in said["content"][0]["text"]
+    streamed = ask(bench, "GET", f"/executions/{execution_id}/stream")
+    assert streamed["headers"]["content-type"] == "text/event-stream"
+    assert '"type":"RUN_STARTED"' in streamed["text"]
+    assert '"prompt":"Sure?"' in streamed["text"]
+    (resource,) = ask(bench, "GET", f"/executions/{execution_id}/trace")["json"]["resourceSpans"]
+    assert resource["scopeSpans"][0]["spans"][0]["name"] == "workflow greet"
