@@ -70,8 +70,9 @@ class NodeContext(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def task_token(self) -> str:
-        """What somebody else completes this node with, once the tool has returned `pending`, or its node has a
-        `callback`: `POST /tasks/complete`. It is a secret of whoever may do that. Asking for it writes to the table.
+        """What somebody else completes this node with (in an agent: this call), once the tool has returned `pending`,
+        or its node has a `callback`: `POST /tasks/complete`. It is a secret of whoever may do that. Asking for it
+        writes to the table.
         """
         return self.make_token()
 

@@ -327,3 +327,31 @@ def test_it_is_told_all_that_an_agent_waits_for(open_bench: Open) -> None:
     assert people.startswith("an answer of whoever may call the API")
     assert token.startswith("whoever has its task token")
     assert execution.endswith("an execution of `deep`")
+
+
+def test_what_is_large_is_shown_whole_and_arrives_whole(open_bench: Open, till: Till) -> None:
+    text = "信" * 50_000
+    tools = [{"tool": "look", "approve": True}, "courier"]
+    turns = ([("look", {"id": text}), ("courier", {})], "done")
+    bench = open_bench(*turns, names=("look", "courier"), tools=tools)
+    bench.begin()
+    [asked] = bench.asked
+    assert bench.runtime.approval_views.get(asked["id"])["data"] == {"id": text}
+    bench.complete(till.tokens[0], {"text": text})
+    bench.answer(asked, data={"id": text + "!"})
+    assert bench.model.told == [f"order {text}!", {"text": text}]
+    assert bench.output == "done"
+
+
+def test_agents_in_passes_of_a_loop_wait_each_for_its_own(open_bench: Open, till: Till) -> None:
+    body = '{id: a, type: agent, agent: a, inputs: {q: "${item}"}}'
+    node = f"    - {{id: each, type: control, subtype: loop, items: [1, 2], max_concurrency: 2, body: [{body}]}}\n"
+    bench = open_bench([("refund", {"amount": 500})], "done", tools=[APPROVED])
+    bench.begin(node)
+    first, second = bench.asked
+    assert {first["path"], second["path"]} == {"each[0]/a", "each[1]/a"}
+    bench.answer(second, approved=False)
+    assert till.refunds == []
+    bench.answer(first)
+    assert till.refunds == [500]
+    assert bench.output == ["done", "done"]

@@ -129,3 +129,21 @@ def test_a_retry_goes_on_or_begins_anew_as_its_policy_says() -> None:
         driver.fail("a")
         driver.elapse(2)
         assert (driver.ordered["a"].attempt, driver.ordered["a"].log) == (2, log)
+
+
+def test_going_on_keeps_what_retries_have_counted() -> None:
+    driver = begun(retry_policy={"max_retries": 1, "jitter": "none"}, timeout="1h")
+    driver.fail("a")
+    driver.elapse(2)
+    yielded(driver, ms=500_000)
+    assert (driver.ordered["a"].attempt, driver.ordered["a"].used) == (2, 500_000)
+    driver.fail("a")
+    assert driver.nodes["a"] == "failed"
+
+
+def test_another_attempt_has_its_timeout_whole() -> None:
+    driver = begun(retry_policy={"max_retries": 1, "jitter": "none"}, timeout="1h")
+    yielded(driver, ms=500_000)
+    driver.fail("a")
+    driver.elapse(2)
+    assert (driver.ordered["a"].attempt, driver.ordered["a"].used) == (2, 0)
