@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import count
@@ -16,7 +17,7 @@ from typing import Any
 
 from tests.simulation.delivery import scenarios
 from tests.simulation.delivery.actors import Actor
-from tests.simulation.delivery.faults import Crash, FaultyPort, NoFaults, Plan
+from tests.simulation.delivery.faults import Crash, Fault, FaultyPort, NoFaults, Plan
 from tests.simulation.delivery.invariants import (
     CANARY,
     TERMINAL,
@@ -135,6 +136,7 @@ class World:
         self.clock = SimClock(self)
         self.effects = Effects()
         self.current: Actor | None = None
+        self.suffered: Counter[Fault] = Counter()
         self.actors: list[Actor] = []
         self.history: list[tuple[str, SqsRecord]] = []
         self.sweeps = 0
@@ -187,7 +189,10 @@ class World:
     def _suffer(self, method: str) -> Any:
         if self.current is not None and self.current.dead:
             raise Crash
-        return self.faults.next(method)
+        fault = self.faults.next(method)
+        if fault is not None:
+            self.suffered[fault] += 1
+        return fault
 
     def _die(self) -> None:
         if self.current is not None:
