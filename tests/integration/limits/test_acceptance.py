@@ -100,6 +100,26 @@ def test_a_workflow_s_place_holds_for_the_children_that_it_awaits() -> None:
     assert world.worker.most == 1
 
 
+def test_an_execution_that_is_reopened_takes_a_place_again() -> None:
+    world = LimitsWorld(20.0)
+    world.publish(fan("w", 1, "when: 'true'", "  limiter: whole\n  limits: {whole: {concurrency: 1}}\n"))
+    first = world.start("w")
+    world.worker.raises = lambda _call: RuntimeError("no") if world.now < 30_000 else None
+    assert world.run(first) == "failed"
+    second: list[str] = []
+    at = world.now
+    world.play(
+        (at + 10_001, lambda: second.append(world.start("w"))),
+        (at + 12_000, lambda: world.ask("retry", first)),
+        (at + 13_000, lambda: second.append(world.start("w"))),
+        (at + 200_000, lambda: None),
+    )
+    assert [world.document(one)["status"] for one in (first, *second)] == ["completed"] * 3
+    assert world.worker.most == 1
+    assert [one.execution_id for one in world.worker.begun] == [first, second[0], first, second[1]]
+    assert world.gauge("w/whole")["n"] == 0
+
+
 @pytest.mark.parametrize("operation", ["cancel", "suspend"])
 def test_what_ends_early_gives_its_places_back(operation: str) -> None:
     """Semaphores of other engines leak when what holds them is terminated, deleted or restarted."""

@@ -158,6 +158,8 @@ class Dispatcher:
             if not stored.published:
                 self._publisher.publish(plan, state, stored.last, tags, again=True)
                 self.budget.check()
+            if state.status.terminal and self._starts.holds_reopening(plan, state, events):
+                return True
         else:
             header = self._executions.header(execution_id)
             if header is None:

@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from workflow_runtime.deployment.topology import DISPATCH
-from workflow_runtime.engine.events import CancelRequested, Event, Poked
+from workflow_runtime.engine.events import (
+    CancelRequested,
+    CompensateRequested,
+    Event,
+    Poked,
+    ReopenRequested,
+    RetryRequested,
+    SkipRequested,
+)
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.plan.limiters import Limiter, Share
 from workflow_runtime.plan.plan import Plan
@@ -35,6 +43,9 @@ from workflow_runtime.storage.limiters import (
 )
 from workflow_runtime.storage.records import Header
 
+REOPENING = (RetryRequested, SkipRequested, CompensateRequested, ReopenRequested)
+REOPENING_MS = 600_000  # until what has reopened an execution is published: it is tried again for as long
+
 
 class StartAdmission:
     """``holder`` holds back the starts that are frozen; ``budgets`` is called when the first one ends that has any."""
@@ -58,20 +69,45 @@ class StartAdmission:
         found = self._limiter(plan, header.shares, header.parent)
         if found is None or any(event.event_id.startswith(GRANTED) for event in events):
             return False
-        name, limiter, share = found
-        place = _place(plan, header)
         if any(isinstance(event, CancelRequested) for event in events):
-            self._lines.leave(name, place)
+            self._lines.leave(found[0], _place(plan, header))
             return False
-        need = Need(holder_of(header.execution_id), FOREVER, tenant=plain_tenant(header.tenant))
-        now = self._clock.now()
+        return self._waits(plan, header, events, found, FOREVER)
+
+    def _waits(
+        self,
+        plan: Plan,
+        execution: Header | ExecutionState,
+        events: Sequence[Event],
+        found: tuple[LimiterName, Limiter, Share],
+        lease: int,
+    ) -> bool:
+        """Take a place for an execution; whether there is none, so that it waits in the line, with its events."""
+        name, limiter, share = found
+        need = Need(holder_of(execution.execution_id), lease, tenant=plain_tenant(execution.tenant))
         granted = self._lines.take(name, limiter, need)
-        if granted is not None and granted.starts_at <= now:
+        if granted is not None and granted.starts_at <= self._clock.now():
             return False
         if granted is not None:
             self._lines.release(name, need.holder)  # what a rate has booked ahead is left to those who come later
-        self._lines.join(name, list(_waiters(header, events, place, need, share.weight)))
+        self._lines.join(name, _waiters(execution, events, _place(plan, execution), need, share.weight))
         return True
+
+    def holds_reopening(self, plan: Plan, state: ExecutionState, events: Sequence[Event]) -> bool:
+        """The same for an execution that has ended, and takes a place again before it goes on: one for a while only, as
+        what is asked of it may come to nothing. Raises `RetryableError`."""
+        if not plan.limits.executions or not any(isinstance(event, REOPENING) for event in events):
+            return False
+        found = self._limiter(plan, state.shares, state.parent)
+        if found is None:
+            return False
+        return self._waits(plan, state, events, found, self._clock.now() + REOPENING_MS)
+
+    def keep(self, plan: Plan, state: ExecutionState) -> None:
+        """An execution that was reopened has its place until it ends. Raises `RetryableError`."""
+        found = self._limiter(plan, state.shares, state.parent) if plan.limits.executions else None
+        if found is not None and found[1].concurrency:
+            self._lines.holds(found[0], holder_of(state.execution_id), FOREVER)
 
     def give_back(self, plan: Plan, state: ExecutionState) -> None:
         """The execution has ended: its slot is free, and what it has drawn of budgets and not used is others'. Raises
@@ -112,24 +148,26 @@ def start_place(plan: Plan, header: Header) -> tuple[LimiterName, str] | None:
     return LimiterName(plan.limits.executions, share.key), _place(plan, header)
 
 
-def _place(plan: Plan, header: Header) -> str:
-    return place_of(plan.priority, header.tenant, header.started_at, holder_of(header.execution_id))
+def _place(plan: Plan, execution: Header | ExecutionState) -> str:
+    return place_of(plan.priority, execution.tenant, execution.started_at, holder_of(execution.execution_id))
 
 
-def _waiters(header: Header, events: Sequence[Event], place: str, need: Need, weight: int) -> list[Waiter]:
+def _waiters(
+    execution: Header | ExecutionState, events: Sequence[Event], place: str, need: Need, weight: int
+) -> list[Waiter]:
     """A start, always in the same place; behind it, the events that came with it, in order."""
     common = {
         "holder": need.holder,
-        "execution_id": header.execution_id,
-        "since": header.started_at,
+        "execution_id": execution.execution_id,
+        "since": execution.started_at,
         "queue": DISPATCH,
-        "tenant": header.tenant or NO_TENANT,
+        "tenant": execution.tenant or NO_TENANT,
         "weight": weight,
     }
     found = [Waiter(kind=WaiterKind.START, place=place, **common)]  # type: ignore[arg-type]
     for event in events:
         if not isinstance(event, Poked):
-            body = mail_body(Mail(header.execution_id, event)).encode()
+            body = mail_body(Mail(execution.execution_id, event)).encode()
             behind = f"{place}#{len(found):03d}{holder_of(event.event_id)}"
             found.append(Waiter(kind=WaiterKind.EVENT, place=behind, body=body, **common))  # type: ignore[arg-type]
     return found
