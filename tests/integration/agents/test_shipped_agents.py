@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -200,3 +201,20 @@ def test_the_refund_desk_may_use_the_tools_of_a_server(
     assert ended["status"] == "completed", ended["error"]
     assert [tool["function"]["name"] for tool in server.requests[0]["tools"]].count("stock__in_stock") == 1
     assert '"count":2' in heard[1].replace(" ", "")
+
+
+@pytest.mark.parametrize(("option", "approved"), [("--approve", True), ("--reject", False)])
+def test_what_an_agent_asks_is_decided_on_the_command_line(
+    awr: Awr,  # noqa: F811
+    definitions: Path,
+    server: ModelServer,
+    option: str,
+    *,
+    approved: bool,
+) -> None:
+    desk = Desk("A-1002", 860)
+    server.answer(desk)
+    path = definitions / "workflows" / "refund_desk.yaml"
+    ended = awr("run", path, "--input", json.dumps(INPUT), "--json", option, "desk")
+    assert ended.exit_code == 0, ended.stderr
+    assert ('"refund":"R-A-1002"' in desk.told[3].replace(" ", "")) is approved

@@ -20,6 +20,7 @@ from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.texts import shorten
 from workflow_runtime.plan.addresses import static_path
 from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import AgentSpec
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.in_process import LocalRuntime
@@ -51,11 +52,17 @@ def parse_decisions(approvals: Sequence[str], rejections: Sequence[str]) -> dict
 
 def check_decisions(decisions: Mapping[str, object], plans: Sequence[Plan]) -> None:
     """Raises `CliError` (usage) for a path at which no approval is."""
-    known = [path for plan in plans for path in plan.approvals]
+    known = [path for plan in plans for path in (*plan.approvals, *_agents(plan))]
     for path in decisions:
         if static_path(path) not in known:
             there = did_you_mean(path, known) or (f"approvals: {', '.join(known)}" if known else "it has no approvals")
             raise usage_error(f"--approve, --reject: there is no approval {path!r}", there)
+
+
+def _agents(plan: Plan) -> Iterator[str]:
+    """Paths of the nodes whose calls may ask people."""
+    for block in plan.blocks:
+        yield from (block.prefix + node.id for node in block.nodes if isinstance(node.spec, AgentSpec))
 
 
 def _path(text: str, option: str) -> str:
