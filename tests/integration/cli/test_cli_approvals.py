@@ -165,3 +165,17 @@ def test_a_terminal_shows_the_form_and_asks(flow: Path) -> None:
 def test_who_does_not_decide_on_the_terminal_is_told_how_to(flow: Path) -> None:
     code, shown = on_a_terminal("run", flow, "--input", INPUT, typed="l\n")
     assert (code, "waits for a decision" in shown) == (5, True), shown
+
+
+def test_calls_of_agents_are_decided_like_what_nodes_ask(awr: Awr, tmp_path: Path) -> None:
+    folder = tmp_path / "definitions"
+    (folder / "agents").mkdir(parents=True)
+    (folder / "agents" / "a.yaml").write_text("id: desk\nmodel: test\ntools: [{tool: echo, approve: true}]\n")
+    file = tmp_path / "w.yaml"
+    file.write_text("workflow:\n  id: w\n  nodes:\n    - {id: a, type: agent, agent: desk, prompt: hello}\n")
+    waits = awr("run", file, "--definitions", folder)
+    assert "asked: a The agent desk asks to call echo." in waits.stderr
+    assert "--approve a, or awr approve ex-" in waits.stderr
+    rejected = awr("run", file, "--definitions", folder, "--reject", "a=not now", "--json")
+    assert "rejected: cli rejected the call: not now" in rejected.stdout
+    assert "rejected" not in awr("run", file, "--definitions", folder, "--approve", "a", "--json").stdout

@@ -126,7 +126,8 @@ class Decisions:
         """How what is asked can be answered."""
         for approval in self.open():
             name = f" --as {approval['assignees'][0]}" if approval["assignees"] else ""
-            how = f"--approve {approval['path']}=JSON, or awr approve {approval['id']}{name} --db FILE"
+            data = "=JSON" if approval["kind"] == "node" else ""
+            how = f"--approve {approval['path']}{data}, or awr approve {approval['id']}{name} --db FILE"
             yield [("asked: ", "cyan"), (approval["path"], "bold"), f" {shorten(approval['prompt'], PROMPT_COLUMNS)}"]
             yield [("hint: ", "cyan"), how]
 
