@@ -41,6 +41,12 @@ class Tools:
         self.tools: dict[str, Tool] = {"echo": lambda call: call.inputs}
         self.calls: list[str] = []
 
+    def limiters(self, _target: str) -> tuple[str, ...]:
+        return ()
+
+    def budget(self, _target: str) -> None:
+        return None
+
     async def invoke(self, call: NodeCall) -> NodeResult:
         self.calls.append(call.path)
         if call.target not in self.tools:

@@ -32,6 +32,12 @@ class Invoker:
         self._clock = clock
         self._act = act
 
+    def limiters(self, _target: str) -> tuple[str, ...]:
+        return ()
+
+    def budget(self, _target: str) -> None:
+        return None
+
     async def invoke(self, call: NodeCall) -> NodeResult:
         result = self._act(call)
         if result == "sleep":

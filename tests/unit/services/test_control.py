@@ -55,6 +55,12 @@ class World:
 
     abandoned = 0
 
+    def limiters(self, _target: str) -> tuple[str, ...]:
+        return ()
+
+    def budget(self, _target: str) -> None:
+        return None
+
     async def invoke(self, call: NodeCall) -> NodeResult:
         result = self.act(call)
         return NodeResult(await result if asyncio.iscoroutine(result) else result)

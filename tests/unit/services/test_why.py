@@ -41,6 +41,12 @@ class World:
 
     abandoned = 0
 
+    def limiters(self, _target: str) -> tuple[str, ...]:
+        return ()
+
+    def budget(self, _target: str) -> None:
+        return None
+
     async def invoke(self, call: NodeCall) -> NodeResult:
         return NodeResult(self.act(call))
 
