@@ -187,6 +187,9 @@ class WatchedQueues:
             ordered = marked and graph.serial(place.node) >= order.command.serial
         elif order.command.undoes is not None:
             ordered = any(fate.serial >= order.command.serial for fate in state.fates.values())
+        elif "[" in place.scope:  # the pass has ended since, and with it this run has
+            run = keys.run(order.execution_id, order.command.path, order.command.serial)
+            ordered = run in self._table.get([run])
         else:  # the state that runs it was left since
             chart = state.chart() if TOP_CHART in state.scopes else None
             ordered = chart is not None and chart.next_serials.get(place.block, 0) > order.command.serial

@@ -242,6 +242,28 @@ workflow:
 """,
 }
 """A loop whose passes run in an execution of their own."""
+_LOOPS = {
+    "loops": """
+workflow:
+  id: loops
+  nodes:
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - id: 各
+      type: control
+      subtype: loop
+      items: [1, 2, 3]
+      max_concurrency: 2
+      on_item_error: collect
+      body:
+        - {id: b, type: tool, tool: echo, inputs: {x: "${item + a.x}"}}
+        - {id: 次, type: control, subtype: loop, times: 2, dependencies: [b],
+           body: [{id: c, type: agent, agent: echo, inputs: {x: "${b.x + index}"}}]}
+        - {id: 坏, type: tool, tool: fail, when: "${item == 2}", dependencies: [次]}
+      collect: ${次[1].x}
+    - {id: z, type: tool, tool: echo, inputs: {x: "${各}"}}
+""",
+}
+"""Passes side by side and in turn, one of which fails."""
 _AGENTS = {
     "agent": """
 workflow:
@@ -289,7 +311,7 @@ INPUT = {"start": 1}
 
 @cache
 def source(name: str) -> bytes:
-    whole = _CHARTS | _FAMILY | _GENERATIONS | _ASKING | _PARTS | _AGENTS | _LIMITED
+    whole = _CHARTS | _FAMILY | _GENERATIONS | _ASKING | _PARTS | _LOOPS | _AGENTS | _LIMITED
     return (whole.get(name) or _HEAD.format(id=name) + _NODES[name]).encode()
 
 

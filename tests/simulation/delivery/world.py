@@ -55,6 +55,7 @@ from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.dispatch.mailbox import MailboxBatch
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.messages import parse_timer
+from workflow_runtime.services.work.deciding import node_of
 from workflow_runtime.services.work.queue import Worker
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import SHARDS
@@ -478,7 +479,8 @@ class World:
 
     def _is_yielded(self, path: str) -> bool:
         """Whether a worker runs the node and the dispatcher records what somebody else makes of it."""
-        return self.plan.node(self.plan.numbers[path]).callback is not None
+        node = node_of(self.plan, path)
+        return node is not None and node.callback is not None
 
     def close(self) -> None:
         self._backend.close()
