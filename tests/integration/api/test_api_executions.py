@@ -94,6 +94,31 @@ def test_p1_the_same_key_starts_one_execution(api: Any) -> None:
     assert len(api("GET", "/executions?workflow=greeting").json["items"]) == 2
 
 
+OPEN_DOOR = """
+workflow:
+  id: door
+  type: state_machine
+  initial_state: shut
+  final_states: [gone]
+  states: [{name: shut, transitions: [{event: touch}, {event: end, target: gone}]}]
+"""
+
+
+@pytest.mark.parametrize("query", ["", "?wait=3"])
+def test_an_event_key_used_again_for_another_event_is_a_conflict(api: Any, query: str) -> None:
+    api.publish(OPEN_DOOR)
+    execution_id = api.start("door").json["execution_id"]
+    asyncio.run(api.runtime.settle(execution_id))
+    url, key = f"/executions/{execution_id}/events", JSON | {"Idempotency-Key": "键"}
+    assert api("POST", url, '{"event": "touch"}', key).status == 202
+    asyncio.run(api.runtime.settle(execution_id))
+    other = api("POST", f"{url}{query}", '{"event": "end"}', key)
+    assert (other.status, other.code) == (409, "conflict")
+    assert "another event" in other.json["detail"]
+    assert api("POST", f"{url}{query}", '{"event": "touch"}', key).status in (200, 202), "the same event again"
+    assert api("GET", f"/executions/{execution_id}").json["status"] == "running"
+
+
 def test_context_means_input(api: Any) -> None:
     api.publish()
     same = '{"context": {"name": "x"}, "input": {"name": "x"}}'

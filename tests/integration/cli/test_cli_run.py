@@ -14,6 +14,7 @@ import pytest
 from tests.integration.cli.conftest import PROJECT, Awr, only_document
 
 from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.frontends.cli.app import COMMANDS
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import LocalRuntime
 
@@ -241,6 +242,22 @@ def test_commands_about_executions_read_a_database_file(awr: Awr, chain: Path, m
     unknown = awr("status", "ex-0", "--db", "runs.db")
     assert unknown.exit_code == 1
     assert "ex-0" in unknown.stderr
+
+
+def test_every_command_about_an_execution_takes_a_database_file(
+    awr: Awr, chain: Path, mocks: Callable[..., Path]
+) -> None:
+    """A command that is added takes one too; what ``awr logs`` searches, the logs of Lambda, is in no file."""
+    awr("run", chain, "--db", "runs.db", "--mocks", mocks())
+    others = {"tools", "agents", "start", "logs"}  # their ID is no execution's, or not in a file
+    more = {"signal": ["go"], "skip": ["a"], "delegate": ["--to", "李雷"]}
+    asked = [name for name in COMMANDS if re.search(r"Usage:.*\b(ID|EXECUTION)\b", awr(name, "--help").stdout)]
+    assert others < set(asked)
+    for name in asked:
+        if name not in others:
+            result = awr(name, "ex-0", *more.get(name, ()), "--db", "runs.db")
+            expected = (0, "no dead letters") if name == "redrive" else (1, "'ex-0'")
+            assert (result.exit_code, expected[1] in result.stderr) == (expected[0], True), name
 
 
 def test_resuming_what_has_ended_shows_it_again(awr: Awr, chain: Path, mocks: Callable[..., Path]) -> None:
