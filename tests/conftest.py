@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 TOGETHER = ("e2e", "infra", "architecture")  # each needs once what takes longer than most of its tests
 DEPLOYED = ("e2e", "infra")
 DEPLOYED_SECONDS_MAX = 600  # of one test: the emulator's start, a dead worker's lease, all scenarios on moto
+
+YOUNG_OBJECTS_MAX = 50_000  # before a collection of cycles: with Python's 700, a third of the time goes into them
 
 # CDK's Node tells its age on stderr, where it would come after pytest's last line. It starts when CDK is imported.
 os.environ["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = ",".join(map(str, range(18, 40)))
@@ -25,6 +28,15 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     if item.path.relative_to(Path(__file__).parent).parts[0] in DEPLOYED:
         item.add_marker(pytest.mark.timeout(DEPLOYED_SECONDS_MAX))
+
+
+def pytest_configure() -> None:
+    gc.set_threshold(YOUNG_OBJECTS_MAX)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: no collection of cycles looks at it again."""
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

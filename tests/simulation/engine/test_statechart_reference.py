@@ -214,7 +214,7 @@ def draw_chart(draw: st.DrawFn) -> ChartPlan:
     return chart(*done.children, initial=" ".join(done.initial), on=done.on)
 
 
-@settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_random_charts_move_as_the_standards_algorithm_says(data: st.DataObject) -> None:
     plan = data.draw(st.composite(draw_chart)())

@@ -11,7 +11,7 @@ import pytest
 
 from workflow_runtime.compiler import compile_workflow
 
-SIZE = 120
+SIZE = 80
 RATIO_MAX = 2.3  # 2 and what grows with a logarithm; a quadratic stage comes near 4
 
 

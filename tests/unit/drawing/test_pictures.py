@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.seeds import for_seeds
 from tests.unit.drawing.pictures import TOGETHER, Measured, generated
 
 from workflow_runtime.compiler import compile_or_raise
@@ -31,7 +32,7 @@ def test_no_arrow_crosses_a_box_or_a_text_and_no_texts_meet(path: Path) -> None:
     assert list(Measured(drawing, svg.draw(drawing)).faults()) == []
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@for_seeds(SEEDS)
 def test_the_same_holds_for_whatever_may_be_drawn(seed: int) -> None:
     drawing = generated(seed)
     assert list(Measured(drawing, svg.draw(drawing)).faults()) == []
