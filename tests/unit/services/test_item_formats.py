@@ -42,7 +42,7 @@ GOOD: list[tuple[str, bytes, list[Any]]] = [
 BAD: list[tuple[str, bytes, str]] = [
     ("jsonl", b'{"a": 1}\n\n{"a":}\n', "line 3: it is not JSON"),
     ("jsonl", '"好"\n"'.encode() + b'\xff"\n', "line 2: byte 2 is not UTF-8"),
-    ("jsonl", b"1\n" + b"[" * 200 + b"]" * 200, "line 2: it is not JSON (a value is nested more than 100"),
+    ("jsonl", b"1\n" + b"[" * 200 + b"]" * 200, "line 2: it is not JSON (the value is nested more than 100"),
     ("jsonl", b"1\n2 3\n", "line 2: it is not JSON"),
     ("jsonl", b"1\nNaN\n", "line 2: it is not JSON"),
     ("jsonl", "1\n2\n".encode("utf-16"), "the file is UTF-16"),
@@ -64,7 +64,7 @@ BAD: list[tuple[str, bytes, str]] = [
     ("json", b"[1]\n[2]", "line 2: there is something after the end of the list"),
     ("json", b'[1,\n"\xff"]', "line 2: a byte is not UTF-8"),
     ("json", b"[" + b"[" * 200_000, "line 1: an item is nested too deep"),
-    ("json", b"[" + b"[" * 200 + b"]" * 200 + b"]", "line 1: an item is not JSON (a value is nested more than 100"),
+    ("json", b"[" + b"[" * 200 + b"]" * 200 + b"]", "line 1: an item is not JSON (the value is nested more than 100"),
 ]
 
 LARGE: list[tuple[str, bytes, str]] = [
