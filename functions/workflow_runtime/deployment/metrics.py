@@ -95,15 +95,16 @@ LIFECYCLE = {
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """An attempt of a node that has ended and was not cancelled.
+    """An attempt of a node that has ended and was not cancelled, or a run of one that goes on in another run.
 
     ``workflow_id``: of its execution.
     ``node_type``: agents and tools; other nodes are decided rather than run.
     ``target``: the agent or tool.
     ``attempt``: from 1.
-    ``milliseconds``: from its claim to its end.
+    ``milliseconds``: from its claim to its end; of an agent that went on, of its last run.
     ``error``: the type of its error; None: it succeeded.
-    ``usage``: what models used, as `invokers.invocation.Meter.usage`; None: nothing.
+    ``usage``: what models used in this run, as `invokers.invocation.Meter.usage`; None: nothing.
+    ``goes_on``: it has not ended: all that counts is what it has used.
     """
 
     workflow_id: str
@@ -113,11 +114,12 @@ class AttemptEnded:
     milliseconds: int
     error: str | None = None
     usage: Mapping[str, Any] | None = None
+    goes_on: bool = False
 
 
 def count_attempt(count: Callable[[str, int], None], ended: AttemptEnded) -> None:
     """Measure an attempt that ended. Only agents and tools are measured."""
-    if ended.node_type not in DURATIONS:
+    if ended.node_type not in DURATIONS or ended.goes_on:
         return
     count(DURATIONS[ended.node_type], ended.milliseconds)
     if ended.attempt > 1:

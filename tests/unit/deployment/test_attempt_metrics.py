@@ -29,3 +29,10 @@ def test_retries_and_throttles_are_counted_besides() -> None:
 
 def test_what_is_decided_rather_than_run_is_not_measured() -> None:
     assert counted(NodeType.AGGREGATION) == []
+
+
+def test_an_agent_that_goes_on_has_not_ended() -> None:
+    found: list[tuple[str, int]] = []
+    waits = AttemptEnded("w", NodeType.AGENT, "t", 2, 250, goes_on=True)
+    count_attempt(lambda name, value: found.append((name, value)), waits)
+    assert found == []

@@ -45,6 +45,16 @@ def test_attempts_count_with_what_their_models_used() -> None:
     assert value(measurements, "awr_model_cost_usd_total", agent="作者", model="m") == 0.5
 
 
+def test_an_agent_that_waits_is_counted_once_with_all_that_it_used() -> None:
+    measurements = Measurements()
+    usage = {"model": "m", "requests": 1, "input_tokens": 10, "output_tokens": 2}
+    measurements.attempt_ended(AttemptEnded("订单", "agent", "作者", 1, 500, None, usage, goes_on=True))
+    assert value(measurements, "awr_node_runs_total", workflow="订单", type="agent", status="success") is None
+    measurements.attempt_ended(AttemptEnded("订单", "agent", "作者", 1, 500, None, usage))
+    assert value(measurements, "awr_node_runs_total", workflow="订单", type="agent", status="success") == 1
+    assert value(measurements, "awr_model_requests_total", agent="作者", model="m") == 2
+
+
 def test_what_never_happened_is_zero_and_not_absent() -> None:
     measurements = Measurements()
     assert value(measurements, "awr_events_total", event="dead_letters") == 0

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.deployment.metrics import AttemptEnded
 from workflow_runtime.errors import InvalidEvent, NodeError, RetryableError
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
 from workflow_runtime.invokers.tools.tool import describe
 from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.runtime.observation import Silence
 from workflow_runtime.services.work.masked import NOTE_CHARS_MAX, NOTES_MAX
 from workflow_runtime.storage.payloads import PAYLOAD_BYTES_MAX
 from workflow_runtime.storage.records import RunStatus
@@ -177,3 +180,25 @@ def test_every_attempt_that_timed_out_is_counted_and_shown() -> None:
         runs = local.services.documents.node(execution_id, "a").runs
         assert [(run.attempt, run.error.type) for run in runs if run.error] == [(n, "timeout") for n in (1, 2, 3)]
         assert [run.ended_at - run.started_at for run in runs] == [5000] * 3
+
+
+class Attempts(Silence):
+    def __init__(self) -> None:
+        self.ended: list[AttemptEnded] = []
+
+    def attempt_ended(self, ended: AttemptEnded) -> None:
+        self.ended.append(ended)
+
+
+def test_an_agent_that_waits_for_a_person_is_one_attempt(tmp_path: Path) -> None:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "a.yaml").write_text("id: desk\nmodel: test\ntools: [{tool: echo, approve: true}]\n")
+    attempts = Attempts()
+    with LocalRuntime(open_backend(clock=VirtualClock(0)), tmp_path, observer=attempts) as local:
+        local.services.catalog.publish(b"workflow: {id: w, nodes: [{id: a, type: agent, agent: desk, prompt: hello}]}")
+        execution_id = local.services.starter.start("w")
+        asyncio.run(local.settle(execution_id))
+        local.services.approvals.answer(f"{execution_id}.1", True)
+        assert asyncio.run(local.run_until_ended(execution_id)) == "completed"
+    assert [(ended.goes_on, ended.error) for ended in attempts.ended] == [(True, None), (False, None)]
+    assert [ended.usage["requests"] for ended in attempts.ended if ended.usage] == [1, 1], "each tells what it used"

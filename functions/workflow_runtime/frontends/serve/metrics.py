@@ -133,13 +133,15 @@ class Measurements(Silence):
             self._execution_seconds.labels(workflow, status).observe(max(0, at - known.started_at) / 1000)
 
     def attempt_ended(self, ended: AttemptEnded) -> None:
+        if ended.usage:
+            self._used(self._agent(ended.target or BY_FORMULA), ended.usage)
+        if ended.goes_on:
+            return
         status = "success" if ended.error is None else "failed"
         self._runs.labels(self._workflow(ended.workflow_id), ended.node_type, status).inc()
         self._run_seconds.labels(ended.node_type, status).observe(ended.milliseconds / 1000)
         if ended.error is not None:
             self._errors.labels(ended.node_type, self._error(ended.error)).inc()
-        if ended.usage:
-            self._used(self._agent(ended.target or BY_FORMULA), ended.usage)
 
     def _used(self, agent: str, usage: Mapping[str, Any]) -> None:
         model = self._model(str(usage.get("model") or ""))

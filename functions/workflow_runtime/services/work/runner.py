@@ -333,9 +333,10 @@ class NodeRunner:
         milliseconds, error = ended.ended_at - ended.started_at, ended.error.type if ended.error is not None else None
         node = node_of(plan, ended.path)
         if node is not None and ended.status is not RunStatus.CANCELLED:
+            goes_on = ended.yielded is not None and not ended.yielded.task  # a run that waits for a token is the last
             self._attempt_ended(
                 AttemptEnded(
-                    plan.workflow_id, node.type, _target(node), ended.attempt, milliseconds, error, ended.usage
+                    plan.workflow_id, node.type, _target(node), ended.attempt, milliseconds, error, ended.usage, goes_on
                 )
             )
         fields = {"status": ended.status, "ms": milliseconds, "attempt": ended.attempt}

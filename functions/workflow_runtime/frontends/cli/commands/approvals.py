@@ -196,7 +196,8 @@ def _sent(server: Server, send: Callable[[Api], Awaitable[Document]], by: str | 
     try:
         return asyncio.run(ask())
     except CliError as error:
-        if error.code == "forbidden" and by is None and (server.db is not None or server.loopback is not None):
+        is_open = server.db is not None or (server.loopback is not None and server.token is None)  # to whoever is on it
+        if error.code == "forbidden" and by is None and is_open:
             raise CliError(error.code, error.message, "--as NAME says who you are, on one machine") from None
         raise
 
