@@ -27,6 +27,7 @@ from workflow_runtime.deployment.topology import (
     ScheduleCall,
     TableCall,
 )
+from workflow_runtime.ports import IndexName
 
 TABLE_ACTIONS: Mapping[TableCall, tuple[str, ...]] = {
     "get": ("GetItem", "BatchGetItem"),
@@ -37,7 +38,7 @@ TABLE_ACTIONS: Mapping[TableCall, tuple[str, ...]] = {
     "delete": ("DeleteItem",),
     "delete_all": ("BatchWriteItem",),
     "query": ("Query",),
-}  # `query_index` is Query on the indexes
+}  # `query_index` is Query on an index
 SCHEDULE_ACTIONS: Mapping[ScheduleCall, tuple[str, ...]] = {
     "put": ("Create", "Update"),
     "create": ("Create",),
@@ -149,8 +150,9 @@ class Grants:
         table = self._storage.table.table_arn
         actions = _distinct(f"dynamodb:{name}" for call in function.table for name in TABLE_ACTIONS.get(call, ()))
         yield Grant("Table", actions, (table,))
-        if "query_index" in function.table:
-            yield Grant("Index", ("dynamodb:Query",), tuple(f"{table}/index/{name}" for name, _, _ in INDEXES.values()))
+        read: list[IndexName] = ["index"] if "query_index" in function.table else []
+        read += ["listing"] if function.lists else []
+        yield Grant("Index", ("dynamodb:Query",), tuple(f"{table}/index/{INDEXES[name][0]}" for name in read))
 
     def _blobs(self, function: Function) -> Iterator[Grant]:
         bucket = self._storage.bucket

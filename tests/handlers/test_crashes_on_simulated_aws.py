@@ -18,7 +18,8 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import replay
 from workflow_runtime.ports import BusEvent
 from workflow_runtime.services.dispatch.reads import Knowledge
-from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.listing import Wanted
+from workflow_runtime.storage.stores import Stores
 
 NODES = """    - {id: a, type: tool, tool: echo, inputs: {x: 1}}
     - {id: b, type: tool, tool: echo, inputs: {x: "${a.x}"}}
@@ -119,11 +120,7 @@ def test_p3_p6_p8_a_crash_at_any_aws_call_loses_no_event_and_takes_none_twice(
             bench.pass_time(LONGER_THAN_ANY_TIMEOUT_SECONDS)
             crashed += [crashes(bench.backend.scheduler.fire), crashes(bench.settle)]
         mine.armed = False
-        [execution] = [
-            header
-            for status in ExecutionStatus
-            for header in ExecutionStore(bench.backend.ports.table, bench.backend.ports.blobs).list(id, status, 9)
-        ]
+        [execution] = Stores(bench.backend.ports).listing.page(Wanted(tuple(ExecutionStatus), id), 9).headers
         document = bench.document(execution.execution_id)
         assert (document["status"], document["output"]["moved"]) == ("completed", 2), f"{moment} {place}"
         assert f"{id}.到" in [event["detail-type"] for event in bench.backend.bus_events()]

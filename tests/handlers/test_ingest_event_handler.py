@@ -10,9 +10,11 @@ from tests.handlers.bench import Bench
 
 from workflow_runtime.deployment.topology import DISPATCH, EVENTS
 from workflow_runtime.engine.events import SignalReceived
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.ports import BusEvent, Message, SqsRecord
 from workflow_runtime.services.messages import parse_mail
-from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.listing import Wanted
+from workflow_runtime.storage.stores import Stores
 from workflow_runtime.storage.subscriptions import SubscriptionStore
 
 SAMPLES = Path(__file__).parents[2] / "events" / "ingest_event"
@@ -35,11 +37,9 @@ def put(bench: Bench, detail_type: str, *details: Any, source: str = "商店") -
 
 
 def started(bench: Bench, workflow_id: str) -> list[Any]:
-    store = ExecutionStore(bench.backend.ports.table, bench.backend.ports.blobs)
-    headers = [
-        header for status in ("pending", "running", "completed") for header in store.list(workflow_id, status, 9)
-    ]
-    return [store.globals(header.execution_id).input for header in headers]
+    wanted = Wanted(tuple(ExecutionStatus), workflow_id)
+    stores = Stores(bench.backend.ports)
+    return [stores.executions.globals(header.execution_id).input for header in stores.listing.page(wanted, 9).headers]
 
 
 def deliver(bench: Bench) -> list[SqsRecord]:

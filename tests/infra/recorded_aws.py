@@ -99,7 +99,14 @@ def calls(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[C
             index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
             yield from ((action, f"arn:aws:dynamodb:{here}:table/{table}{index}") for table in tables)
         case "s3":
-            yield action, f"arn:aws:s3:::{params['Bucket']}/{params['Key']}"
+            if operation == "ListObjectsV2":
+                yield "s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}"
+                return
+            here = f"arn:aws:s3:::{params['Bucket']}/{params['Key']}"
+            if operation == "CopyObject":  # of an object onto itself
+                yield from ((f"s3:{name}", here) for name in ("GetObject", "PutObject"))
+                return
+            yield action, here
             if operation == "GetObject":  # without it S3 does not tell what is missing from what is forbidden
                 yield "s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}"
         case "sqs":

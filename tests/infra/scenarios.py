@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 from tests.infra.recorded_aws import RecordedSystem
 
+from workflow_runtime.deployment.settings import RETENTION_DAYS
 from workflow_runtime.deployment.topology import DEAD_LETTERS, DISPATCH, EVENTS, LIMITS, SWEEP, TIMERS, node_queue
 from workflow_runtime.ports import Message
 from workflow_runtime.services.messages import Timer, timer_body
@@ -99,10 +100,12 @@ def play(system: RecordedSystem) -> None:
     react_to_events(system)
     take_webhooks_and_schedules(system)
     bury_the_dead(system)
+    bring_the_dead_back(system)
     lose_messages_and_sweep(system)
     freeze_and_thaw(system)
     run_into_limits(system)
     look_at_everything(system)
+    live_for_long(system)
 
 
 def publish(system: RecordedSystem) -> None:
@@ -202,6 +205,28 @@ def bury_the_dead(system: RecordedSystem) -> None:
     newer = msgspec.json.encode({"execution_id": execution_id, "command": {"command": "invented_later"}}).decode()
     queues.send(node_queue("tool"), [Message("no order"), Message(newer)])
     queues.send(node_queue("agent"), [Message("no order"), Message(newer)])
+    system.drain(60)
+
+
+def bring_the_dead_back(system: RecordedSystem) -> None:
+    """A timer of an execution that still waits goes where it was to go."""
+    execution_id = start(system, "pauses", {})
+    system.settle()
+    later = system.clock.now() + 60_000
+    system.backend.ports.queues.send(DEAD_LETTERS, [Message(timer_body(Timer(execution_id, "no-such-timer", later)))])
+    system.settle()
+    redriven = system.ask("POST", "/dead-letters/redrive", {})["items"]
+    assert "sent" in {letter["outcome"] for letter in redriven}
+    system.settle()
+
+
+def live_for_long(system: RecordedSystem) -> None:
+    """What lives is kept for another retention, with its large values."""
+    execution_id = start(system, "graph", {"text": LARGE})
+    system.ask("POST", f"/executions/{execution_id}/suspend", {})
+    system.settle()
+    system.pass_time((RETENTION_DAYS + 1) * 24 * 3600)
+    sweep(system)
     system.drain(60)
 
 

@@ -131,7 +131,7 @@ def _expected(shipped: Deployed, function: Function) -> Any:
     for call in function.table:
         yield from each((f"dynamodb:{name}" for name in TABLE_ACTIONS.get(call, ())), table)
         if call == "query_index":
-            for index in (INDEX, LISTING):
+            for index in (INDEX, LISTING) if function.lists else (INDEX,):
                 yield from each(("dynamodb:Query",), {"Fn::Join": ["", [table, f"/index/{index}"]]})
     for blob_call in function.blobs:
         objects = {"Fn::Join": ["", [bucket, f"/{BLOB_PREFIX}*"]]}

@@ -75,8 +75,8 @@ class Function(msgspec.Struct, frozen=True):
     """A Lambda. ``pool``: the worker pool it serves, for `run_node`. ``sends``: the queues it may send to. ``http``: it
     answers the HTTP API. ``table``, ``blobs``, ``schedules``: what it calls of these ports; schedules send to the queue
     `TIMERS` or `EVENTS`. ``secrets``: it reads the deployment's secrets. ``open_routes``:
-    routes of the HTTP API whose requests prove themselves, so that no authorizer does. ``snap_start``: somebody waits
-    while it starts.
+    routes of the HTTP API whose requests prove themselves, so that no authorizer does. ``lists``: it reads lists of
+    executions, which are an index of their own. ``snap_start``: somebody waits while it starts.
     """
 
     name: str
@@ -93,6 +93,7 @@ class Function(msgspec.Struct, frozen=True):
     blobs: tuple[BlobCall, ...] = ()
     secrets: bool = False
     open_routes: tuple[str, ...] = ()
+    lists: bool = False
     snap_start: bool = False
 
 
@@ -216,6 +217,7 @@ TOPOLOGY = Topology(
             http=True,
             schedules=("put", "delete"),
             table=("get", "put", "update", "change", "put_all", "delete_all", "query", "query_index"),
+            lists=True,
             blobs=("get", "put"),
             secrets=True,
             open_routes=(

@@ -37,7 +37,7 @@ def test_the_table_is_on_demand_and_can_be_restored():
         name = backend.settings.table_name
         table = clients.dynamodb.describe_table(TableName=name)["Table"]
         assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
-        assert [index["IndexName"] for index in table["GlobalSecondaryIndexes"]] == ["INDEX"]
+        assert [index["IndexName"] for index in table["GlobalSecondaryIndexes"]] == ["INDEX", "LISTING"]
         backups = clients.dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
         assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
 

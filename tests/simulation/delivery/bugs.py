@@ -137,18 +137,6 @@ class Unordered(Tampered):
         self._port.put(item, condition)
 
 
-class Swallowing(Tampered):
-    """A batch of messages that was refused in part counts as sent."""
-
-    def send(self, queue: str, messages: Sequence[Message]) -> Any:
-        return self._port.send(queue, messages[:1]) if len(messages) > 1 else self._port.send(queue, messages)
-
-
-def half_a_batch_sent(ports: Ports) -> Ports:
-    queues: Any = Swallowing(ports.queues)
-    return replace(ports, queues=queues)
-
-
 class Tangled(Tampered):
     """The mark that a commit is published is written before it is."""
 
@@ -172,7 +160,6 @@ BUGS: Mapping[str, Bug] = {
     "a redelivery dropped instead of published again": redelivery_dropped,
     "sends before the commit": sends_before_the_commit,
     "an expired lease run again under its serial": expired_lease_run_again,
-    "half a batch counts as sent": half_a_batch_sent,
     "marked as published before it is": marked_before_published,
 }
 

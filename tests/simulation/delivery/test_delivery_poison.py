@@ -12,7 +12,7 @@ from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, Poked
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.ports import Message
 from workflow_runtime.services.messages import Order, mail_message, order_message
-from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.stores import Stores
 
 NEVER_ORDERED = RunNode("a", 9, "tool", START)
 
@@ -25,8 +25,7 @@ def mail(world: World, body: str) -> None:
 
 
 def letters(world: World) -> list[object]:
-    found = ExecutionStore(world.raw.table, world.raw.blobs).dead_letters(world.execution_id)
-    return [letter["reason"] for letter in found]  # type: ignore[index,call-overload]
+    return [letter["reason"] for letter in Stores(world.raw).dead_letters.documents(world.execution_id)]
 
 
 @pytest.mark.parametrize("body", ["{", "[]", '{"execution_id": 1}', "文"])
