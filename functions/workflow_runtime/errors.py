@@ -55,6 +55,13 @@ class TransportError(NodeError):
     the steps that were recorded."""
 
 
+class WrongArguments(NodeError):
+    """What is called does not take these arguments: nothing was called, and nothing happened."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("validation_error", message)
+
+
 class RequestError(WorkflowRuntimeError):
     """A request (start, publish, query) that cannot be carried out as it is. ``code`` is stable, for programs."""
 

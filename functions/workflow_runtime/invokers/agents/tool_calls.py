@@ -14,7 +14,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from workflow_runtime.engine.awaited import CallAnswer
-from workflow_runtime.errors import NodeError
+from workflow_runtime.errors import NodeError, WrongArguments
 from workflow_runtime.invokers.agents import waits
 from workflow_runtime.invokers.agents.nested import Invoke, call_agent, is_told
 from workflow_runtime.invokers.agents.offers import AGENT, SCHEMA, WORKFLOW, Offer
@@ -155,7 +155,7 @@ class ToolCalls:
         try:
             result = await self._invoker.invoke(call)
         except NodeError as error:
-            kind = WRONG if error.type == "validation_error" else FAILED
+            kind = WRONG if isinstance(error, WrongArguments) else FAILED
             return {kind: self._call.mask.text(f"{error.type}: {error.message}")}
         if result.pending is not None:
             return {PENDING: token.pending(offer.id, result.pending)}

@@ -74,6 +74,7 @@ class OfferedTools(AbstractToolset[Any]):
             self._waits[place.number] = deferred.waits
             raise CallDeferred from None
         if WRONG in result:
+            self._turns.deny(name)
             raise ModelRetry(str(result[WRONG]))
         if FAILED in result:
             raise ToolFailed(str(result[FAILED]))

@@ -25,7 +25,7 @@ class Place(msgspec.Struct, frozen=True):
     - ``same``: the how-manieth with these very arguments
     - ``arguments``: their hash
     - ``number``: how many calls were asked for before it, of whatever tool
-    - ``denied``: how many of those of its tool were denied, in answers before this one
+    - ``denied``: how many of those of its tool were not made, in answers before this one
     """
 
     ordinal: int
@@ -71,7 +71,9 @@ class Turns:
         return self._places[tool_call_id]
 
     def deny(self, tool: str) -> None:
-        """Take note that a call of a tool is not made: it does not count for the most that may be."""
+        """Take note that a call of a tool is not made, denied or with wrong arguments: it does not count for the most
+        that may be.
+        """
         self._denied[tool] += 1
 
     def before(self, place: Place) -> list[tuple[str, Any]]:

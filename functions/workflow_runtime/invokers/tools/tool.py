@@ -12,7 +12,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.json_schema import PydanticJsonSchemaWarning
 
-from workflow_runtime.errors import NodeError
+from workflow_runtime.errors import WrongArguments
 from workflow_runtime.invokers.containment import attempt, printed
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.suggestions import did_you_mean
@@ -85,16 +85,13 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         return inspect.iscoroutinefunction(self.function)
 
     def bind(self, inputs: Mapping[str, Json], context: NodeContext | None) -> dict[str, Any]:
-        """The function's keyword arguments. Raises `NodeError` ``validation_error`` with everything wrong with
-        ``inputs``."""
+        """The function's keyword arguments. Raises `WrongArguments` with everything wrong with ``inputs``."""
         if fixed := [name for name in inputs if name in self.presets]:
             names = ", ".join(repr(name) for name in fixed)
-            raise NodeError(
-                "validation_error", f"tool {self.id!r}: {names} is fixed by its definition and cannot be given"
-            )
+            raise WrongArguments(f"tool {self.id!r}: {names} is fixed by its definition and cannot be given")
         bound, problems = self._validate({**self.presets, **inputs})
         if problems:
-            raise NodeError("validation_error", f"tool {self.id!r}: {'; '.join(text for _, text in problems)}")
+            raise WrongArguments(f"tool {self.id!r}: {'; '.join(text for _, text in problems)}")
         if self.context is not None:
             bound[self.context] = context
         return bound

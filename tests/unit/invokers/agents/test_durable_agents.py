@@ -13,6 +13,7 @@ from pydantic_ai.durable_exec import DurableOperationId
 from tests.unit.invokers.agents.visits import LEASE_SECONDS, Scripted, Visits, begun
 
 from workflow_runtime.engine.awaited import CallAnswer, Wait
+from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents.offers import name_for_model
 from workflow_runtime.invokers.masking import Mask
 from workflow_runtime.sdk import NodeContext
@@ -191,6 +192,7 @@ def test_arguments_that_do_not_fit_go_back_to_the_model(tmp_path: Path, tools: T
     assert world.run().output == "done"
     assert tools.calls == [2]
     assert "argument 'amount'" in str(world.model.asked[1])
+    assert world.model.outcomes == ["retried", "success"]
 
 
 def test_a_tool_may_be_called_as_often_as_its_entry_says(tmp_path: Path, tools: Tools) -> None:
@@ -200,6 +202,44 @@ def test_a_tool_may_be_called_as_often_as_its_entry_says(tmp_path: Path, tools: 
     assert world.run().output == "ok"
     assert tools.calls == [1]
     assert world.model.told[1] == "budget_exceeded: only 1 call of this tool may be made, and none is left"
+
+
+def test_a_call_with_wrong_arguments_does_not_count_for_the_most_of_its_tool(tmp_path: Path) -> None:
+    found: list[str] = []
+
+    def look(order: str) -> str:
+        found.append(order)
+        return f"{order} is there"
+
+    turns = ([("look", {})], [("look", {"order": "乙"})], [("look", {"order": "丙"})], "done")
+    world = Visits(tmp_path, Scripted(*turns), {"look": look})
+    world.fields["tools"] = [{"tool": "look", "limit": 1}]
+    assert world.run().output == "done"
+    assert found == ["乙"]
+    assert world.model.told[1:] == [
+        "乙 is there",
+        "budget_exceeded: only 1 call of this tool may be made, and none is left",
+    ]
+    assert world.run().output == "done"  # as it was recorded
+    assert found == ["乙"]
+
+
+@pytest.mark.parametrize("ending", ["no JSON", "an error of its own"])
+def test_a_tool_that_fails_after_it_ran_is_not_told_as_called_with_wrong_arguments(tmp_path: Path, ending: str) -> None:
+    paid: list[int] = []
+
+    def pay(amount: int) -> float:
+        paid.append(amount)
+        if ending == "no JSON":
+            return float("nan")
+        raise NodeError("validation_error", "the bank wants another currency")
+
+    world = Visits(tmp_path, Scripted([("pay", {"amount": 5})], "done"), {"pay": pay})
+    world.effects["pay"] = "once"
+    assert world.run().output == "done"
+    assert paid == [5]
+    assert world.model.told[0].startswith("validation_error: ")
+    assert world.model.outcomes == ["failed"]  # not as one to correct the arguments of, and to call again
 
 
 def test_limits_are_checked_before_parallel_tools_start(tmp_path: Path, tools: Tools) -> None:

@@ -55,8 +55,17 @@ class Scripted:
     @property
     def told(self) -> list[Any]:
         """What the tools have told it, as it was asked last."""
+        return [part.content for part in self._returned]
+
+    @property
+    def outcomes(self) -> list[str]:
+        """As what each of those was told."""
+        return [part.outcome for part in self._returned]
+
+    @property
+    def _returned(self) -> list[ToolReturnPart]:
         parts = [part for message in self.asked[-1] if isinstance(message, ModelRequest) for part in message.parts]
-        return [part.content for part in parts if isinstance(part, ToolReturnPart)]
+        return [part for part in parts if isinstance(part, ToolReturnPart)]
 
 
 class Visits:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel
 
-from workflow_runtime.errors import NodeError
+from workflow_runtime.errors import NodeError, WrongArguments
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.invokers.tools.mcp.servers import UNPINNED, McpServer, PinnedTool, tool_id, with_secrets
 from workflow_runtime.invokers.tools.tool import Tool
@@ -42,10 +42,10 @@ class RemoteTool(Tool, frozen=True, kw_only=True):
         return True
 
     def bind(self, inputs: Mapping[str, Json], context: NodeContext | None) -> dict[str, Any]:  # noqa: ARG002
-        """Raises `NodeError` ``validation_error``."""
+        """Raises `WrongArguments`."""
         problems = schema_problems(self.pinned.input_schema, dict(inputs)) if self.is_pinned else []
         if problems:
-            raise NodeError("validation_error", f"tool {self.id!r}: {'; '.join(problems)}")
+            raise WrongArguments(f"tool {self.id!r}: {'; '.join(problems)}")
         return dict(inputs)
 
     def unpinned(self) -> RemoteTool:
