@@ -95,3 +95,16 @@ def test_a_database_is_replaced_only_by_force_and_never_under_a_server(tmp_path:
     restore(tmp_path / "b.db", tmp_path / "a.db", replace=True)
     with open_backend(tmp_path / "a.db") as backend:
         assert backend.database.read("SELECT attributes FROM items WHERE partition = 'a1'") == [(b"1",)]
+
+
+def test_nothing_of_a_database_that_was_killed_is_read_with_the_one_that_replaces_it(tmp_path: Path) -> None:
+    with open_backend(tmp_path / "a.db") as backend:
+        pair(backend, 1, 1)
+        back_up(backend.database, tmp_path / "b.db")
+        pair(backend, 1, 2)
+        log = (tmp_path / "a.db-wal").read_bytes()  # which a process that is killed leaves behind
+    (tmp_path / "a.db-wal").write_bytes(log)
+    restore(tmp_path / "b.db", tmp_path / "a.db", replace=True)
+    assert not (tmp_path / "a.db-wal").exists()
+    with open_backend(tmp_path / "a.db") as backend:
+        assert backend.database.read("SELECT attributes FROM items WHERE partition = 'a1'") == [(b"1",)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +37,6 @@ class Application:
         self._routes = routes(runtime)
         self._runtime = runtime
         self._request: Request | None = None
-        self._patterns = [(_pattern(route.rule), route.method) for route in self._routes]
         self.resolver = APIGatewayHttpResolver(enable_validation=True)
         for route in self._routes:
             self._register(route)
@@ -100,7 +98,7 @@ class Application:
         assert self._request is not None
         path = self._request.event()["rawPath"]
         exact = {route.method for route in self._routes if route.rule == path}
-        allowed = sorted(exact or {method for pattern, method in self._patterns if pattern.fullmatch(path)})
+        allowed = sorted(exact or {route.method for route in self._routes if route.pattern.fullmatch(path)})
         if not allowed:
             return _prepared(Problem("not_found", "there is nothing at this path"))
         if "GET" in allowed:
@@ -128,7 +126,3 @@ def _answer_to(error: Exception) -> Answer:
     elif problem.code == "unavailable":
         logger.warning("a request could not be answered", extra={"reason": str(error)})
     return problem_answer(problem)
-
-
-def _pattern(rule: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"<\w+>", "[^/]+", rule))

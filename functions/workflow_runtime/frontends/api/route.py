@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
+from functools import cached_property
 
 import msgspec
 from pydantic import BaseModel
@@ -36,7 +38,7 @@ class Reply(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
 
 
-class Route(msgspec.Struct, frozen=True):
+class Route(msgspec.Struct, frozen=True, dict=True):
     """``rule`` as Powertools writes them. ``body``: what it is, if the route takes one, and ``body_model``, unless that
     follows from it; ``conditions``: the conditional headers it honours; ``problems``: statuses of problems besides 405
     and 5xx; ``any_query``: its query is the caller's own. ``scope``: what callers need, unless it is as usual: reading
@@ -54,6 +56,11 @@ class Route(msgspec.Struct, frozen=True):
     any_query: bool = False
     body_model: type[BaseModel] | None = None
     scope: Scope | None = None
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """Of the whole paths that it answers."""
+        return re.compile(re.sub(r"<\w+>", "[^/]+", self.rule))
 
     @property
     def needs(self) -> Scope:

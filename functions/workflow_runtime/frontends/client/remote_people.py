@@ -12,9 +12,9 @@ from msgspec import UNSET
 
 from workflow_runtime.frontends.client.answers import Answer
 from workflow_runtime.frontends.client.errors import checked_json
+from workflow_runtime.frontends.server.admission import AS_HEADER
 from workflow_runtime.language.json_values import Json
 
-AS_HEADER = "x-workflow-as"  # what `awr dev` takes for its caller
 PAGE_ITEMS_MAX = 100  # the API's
 
 

@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from workflow_runtime.deployment.log_fields import current_log_fields
+from workflow_runtime.frontends.server.log import VALUE_CHARS_MAX, fields_beside
 from workflow_runtime.language.texts import cut
 
 LINES_KEPT_MAX = 20_000
-VALUE_CHARS_MAX = 4_000  # of a line: authors log what they like
 SHOWN = ("node", "status", "ms", "reason", "correlation_id")  # of what stands beside a message
 
 
@@ -35,8 +34,7 @@ class RecentLines(logging.Handler):
         self._guard = threading.Lock()
 
     def emit(self, record: logging.LogRecord) -> None:
-        beside = {name: str(getattr(record, name)) for name in ("execution_id", *SHOWN) if hasattr(record, name)}
-        known = {**current_log_fields(), **beside}
+        known = fields_beside(record, ("execution_id", *SHOWN))
         message = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             message = f"{message}: {record.exc_info[1]!r}"

@@ -83,8 +83,8 @@ async def _serve(
 
 def _listening(options: DevOptions) -> Listening:
     if options.db is None:
-        return Listening(PROGRAM, 0.0, "nothing is kept without --db")
-    return Listening(PROGRAM, DRAIN_SECONDS, f"awr dev --db {options.db} goes on with it")
+        return Listening(0.0, "nothing is kept without --db")
+    return Listening(DRAIN_SECONDS, f"awr dev --db {options.db} goes on with it")
 
 
 def _announce(options: DevOptions, listener: socket.socket) -> None:

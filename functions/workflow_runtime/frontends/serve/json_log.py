@@ -8,10 +8,9 @@ from typing import TextIO
 
 import msgspec
 
-from workflow_runtime.deployment.log_fields import current_log_fields
-from workflow_runtime.language.texts import cut
+from workflow_runtime.frontends.server.log import VALUE_CHARS_MAX, fields_beside
+from workflow_runtime.language.texts import cut, visible_lines
 
-VALUE_CHARS_MAX = 4_000  # of a value: authors log what they like
 BESIDE = ("execution_id", "correlation_id", "node", "status", "ms", "reason", "attempt")
 
 _encoder = msgspec.json.Encoder()
@@ -19,23 +18,21 @@ _encoder = msgspec.json.Encoder()
 
 class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        beside = {name: str(getattr(record, name)) for name in BESIDE if hasattr(record, name)}
         line = {
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            **current_log_fields(),
-            **beside,
+            **fields_beside(record, BESIDE),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        shown = {name: cut(value, VALUE_CHARS_MAX) for name, value in line.items()}
+        shown = {name: visible_lines(cut(value, VALUE_CHARS_MAX)) for name, value in line.items()}
         return _encoder.encode(shown).decode()
 
 
 def json_lines(stream: TextIO) -> logging.Handler:
-    """Escaped as JSON is: no text of an author breaks a line or colours a terminal."""
+    """No text of an author breaks a line, colours a terminal or turns round what is beside it."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
     return handler

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 
 from workflow_runtime.frontends.api.route import Route, Scope
@@ -23,7 +22,7 @@ class TokenDoor:
     def __init__(self, tokens: TokenFile, routes: Iterable[Route], own: Mapping[str, Scope]) -> None:
         self._tokens = tokens
         self._own = own
-        self._routes = [(route.method, _pattern(route.rule), route.needs) for route in routes]
+        self._routes = tuple(routes)
 
     def admit(self, method: str, path: str, headers: Mapping[str, str]) -> Caller | Refused:
         needed = self._needed(method, path)
@@ -45,7 +44,8 @@ class TokenDoor:
         if path in self._own:
             return self._own[path]
         method = "GET" if method == "HEAD" else method
-        return next((needs for of, pattern, needs in self._routes if of == method and pattern.fullmatch(path)), None)
+        found = (route for route in self._routes if route.method == method and route.pattern.fullmatch(path))
+        return next((route.needs for route in found), None)
 
 
 def _speaking(entry: TokenEntry, headers: Mapping[str, str]) -> Caller | Refused:
@@ -63,7 +63,3 @@ def _forbidden(detail: str) -> Refused:
 
 def _listed(scopes: Collection[Scope]) -> str:
     return ", ".join(scope.value for scope in scopes) or "none"
-
-
-def _pattern(rule: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"<\w+>", "[^/]+", rule))

@@ -118,7 +118,7 @@ async def _serve(
     paths = OwnPaths(runtime, lambda: server.is_ending, measurements.text, api)
     gateway = Gateway(lambda: paths, LocalContext(TOPOLOGY.function("api")), log_request, door)
     app = Backups(gateway, door, partial(back_up, database), options.db)
-    how = Listening(PROGRAM, options.drain_seconds, "the next start continues with it", options.proxies)
+    how = Listening(options.drain_seconds, "the next start continues with it", options.proxies)
     server = Server(runtime, app, listener, how)
     try:
         reloader = Reloader(runtime, options.definitions, None, api.renew)

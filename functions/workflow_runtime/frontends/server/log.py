@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from workflow_runtime.deployment.log_fields import current_log_fields
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.findings import Finding
 from workflow_runtime.language.texts import cut, log_lines, visible
@@ -17,6 +18,7 @@ from workflow_runtime.storage import keys
 
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 TIME_FORMAT = "%H:%M:%S"
+VALUE_CHARS_MAX = 4_000  # of what is kept or written for programs: authors log what they like
 # What these say at INFO, the observer says better.
 QUIET_LOGGERS = ("workflow_runtime.services.work.runner", "workflow_runtime.services.intake.starts")
 
@@ -45,6 +47,12 @@ def text_lines(stream: TextIO) -> logging.Handler:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(ReasonFormatter(FORMAT, TIME_FORMAT))
     return handler
+
+
+def fields_beside(record: logging.LogRecord, names: Sequence[str]) -> dict[str, str]:
+    """What a record says beside its message: of whose it is, and those of ``names`` that it has."""
+    beside = {name: str(getattr(record, name)) for name in names if hasattr(record, name)}
+    return {**current_log_fields(), **beside}
 
 
 class ReasonFormatter(logging.Formatter):

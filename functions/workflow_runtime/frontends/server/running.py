@@ -45,19 +45,15 @@ INTERRUPTED_EXIT_CODE = 130
 PAGE_ITEMS = 1000
 OPEN_STATUSES = tuple(status for status in ExecutionStatus if not status.terminal)
 
-Stopped = Callable[[signal.Signals], None]
-
 
 class Listening(msgspec.Struct, frozen=True):
     """How a server runs.
 
-    ``program``: the command, as messages name it.
     ``drain_seconds``: at the end, how long attempts under way may go on; 0 when nothing would record them.
     ``goes_on``: what continues with attempts that were left, said at the end.
     ``proxies``: addresses whose ``X-Forwarded-For`` and ``-Proto`` are believed, with commas; "*": all; "": none.
     """
 
-    program: str
     drain_seconds: float
     goes_on: str
     proxies: str = ""
