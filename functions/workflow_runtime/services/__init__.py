@@ -1,6 +1,7 @@
 """What the runtime does, on the ports: one service per handler, and one per question that people ask.
 
-- `messages`: what travels between the functions; `mail` and `orders` send it; `timers` start, cancel and deliver.
+- `messages`: what travels between the functions; `mail` and `orders` send it; `timers` start, cancel and deliver;
+  `patience`: calls that are tried for a while.
 - `intake`: what comes in: starts, events of the bus, signals to one execution, webhooks.
 - `dispatch`: one execution's mailbox: load, advance, commit, publish.
 - `control`: requests of people to an execution as a whole, or to many: cancel, suspend, resume, retry, skip.

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import ParamSpec, TypeVar
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -24,6 +23,7 @@ from workflow_runtime.services.limits.accounts import Account, Amount, amount_of
 from workflow_runtime.services.limits.arithmetic import Need
 from workflow_runtime.services.limits.budgets import Budgets, Lack, Reservation
 from workflow_runtime.services.limits.line import Lines
+from workflow_runtime.services.patience import patiently
 from workflow_runtime.storage.limiters import LimiterName, holder_of
 
 ANSWERS_KEPT = 200  # of an agent and model, in this process: what is `expected` of the next one
@@ -31,12 +31,8 @@ ANSWERS_NEEDED = 20  # with fewer, the worst is expected
 EXPECTED_QUANTILE = 0.95
 PATIENCE_SECONDS = (1, 2, 4, 8, 15, 30)  # for others to settle what they have reserved of a budget
 ASKED_MAX = 20  # times that an agent's visit asks for more of a budget
-FAULT_PAUSES_SECONDS = (1, 2, 4)  # between tries of a write that failed
 
 logger = logging.getLogger(__name__)
-
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
 
 
 class Rated(msgspec.Struct, frozen=True):
@@ -144,7 +140,7 @@ class AttemptGate:
         need = self._need(account, request)
         pauses = iter(PATIENCE_SECONDS)
         while True:
-            found = await self._patiently(self._budgets.reserve, account, key, need)
+            found = await patiently(self._ports, self._budgets.reserve, account, key, need)
             if isinstance(found, Reservation):
                 return found
             if found.budget.on_exceeded == "ask" and not found.may_pass and not found.over:
@@ -172,7 +168,7 @@ class AttemptGate:
                 because = f": {said.comment}" if said.comment else ""
                 raise OverBudget(f"{lack_text(lack)} ({said.by or 'somebody'} gives it no more{because})")
             most = amount_of(id.removeprefix(asked)) if said.value is msgspec.UNSET else _amount(said.value)
-            if await self._patiently(self._budgets.raise_caps, account, holder_of(self._visit, id), most):
+            if await patiently(self._ports, self._budgets.raise_caps, account, holder_of(self._visit, id), most):
                 return
         raise OverBudget(lack_text(lack))
 
@@ -198,7 +194,7 @@ class AttemptGate:
         while True:
             left = self._deadline - self._ports.clock.now()
             limiter = replace(rated.limiter, horizon_ms=max(left, 0))
-            taken, at = await self._patiently(self._lines.book, rated.name, limiter, need)
+            taken, at = await patiently(self._ports, self._lines.book, rated.name, limiter, need)
             seconds = (at - self._ports.clock.now()) / 1000
             if (not taken and not at) or at > self._deadline:
                 text = f"the limiter `{rated.name}` has no room for a request of {tokens_text(tokens)} in time"
@@ -214,7 +210,7 @@ class AttemptGate:
             return
         try:
             while opened.paid:
-                await self._patiently(self._budgets.settle, opened.paid[-1], _actual(opened.paid[-1], spent))
+                await patiently(self._ports, self._budgets.settle, opened.paid[-1], _actual(opened.paid[-1], spent))
                 opened.paid.pop()
             while opened.booked:
                 rated, tokens = opened.booked[-1]
@@ -227,18 +223,7 @@ class AttemptGate:
             del self._open[key]
 
     async def _correct(self, rated: Rated, tokens: int) -> None:
-        await self._patiently(self._lines.correct_tokens, rated.name, rated.limiter, tokens)
-
-    async def _patiently(
-        self, call: Callable[Parameters, Result], *args: Parameters.args, **named: Parameters.kwargs
-    ) -> Result:
-        """A port call, tried again for a while."""
-        for seconds in FAULT_PAUSES_SECONDS:
-            try:
-                return await self._ports.offload(call, *args, **named)
-            except RetryableError:
-                await self._ports.clock.sleep(seconds)
-        return await self._ports.offload(call, *args, **named)
+        await patiently(self._ports, self._lines.correct_tokens, rated.name, rated.limiter, tokens)
 
 
 def _actual(reservation: Reservation, spent: Spent | None) -> Amount | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -31,6 +31,7 @@ from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.items.reading import ItemReader
 from workflow_runtime.services.limits.admission import Admission
 from workflow_runtime.services.limits.gates import Gates
+from workflow_runtime.services.patience import patiently
 from workflow_runtime.services.work.agent_runs import AgentRuns
 from workflow_runtime.services.work.callbacks import left_open
 from workflow_runtime.services.work.collecting import PassCollector, decided
@@ -47,10 +48,6 @@ from workflow_runtime.storage.stores import Stores
 LEASE_SECONDS = 90  # how long a silent worker is believed to live
 RENEWAL_SECONDS = 30  # a third of the lease: two renewals may fail
 TIMEOUT_MARGIN_SECONDS = 20  # of the function's own timeout, for reading and recording
-PAUSES_SECONDS = (1, 2, 4)  # between attempts to record a result; well within that margin
-
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
@@ -128,20 +125,11 @@ class AttemptRunner:
 
     async def _finish(self, execution_id: str, ended: Run, owner: str) -> bool:
         """Record the end of a run that is still ours, also if it was told to stop meanwhile."""
-        if await self.patiently(self._runs.finish, execution_id, ended, owner):
+        if await patiently(self._ports, self._runs.finish, execution_id, ended, owner):
             return True
-        return not owner.endswith(STOP) and await self.patiently(self._runs.finish, execution_id, ended, owner + STOP)
-
-    async def patiently(
-        self, call: Callable[Parameters, Result], *args: Parameters.args, **named: Parameters.kwargs
-    ) -> Result:
-        """A port call tried for a while: what it records has been run and may not be run again."""
-        for seconds in PAUSES_SECONDS:
-            try:
-                return await self._ports.offload(call, *args, **named)
-            except RetryableError:
-                await self._ports.clock.sleep(seconds)
-        return await self._ports.offload(call, *args, **named)
+        return not owner.endswith(STOP) and await patiently(
+            self._ports, self._runs.finish, execution_id, ended, owner + STOP
+        )
 
     async def _release(self, attempt: Attempt) -> None:
         """Give up the claim of a run that could not even begin, so that its order can be carried out when it comes

@@ -37,6 +37,7 @@ from workflow_runtime.services.freeze.scopes import scopes_of_run
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted, Use, limiters_of_call
 from workflow_runtime.services.limits.gates import Gates
 from workflow_runtime.services.messages import Order, mail_message
+from workflow_runtime.services.patience import patiently
 from workflow_runtime.services.work.attempt import (
     LEASE_SECONDS,
     AttemptRunner,
@@ -271,7 +272,7 @@ class NodeRunner:
             await self._close_token(attempt)
         attempt.late.listen(partial(self._came_late, attempt, ended))
         if not recorded:
-            stored = await self._attempts.patiently(self._runs.get, order.execution_id, ended.path, ended.serial)
+            stored = await patiently(self._ports, self._runs.get, order.execution_id, ended.path, ended.serial)
             if stored is None:
                 raise RetryableError("a claimed run is not there")
             if stored.owner != ended.owner:  # who gave it up may have died before reporting that

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
 
 from msgspec.structs import replace
 
 from workflow_runtime.errors import RetryableError, TransportError
 from workflow_runtime.ports import Ports
+from workflow_runtime.services.patience import Parameters, Result, patiently
 from workflow_runtime.storage.steps import Step, StepStore, Visit
 
-PAUSES_SECONDS = (1, 2, 4)  # between attempts to record a step: what it came to was paid for
 LOOK_SECONDS = 10  # between looks at a step that another run has begun
-
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
 
 
 class VisitSteps:
@@ -53,12 +49,7 @@ class VisitSteps:
     async def _patiently(
         self, call: Callable[Parameters, Result], *args: Parameters.args, **named: Parameters.kwargs
     ) -> Result:
-        for seconds in PAUSES_SECONDS:
-            try:
-                return await self._ports.offload(call, *args, **named)
-            except RetryableError:
-                await self._ports.clock.sleep(seconds)
         try:
-            return await self._ports.offload(call, *args, **named)
+            return await patiently(self._ports, call, *args, **named)
         except RetryableError as error:
             raise TransportError("execution_error", f"the step log cannot be reached: {error}") from error
