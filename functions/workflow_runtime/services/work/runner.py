@@ -119,7 +119,7 @@ class NodeRunner:
                     return
                 admitted = waited_for
             waited_as = self._admission.owner_in_line(order, uses) if order.granted else ""
-            existing = await self._claim(order, claimed, waited_as)
+            existing = await patiently(self._ports, self._claim, order.execution_id, claimed, waited_as)
             if existing is not None:
                 await self._met(order, plan, existing, claimed.owner, uses)
             elif claimed.error is not None:
@@ -182,24 +182,21 @@ class NodeRunner:
         frozen = self._looks.frozen_ms(scopes_of_run(plan, command.path), ordered, now)
         return command.claim_by + suspended + frozen
 
-    async def _claim(self, order: Order, claimed: Run, waited_as: str) -> Run | None:
-        """Claim the run. Returns the holder; None when it is ours, also if the answer to our own claim was lost.
-        ``waited_as``: whose it is, if it has waited for a limiter."""
-        execution_id = order.execution_id
-        if waited_as:
-            took_over: bool = await self._ports.offload(self._runs.finish, execution_id, claimed, waited_as)
-            if took_over:
-                return None
-        if await self._ports.offload(self._runs.claim, execution_id, claimed):
+    def _claim(self, execution_id: str, claimed: Run, waited_as: str) -> Run | None:
+        """Claim the run. Returns the holder; None when it is ours, also if the answer to our own claim was lost: so it
+        may be tried again. ``waited_as``: whose it is, if it has waited for a limiter. Raises `RetryableError`."""
+        if waited_as and self._runs.finish(execution_id, claimed, waited_as):
             return None
-        existing = await self._ports.offload(self._runs.get, execution_id, claimed.path, claimed.serial)
+        if self._runs.claim(execution_id, claimed):
+            return None
+        existing = self._runs.get(execution_id, claimed.path, claimed.serial)
         if existing is None:
             raise RetryableError("a claim was refused and is not there")
         if existing.owner == claimed.owner:
             return None
         if not existing.status.unclaimed:
             return existing
-        if not await self._ports.offload(self._runs.finish, execution_id, claimed, existing.owner):
+        if not self._runs.finish(execution_id, claimed, existing.owner):
             raise RetryableError("another worker took a released run")
         return None
 
