@@ -157,7 +157,10 @@ class LimitsWorld:
         backend.ports = replace(
             ports, table=Calls(ports.table, "table", self), queues=Calls(ports.queues, "queues", self)
         )
-        self.runtime = LocalRuntime(backend, wrap=lambda _invoker: self.worker)
+        ids = random.Random(seed)  # so that the seed says everything
+        self.runtime = LocalRuntime(
+            backend, wrap=lambda _invoker: self.worker, new_id=lambda: f"{ids.getrandbits(128):032x}"
+        )
         self.failures = failures
 
     @property

@@ -30,7 +30,7 @@ from workflow_runtime.ports import Poller, Ports, ScheduleRunner
 from workflow_runtime.runtime.environment import collector, workflow_env
 from workflow_runtime.runtime.observation import GatedPoller, GatedScheduler, ObservedTable, Observer, Silence
 from workflow_runtime.runtime.registries import Registries
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, new_id
 from workflow_runtime.runtime.workflow_files import WorkflowFiles, workflow_files
 from workflow_runtime.storage.keys import HEADER
 
@@ -69,6 +69,7 @@ class LocalRuntime:
     ``environ``: where settings and secrets are (None: the process's). ``reach`` None: what the settings in ``environ``
     allow. ``wrap`` is put around what runs agents, and around what runs tools. ``observer`` is told of every change of
     an execution or node run. ``files``: where workflows are that are not published yet (None: below ``definitions``).
+    ``new_id``: gives a fresh identity per call, of 32 hexadecimal digits.
     Raises `DefinitionError` for agents and tools that cannot be read, `RequestError` for
     settings that cannot.
     """
@@ -84,6 +85,7 @@ class LocalRuntime:
         wrap: Callable[[Invoker], Invoker] | None = None,
         observer: Observer | None = None,
         files: Callable[[], Iterable[Path]] | None = None,
+        new_id: Callable[[], str] = new_id,
     ) -> None:
         self.backend = backend
         self._definitions = definitions
@@ -91,6 +93,7 @@ class LocalRuntime:
         self._reach = reach if reach is not None else local_reach(self._environ)
         _check(self._reach)
         self._wrap = wrap
+        self._new_id = new_id
         self.workflow_files = WorkflowFiles(files if files is not None else lambda: workflow_files(definitions))
         self._observer = observer or Silence()
         self._invokers: dict[NodeType, Invoker] = {}
@@ -155,6 +158,7 @@ class LocalRuntime:
             env=workflow_env(self._environ),
             catalogue=registries.catalogue,
             stands_in=registries.stands_in,
+            new_id=self._new_id,
             is_ending=lambda: self._is_ending,
             count=self._observer.counted,
             attempt_ended=self._observer.attempt_ended,

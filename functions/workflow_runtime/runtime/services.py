@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
 Invokers = Callable[[], "Mapping[NodeType, Invoker]"]
 
-ID_BYTES = 16  # random: as unlikely to come twice as a UUID
+ID_BYTES = 16
 
 
 BY_SUBJECT = Callers()
@@ -72,6 +72,11 @@ StandsIn = Callable[[str, "Parent", str], bool]
 def no_mocks(_workflow_id: str, _parent: Parent, _correlation_id: str) -> bool:
     """No mock answers in the place of a workflow."""
     return False
+
+
+def new_id() -> str:
+    """A fresh identity, as unlikely to come twice as a UUID."""
+    return os.urandom(ID_BYTES).hex()
 
 
 def _ignore(name: str, value: int) -> None:
@@ -98,7 +103,7 @@ class Runtime:
         secrets: Secrets,
         env: Mapping[str, str] | None = None,
         catalogue: Catalogue | None = None,
-        new_id: Callable[[], str] = lambda: os.urandom(ID_BYTES).hex(),
+        new_id: Callable[[], str] = new_id,
         end_process: Callable[[], None] = lambda: None,
         count: Callable[[str, int], None] = _ignore,
         attempt_ended: Callable[[AttemptEnded], None] | None = None,
