@@ -9,6 +9,7 @@ if its key moves.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from workflow_runtime.ports import LISTED_ATTRIBUTES
@@ -17,6 +18,9 @@ WRITE_UNIT_BYTES = 1024
 READ_UNIT_BYTES = 4096
 INDEXES = ((("index_pk", "index_sk"), None), (("listing_pk", "listing_sk"), LISTED_ATTRIBUTES))
 """Keys, and what is copied besides; None: all of the item."""
+# Dollars per million, list prices of us-east-1. SQS: that of FIFO queues, though half of the messages are standard.
+PRICES_AS_OF = "November 2026"
+PRICES = {"write_units": 0.625, "read_units": 0.125, "sqs_requests": 0.50, "invocations": 0.20}
 SQS_OF_LAMBDA = ("ReceiveMessage", "DeleteMessageBatch")  # made by Lambda's poller, charged all the same
 
 
@@ -42,6 +46,10 @@ class Meter:
     def sqs_requests(self) -> int:
         """Without receives that found nothing, which an idle poller makes too."""
         return sum(count for name, count in self.requests.items() if name.startswith("sqs."))
+
+    def invocations(self) -> int:
+        """Of Lambda functions: each receive that found messages is one."""
+        return self.requests["sqs.ReceiveMessage"]
 
     def _asked(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         self._asked_for = params
@@ -74,6 +82,11 @@ class Meter:
             self.read_units += sum(units(size(item), READ_UNIT_BYTES) for item in found)
         elif operation == "Query":
             self.read_units += units(sum(map(size, parsed["Items"])), READ_UNIT_BYTES)
+
+
+def dollars_per_million(counts: Mapping[str, float]) -> float:
+    """What a million of something cost that takes so many units and requests (by the names in `PRICES`)."""
+    return sum(counts[name] * price for name, price in PRICES.items())
 
 
 def written(before: dict[str, Any] | None, after: dict[str, Any] | None) -> int:

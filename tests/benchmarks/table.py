@@ -11,19 +11,22 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+_ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(_ROOT / "functions"), str(_ROOT)]
+
+from tests.benchmarks.aws_calls import PRICES, PRICES_AS_OF, dollars_per_million  # noqa: E402
+
+README = _ROOT / "README.md"
 TRANSLATION = README.with_name("README.zh-CN.md")
 FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
 BEGIN, END = "<!-- benchmarks:begin -->\n", "<!-- benchmarks:end -->\n"
 COMMAND = "python tests/benchmarks/run.py > results.json && python tests/benchmarks/table.py results.json"
 
-# Dollars per million, list prices of us-east-1. SQS: that of FIFO queues, though half of the messages are standard.
-PRICES_AS_OF = "November 2026"
-PRICES = {"write_units": 0.625, "read_units": 0.125, "sqs_requests": 0.50, "invocations": 0.20}
 STEP_FUNCTIONS_PER_MILLION = 25.0  # Standard workflows, per state transition
 BUS_EVENT, API_REQUEST = 1.00, 1.00  # EventBridge: custom events; API Gateway: HTTP API
 BUS_EVENTS, EXECUTION_INVOCATIONS = 2, 2  # that it started, that it ended; the API, and the first dispatch
@@ -106,12 +109,11 @@ def _others() -> list[str]:
 def _aws(rows: list[dict[str, Any]]) -> list[str]:
     def lines() -> Iterator[Sequence[str]]:
         for row in rows:
-            counts = {**row["per_node"], "invocations": _invocations(row)}
-            dollars = sum(counts[name] * price for name, price in PRICES.items())
+            counts = row["per_node"]
             yield (
                 row["shape"],
                 *(f"{counts[name]:.1f}" for name in PRICES),
-                f"${dollars:.2f}",
+                f"${dollars_per_million(counts):.2f}",
                 f"${STEP_FUNCTIONS_PER_MILLION:.0f}",
             )
 
@@ -164,9 +166,8 @@ def _events(events: dict[str, Any], machine: dict[str, float]) -> list[str]:
     def remote() -> Iterator[Sequence[str]]:
         for row in events["aws"]:
             counts = row["per_event"]
-            dollars = sum(counts[name] * price for name, price in PRICES.items())
             names = ("write_units", "read_units", "sqs_requests", "scheduler_requests", "invocations")
-            yield (row["shape"], *(f"{counts[name]:.1f}" for name in names), f"${dollars:.2f}")
+            yield (row["shape"], *(f"{counts[name]:.1f}" for name in names), f"${dollars_per_million(counts):.2f}")
 
     count = events["embedded"][0]["events"]
     first = _table((f"{count:,} events through the order machine, ms wall an event", "in memory", "on a file"), local())
@@ -188,12 +189,6 @@ def _events(events: dict[str, Any], machine: dict[str, float]) -> list[str]:
         f"The engine alone, µs for a macrostep: {named}; stored: with the state decoded and encoded in between."
     )
     return [*first, "", *_table(head, remote()), "", alone]
-
-
-def _invocations(row: dict[str, Any]) -> float:
-    """Each receive that found messages is one invocation."""
-    receives, nodes = row["whole_execution"]["requests"]["sqs.ReceiveMessage"], row["nodes"]
-    return float(receives / nodes)
 
 
 def _sizes(compilations: list[dict[str, Any]], engine: dict[str, float], scopes: dict[str, float]) -> list[str]:

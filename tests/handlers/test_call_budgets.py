@@ -58,7 +58,21 @@ def test_a_node_makes_no_more_port_calls_than_its_budget(shape: Any, few: int, m
     assert calls / (many - few) <= budget
 
 
-def test_a_node_costs_no_more_on_aws_than_its_budget() -> None:
-    for row in bench_aws_calls.measure(smoke=True):
+@pytest.fixture(scope="module")
+def costs() -> dict[str, dict[str, Any]]:
+    """What nodes cost on simulated AWS, by shape."""
+    return {row["shape"]: row for row in bench_aws_calls.measure(smoke=True)}
+
+
+def test_a_node_costs_no_more_on_aws_than_its_budget(costs: dict[str, dict[str, Any]]) -> None:
+    for row in costs.values():
         for name, budget in row["budget"].items():
             assert row["per_node"][name] <= budget, f"{row['shape']}: {name}: {row}"
+
+
+@pytest.mark.parametrize(("passes", "nodes"), bench_aws_calls.SAME_NODES.items())
+def test_a_pass_costs_hardly_more_than_its_node_does_without_a_loop(
+    costs: dict[str, dict[str, Any]], passes: str, nodes: str
+) -> None:
+    dollars = costs[passes]["dollars_per_million"]
+    assert dollars <= costs[nodes]["dollars_per_million"] * bench_aws_calls.PASS_FACTOR_MAX, costs[passes]

@@ -26,7 +26,7 @@ from workflow_runtime.ports import Attribute, Item, Ports
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts, chart_parts, listens, moves_by_itself
 from workflow_runtime.services.views.compensation import compensations
-from workflow_runtime.services.views.nodes import error_json, live_graphs, node_executions
+from workflow_runtime.services.views.nodes import error_json, node_executions
 from workflow_runtime.services.views.passes import LoopView, Page, PassFinder, Shown, passes_text
 from workflow_runtime.services.views.usage import usage_json
 from workflow_runtime.storage import keys
@@ -282,11 +282,11 @@ class Documents:
         return self._entries(plan, state, shown)
 
     def _finder(self, plan: Plan, state: ExecutionState | None, execution_id: str) -> PassFinder:
-        return PassFinder(plan, state, live_graphs(plan, state), self._runs, execution_id)
+        return PassFinder(plan, state, self._runs, execution_id)
 
     def _entries(self, plan: Plan, state: ExecutionState | None, shown: Shown) -> _Seen:
         runs = [run for run, _ in shown.held]
-        scopes = [(scope.block, scope.address) for scope in shown.scopes] if plan.has_loops else None
+        scopes = shown.scopes if plan.has_loops else None
         entries = node_executions(plan, state, runs, None, self._frozen_in(plan), scopes)
         for path, loop in shown.loops.items():
             if path in entries:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.identity import child_execution_id
@@ -18,6 +18,7 @@ from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.policies import rule_for
 from workflow_runtime.services.views.compensation import statuses_of_undone
+from workflow_runtime.services.views.passes import Scope
 from workflow_runtime.storage.records import Run, RunStatus
 
 NODE_STATUS_OF_RUN = {
@@ -46,11 +47,11 @@ def node_executions(
     runs: Iterable[Run],
     only: Collection[str] | None = None,
     is_frozen: Callable[[str], bool] = lambda _: False,
-    scopes: Iterable[tuple[int, ScopeId]] | None = None,
+    scopes: Iterable[Scope] | None = None,
 ) -> dict[str, Json]:
     """One entry per node by path, in file order, hidden ones apart; or of the paths in ``only``. ``is_frozen``: whether
-    runs of the node of a path are held back; asked of those that no worker has begun. ``scopes``: the numbers of blocks
-    and the addresses that are shown; by default those of the plan, and the passes of loops that are live or have runs.
+    runs of the node of a path are held back; asked of those that no worker has begun. ``scopes``: what is shown; by
+    default the scopes of the plan, and the passes of loops that are live or have runs.
 
     A live node has the status that the state gives it, and its newest run since its scope was entered. Any other has
     that of its newest run; without one it is waiting, or skipped once the execution has ended. A compensation has an
@@ -62,11 +63,11 @@ def node_executions(
         newest[run.path] = run
         if run.usage:
             used.setdefault(run.path, []).append(run.usage)
-    live = live_graphs(plan, state)
     undone = statuses_of_undone(plan, state)
     entries: dict[str, Json] = {}
-    for number, address in scopes if scopes is not None else _places(plan, live, newest):
-        block, graph = plan.blocks[number], live.get(address)
+    for scope in scopes if scopes is not None else _scopes(plan, state, newest):
+        number, address, graph = scope.block, scope.address, scope.graph
+        block = plan.blocks[number]
         for index, node in enumerate(block.nodes):
             path = path_in(plan, number, address, index)
             found = newest.get(path)
@@ -85,8 +86,9 @@ def node_executions(
     return entries
 
 
-def _places(plan: Plan, live: Mapping[ScopeId, GraphState], runs: Iterable[str]) -> Iterator[tuple[int, ScopeId]]:
+def _scopes(plan: Plan, state: ExecutionState | None, runs: Iterable[str]) -> Iterator[Scope]:
     """Every block with the addresses at which it is shown: one, or those of the passes of loops that it is in."""
+    live = live_graphs(plan, state)
     passed: dict[int, set[ScopeId]] = {}
     if plan.has_loops:
         for address, graph in live.items():
@@ -94,10 +96,12 @@ def _places(plan: Plan, live: Mapping[ScopeId, GraphState], runs: Iterable[str])
         for place in filter(None, map(plan.locate, runs)):
             passed.setdefault(place.block, set()).add(place.scope)
     for number in range(len(plan.blocks)):
-        if not plan.loops_around[number]:
-            yield number, plan.block_address(number)
-        else:
-            yield from ((number, address) for address in sorted(passed.get(number, ()), key=in_order_of_passes))
+        found = (
+            sorted(passed.get(number, ()), key=in_order_of_passes)
+            if plan.loops_around[number]
+            else (plan.block_address(number),)
+        )
+        yield from (Scope(number, address, live.get(address)) for address in found)
 
 
 def _node_entry(

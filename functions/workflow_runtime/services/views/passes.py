@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.passes import LoopState, PassEnd, Passes
-from workflow_runtime.engine.state import ExecutionState, GraphState
+from workflow_runtime.engine.state import ExecutionState, GraphState, ScopeState
 from workflow_runtime.engine.waiting import path_in
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import ScopeId, pass_address, static_path
@@ -74,12 +75,11 @@ class Shown(msgspec.Struct):
 
 
 class PassFinder:
-    def __init__(
-        self, plan: Plan, state: ExecutionState | None, live: Mapping[ScopeId, GraphState], runs: RunStore, id: str
-    ) -> None:
+    """Of the scopes in a state, those that are shown alone are decoded: a loop may have a thousand passes at work."""
+
+    def __init__(self, plan: Plan, state: ExecutionState | None, runs: RunStore, id: str) -> None:
         self._plan = plan
-        self._state = state
-        self._live = live
+        self._state = current(plan, state) if state is not None else None
         self._runs = runs
         self._execution_id = id
         self._budget = NODES_SHOWN_MAX
@@ -139,7 +139,7 @@ class PassFinder:
 
     def _loop(self, path: str, newest: Mapping[str, Run]) -> LoopView | None:
         """What is known of a loop: in the state, or with its run."""
-        live = self._state.look(path) if self._state is not None and path in self._state.scopes else None
+        live = self._live(path)
         if isinstance(live, LoopState):
             return LoopView(live.passes, live.open_count)
         run = newest.get(path)
@@ -162,7 +162,11 @@ class PassFinder:
         return found
 
     def _scope(self, number: int, address: ScopeId) -> Scope:
-        return Scope(number, address, self._live.get(address))
+        live = self._live(address)
+        return Scope(number, address, live if isinstance(live, GraphState) else None)
+
+    def _live(self, address: ScopeId) -> ScopeState | None:
+        return self._state.look(address) if self._state is not None and address in self._state.scopes else None
 
     def _read(self, scopes: Sequence[Scope]) -> list[tuple[Run, Attribute]]:
         wanted: list[tuple[str, int]] = []
