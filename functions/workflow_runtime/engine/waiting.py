@@ -51,15 +51,16 @@ class Open(msgspec.Struct, frozen=True):
 
 
 def open_nodes(plan: Plan, state: ExecutionState) -> Iterator[Open]:
-    """The open nodes, scope by scope in the order they began. Those that run only when a rule calls them, and whose
-    path is the compiler's own, are left out."""
+    """The open nodes, scope by scope in the order they began. Those that the compiler made, other than fallbacks, and
+    those that nobody has called are left out."""
     for address, graph in state.all_scopes():
         if not isinstance(graph, GraphState):
             continue
         block = plan.blocks[graph.block]
         for index, node in enumerate(block.nodes):
             mark = graph.marks[index]
-            if mark not in OPEN_MARKS or node.hidden or (node.called and mark == Mark.WAITING):
+            made = node.hidden and not node.is_fallback
+            if mark not in OPEN_MARKS or made or (node.called and mark == Mark.WAITING):
                 continue
             yield Open(
                 path_in(plan, graph.block, address, index),

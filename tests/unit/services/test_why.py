@@ -155,6 +155,22 @@ def test_a_branch_waits_for_another_of_its_parallel(world: World) -> None:
     assert (found["b"]["waiting_on"], found["b"]["on"]) == ("concurrency", ["并"])
 
 
+def test_a_node_that_failed_waits_for_what_runs_in_its_place(world: World) -> None:
+    def act(_: NodeCall) -> Any:
+        raise NodeError("broken", "no")
+
+    world.act = act
+    other = {"id": "other", "nodes": [wait("x", event="go")]}
+    world.services.catalog.publish(json.dumps({"workflow": other}).encode())
+    later = tool("c", retry_policy={"retry_delay": 60, "jitter": "none"})
+    execution_id = world.settled(nodes=[tool("a", fallback={"workflow_id": "other"}), tool("b", fallback="c"), later])
+    waits = world.why(execution_id)
+    assert waits["a"]["moves"] == "the end of `a~fallback`, which runs in its place"
+    assert waits["a~fallback"]["waiting_on"] == "child"
+    assert waits["b"]["on"] == ["c"]
+    assert waits["c"]["waiting_on"] == "retry"
+
+
 def test_what_is_retried_says_when_and_after_what(world: World) -> None:
     def fail(_: NodeCall) -> Any:
         raise NodeError("rate_limited", "稍后再试", 60)

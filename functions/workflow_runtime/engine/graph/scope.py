@@ -157,7 +157,7 @@ class GraphScope(GraphValues):
         """
         pending.drop_owned(self, node)
         inner = self.scopes.get(self.path(node))
-        if inner is None:
+        if inner is None or inner is self:  # a called tool or agent, and a compensation, has the path of its scope
             return
         if isinstance(self.block.nodes[node].spec, LoopSpec) and (self.is_closed or self.graph.failure is not None):
             inner.close()

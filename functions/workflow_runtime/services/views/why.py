@@ -365,6 +365,10 @@ class _Explanation:
         return self._of(moves, on=approval.assignees, since=self._begun, until=due)
 
     def _for_what_is_inside(self) -> Waiting:
+        fallback = self._graph.fallbacks.get(self._open.index, -1)
+        if fallback >= 0:
+            path = path_in(self._plan, self._open.block, self._open.scope, fallback)
+            return self._of(f"the end of `{path}`, which runs in its place", on=[path], since=self._begun)
         if self._open.path in self._state.scopes:
             inside = self._state.look(self._open.path)
             passes = isinstance(inside, LoopState)
