@@ -294,13 +294,25 @@ def test_suspended_executions_leave_the_line_and_come_back_to_their_place() -> N
     assert order.index(second[0]) >= 3
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_whatever_fails_there_are_never_too_many_and_nothing_waits_for_ever(seed: int) -> None:
+def failing(seed: int) -> LimitsWorld:
+    """Three executions that wait for two limiters, in which a call in thirty fails."""
     world = LimitsWorld(lambda call: 1.0 + crc32(call.path.encode()) % 7, failures=30, seed=seed)
     world.publish(fan("w", 12, "limiter: [code, rate]", "  limits: {code: {concurrency: 3}, rate: {requests: 5/s}}\n"))
     executions = [world.start("w") for _ in range(3)]
     for execution in executions:
         assert world.run(execution) == "completed", (seed, world.document(execution)["error"])
+    return world
+
+
+def test_what_a_seed_says_happens_every_time() -> None:
+    worlds = [failing(10) for _ in range(3)]
+    assert worlds[0].calls == worlds[1].calls == worlds[2].calls
+    assert worlds[0].worker.starts == worlds[1].worker.starts == worlds[2].worker.starts
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_fails_there_are_never_too_many_and_nothing_waits_for_ever(seed: int) -> None:
+    world = failing(seed)
     assert world.worker.most <= 3
     assert world.worker.most_in(1_000) <= 6  # five, and what a message that comes late makes of it
     assert len({(one.execution_id, one.path) for one in world.worker.begun}) == 36

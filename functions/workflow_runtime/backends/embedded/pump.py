@@ -81,7 +81,7 @@ class Pump:
         self._by_queue = {source.queue: source for source in self._sources}
         self.settling = False
         self._moments: deque[tuple[int, Callable[[], None]]] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}  # in the order they began: a set's order is another each time
         self._stirred = asyncio.Event()
         if isinstance(clock, VirtualClock):
             clock.on_rest = lambda: self._stirred.set()
@@ -140,7 +140,7 @@ class Pump:
         """Work in progress is cancelled: its messages stay in their queues, as when a worker dies. Work that does not
         end for that is left behind after `CANCELLED_SECONDS_MAX`.
         """
-        tasks, self._tasks = self._tasks, set()
+        tasks, self._tasks = self._tasks, {}
         for task in tasks:
             task.cancel()
         if not tasks:
@@ -172,7 +172,7 @@ class Pump:
             return
         source.capacity -= 1
         task = asyncio.ensure_future(self._finish(source, records, answer))
-        self._tasks.add(task)
+        self._tasks[task] = None
 
     async def _finish(self, source: _Source, records: list[SqsRecord], answer: Any) -> None:
         try:
@@ -258,5 +258,5 @@ class Pump:
 
     def _collect(self) -> None:
         for task in [task for task in self._tasks if task.done()]:
-            self._tasks.discard(task)
+            del self._tasks[task]
             task.result()
