@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec.structs import replace
@@ -132,7 +133,7 @@ class Calls:
                 world.calls[f"queried {args[0]}"] += 1
             if name == "send":
                 world.calls[f"sent {args[0]}"] += len(args[1])
-            if world.fails():
+            if world.fails(key):
                 if world.random.random() < 0.5:
                     raise RetryableError(f"{key} failed before")
                 function(*args, **kwargs)
@@ -149,6 +150,8 @@ class LimitsWorld:
         self.clock = VirtualClock(START)
         self.random = random.Random(seed)
         self.failures = 0
+        self.fails_this: Callable[[str], bool] = lambda _call: False
+        self._is_calm = False
         self.calls: Counter[str] = Counter()
         lasting = seconds if callable(seconds) else _lasting(seconds)
         self.worker = Worker(self.clock, lasting)
@@ -171,20 +174,28 @@ class LimitsWorld:
     def now(self) -> int:
         return self.clock.now() - START
 
-    def fails(self) -> bool:
-        return bool(self.failures) and self.random.randrange(1000) < self.failures
+    def fails(self, call: str) -> bool:
+        if self._is_calm:
+            return False
+        return self.fails_this(call) or (bool(self.failures) and self.random.randrange(1000) < self.failures)
+
+    @contextmanager
+    def calm(self) -> Iterator[None]:
+        """Nothing fails that is asked from outside."""
+        self._is_calm = True
+        try:
+            yield
+        finally:
+            self._is_calm = False
 
     def publish(self, *sources: str) -> None:
-        before, self.failures = self.failures, 0
-        for source in sources:
-            self.services.catalog.publish(source.encode())
-        self.failures = before
+        with self.calm():
+            for source in sources:
+                self.services.catalog.publish(source.encode())
 
     def start(self, workflow: str, **input: Any) -> str:
-        before, self.failures = self.failures, 0
-        execution = self.services.starter.start(workflow, input)
-        self.failures = before
-        return execution
+        with self.calm():
+            return str(self.services.starter.start(workflow, input))
 
     def play(self, *moments: tuple[int, Callable[[], object]]) -> None:
         """Let everything happen, and do something at these times (ms since the start), in order, until the last."""
@@ -205,22 +216,15 @@ class LimitsWorld:
         return str(self.document(execution)["status"])
 
     def _has_ended(self, execution: str) -> bool:
-        """Looked at from outside, where nothing fails."""
-        before, self.failures = self.failures, 0
-        try:
+        with self.calm():
             return bool(self.services.documents.status(execution).terminal)
-        finally:
-            self.failures = before
 
     def ask(self, operation: str, execution: str) -> None:
         self.services.control.ask(operation, execution)
 
     def document(self, execution: str) -> dict[str, Any]:
-        before, self.failures = self.failures, 0
-        try:
+        with self.calm():
             document: dict[str, Any] = self.services.documents.document(execution)
-        finally:
-            self.failures = before
         return document
 
     def gauge(self, name: str, key: str = "") -> dict[str, Any]:

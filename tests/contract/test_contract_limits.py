@@ -113,7 +113,7 @@ def test_fifty_processes_take_no_more_than_there_is_and_give_back_what_they_took
     held = [at for at, grant in enumerate(granted) if grant is not None]
     assert held == list(range(6))
     assert len({grant.fence for grant in granted if grant is not None}) == 6
-    assert [grant.starts_at - granted[0].starts_at for grant in granted[:6]] == [0, 1000, 2000, 3000, 4000, 5000]
+    assert [grant.starts_at - granted[0].starts_at for grant in granted[:6]] == [0, 1017, 2034, 3051, 4067, 5084]
     for at in held:
         processes[at].release(NAME, f"h{at}")
     assert store.gauge(NAME)["n"] == 0

@@ -10,6 +10,11 @@ HORIZON_MS = 5_000
 """How far ahead a start may be booked, unless a limiter says otherwise."""
 
 
+LATE_PARTS = 60
+"""A start may come later than it was booked by one of so many parts of its rate's time, or of a minute if that is more:
+messages and workers take their time."""
+
+
 class Rate(msgspec.Struct, frozen=True, array_like=True):
     """So many ``units`` in so many milliseconds."""
 
@@ -19,6 +24,18 @@ class Rate(msgspec.Struct, frozen=True, array_like=True):
     def microseconds(self, units: int) -> int:
         """The time that so many units take at this rate, rounded up: never more begins than is allowed."""
         return -(-units * self.milliseconds * 1000 // self.units)
+
+    def spacing(self, units: int) -> int:
+        """The time (µs) that is booked for so many starts, so that in no time as long as the rate's (and no minute)
+        more begin than it allows, although each may come late by `late_ms`: what begins in a time T was booked within
+        T and a sixtieth, for which T's units are booked.
+        """
+        return -(-units * self.milliseconds * 1000 * (LATE_PARTS + 1) // (self.units * LATE_PARTS))
+
+    @property
+    def late_ms(self) -> int:
+        """How much later than it was booked a start may come."""
+        return max(self.milliseconds, 60_000) // LATE_PARTS
 
 
 MICROS = 1_000_000

@@ -295,6 +295,18 @@ workflow:
     - {id: c, type: tool, tool: echo, limiter: place, dependencies: [a], inputs: {x: "${a.x}"}}
     - {id: d, type: tool, tool: echo, limiter: place, dependencies: [b], inputs: {x: "${b.x}"}}
 """,
+    "paced": """
+workflow:
+  id: paced
+  limits: {starts: {requests: 4/10min, horizon: 15m}}
+  nodes:
+    - {id: a, type: tool, tool: echo, limiter: starts, inputs: {x: "${start}"}}
+    - {id: b, type: tool, tool: echo, limiter: starts, inputs: {x: 1}}
+    - {id: c, type: tool, tool: echo, limiter: starts, inputs: {x: 2}}
+    - {id: d, type: tool, tool: echo, limiter: starts, inputs: {x: 3}}
+    - {id: e, type: tool, tool: echo, limiter: starts, inputs: {x: 4}}
+    - {id: f, type: tool, tool: echo, limiter: starts, inputs: {x: 5}}
+""",
     "rated": """
 workflow:
   id: rated
@@ -305,7 +317,7 @@ workflow:
     - {id: c, type: tool, tool: echo, limiter: starts, inputs: {x: "${b.x}"}}
 """,
 }
-"""Nodes that wait for limiters: of all kinds, of one place, of a rate alone."""
+"""Nodes that wait for limiters: of all kinds, of one place, of a rate alone, of a slow one."""
 INPUT = {"start": 1}
 
 

@@ -78,13 +78,14 @@ _loops: list[asyncio.AbstractEventLoop] = []
 
 
 class SimClock:
-    """Time that the schedule moves. A sleeper gives its turn away until its time has come; each turn costs it a second
-    at most.
+    """Time that the schedule moves. A sleeper gives its turn away until its time has come; each turn costs it
+    ``turn_ms`` at most.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self.time = START
+        self.turn_ms = 1000
 
     def now(self) -> int:
         return self.time
@@ -93,7 +94,7 @@ class SimClock:
         until = self.time + int(seconds * 1000)
         while self.time < until:
             self._world.point()
-            self.time += min(1000, until - self.time) if self.time < until else 0
+            self.time += min(self.turn_ms, until - self.time) if self.time < until else 0
             await asyncio.sleep(0)
 
     async def within(self, seconds: float, work: Coroutine[Any, Any, Any]) -> Any:
@@ -143,6 +144,7 @@ class World:
         self.sweeps = 0
         self.dawdle = 0  # turns that a node's code may take
         self.behaviours: dict[str, Callable[[NodeCall], Any]] = {}
+        self.begun: list[tuple[int, str]] = []  # when which node's code was called
         self._backend = open_backend(None, self.clock, TOPOLOGY)
         raw = self._backend.ports
         self.raw = raw
@@ -401,6 +403,7 @@ class World:
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         self.effects.note(call)
+        self.begun.append((self.clock.time, call.path))
         self._check_inputs_are_recorded(call)
         for _ in range(self.random.randint(0, self.dawdle)):
             self.point()

@@ -1,8 +1,8 @@
 """A world in which nodes wait for limiters, and what must hold of those whatever happens.
 
 *Directed schedules*: in a story that is told without chance, one invocation stops before one of its port calls until
-everybody else has nothing left to do, and then goes on; or it dies there. Over all invocations and all their calls that
-meets every window that is one call wide.
+everybody else has nothing left to do, and then goes on; or it dies there; or it stands still for minutes. Over all
+invocations and all their calls that meets every window that is one call wide.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 
 from tests.simulation.delivery.actors import Actor
 from tests.simulation.delivery.faults import NoFaults
@@ -23,9 +24,21 @@ from workflow_runtime.ports import Ports
 from workflow_runtime.services.limits import arithmetic
 from workflow_runtime.storage.limiters import LimiterName, holder_of
 
-NAMES = ("limited", "one_place", "rated")
+NAMES = ("limited", "one_place", "rated", "paced")
+MINUTE_MS = 60_000
+TURN_MS = 50  # of time, by each that sleeps while others have to begin within a second of theirs
 TURNS = 2  # of a node's code, in which others may go first
 ROUNDS_MAX = 10_000
+OVERSLEPT_MS = 300_000  # longer than any lease
+
+
+class Stop(Enum):
+    """What becomes of the invocation that stops."""
+
+    GOES_ON = "goes on when the others have nothing left to do"
+    DIES = "dies"
+    OVERSLEEPS = "goes on minutes later"
+
 
 Planted = Callable[[Ports], Ports]
 """Puts something wrong between the services and their ports."""
@@ -41,6 +54,7 @@ class Limited:
 
     def __init__(self, wild: World, *, is_wild: bool = False) -> None:
         self.wild = wild
+        wild.clock.turn_ms = TURN_MS
         self.is_wild = is_wild
         self.limiters: dict[str, Limiter] = wild.plan.limits.own
         self.open: dict[str, dict[tuple[str, int], Actor | None]] = {name: {} for name in self.limiters}
@@ -88,6 +102,7 @@ class Limited:
     def check_end(self) -> None:
         """Nothing waits any more, nothing is taken, and nobody had to be looked for."""
         require(not self.broken, "; ".join(self.broken))
+        self._check_rates()
         self.wild.check_end()
         store = self.wild.calm.stores.limiters
         for name, limiter in self.limiters.items():
@@ -101,6 +116,19 @@ class Limited:
                 now = self.wild.clock.time
                 alive = [until for until in arithmetic.holders(gauge).values() if until > now + 95_000]
                 require(not alive, f"{name} keeps a place for somebody")
+
+    def _check_rates(self) -> None:
+        """In no time as long as a rate's, and no minute, more began than it allows."""
+        for name, limiter in self.limiters.items():
+            if limiter.requests is None:
+                continue
+            limited = {node.id for node in self.wild.plan.root.nodes if name in node.limiters}
+            starts = [at for at, path in self.wild.begun if path in limited]
+            time = max(limiter.requests.milliseconds, MINUTE_MS)
+            most = limiter.requests.units * time // limiter.requests.milliseconds + limiter.burst
+            for first in starts:
+                count = sum(first <= at < first + time for at in starts)
+                require(count <= most, f"{name} lets {most} begin, and {count} began: {self.wild.begun}")
 
 
 @contextmanager
@@ -117,32 +145,34 @@ def run_seed(seed: int) -> None:
 
 
 def tell(
-    name: str, invocation: int = -1, call: int = 0, *, dies: bool = False, planted: Planted = nothing_wrong
+    name: str, invocation: int = -1, call: int = 0, stop: Stop = Stop.GOES_ON, planted: Planted = nothing_wrong
 ) -> tuple[int, bool]:
-    """The story of a workflow; the invocation of this number stops before its call of this number, or dies there. How
-    many invocations there were, and whether that one had so many calls."""
-    with limited(name, planted=planted) as found:
+    """The story of a workflow; the invocation of this number stops before its call of this number. How many
+    invocations there were, and whether that one had so many calls."""
+    with limited(name, planted=planted, is_wild=stop is Stop.OVERSLEEPS) as found:
         wild = found.wild
         wild.faults = NoFaults()
         wild.start()
-        count, stopped, reached = 0, None, False
+        count, stopped, until, reached = 0, None, 0, False
         for _ in range(ROUNDS_MAX):
             records = next(((queue, some) for queue in QUEUES if (some := wild.receive(queue))), None)
             if records is not None:
                 actor = wild.invocation(*records)
                 if count == invocation:
                     reached = _step(wild, actor, call)
-                    actor.dead = dies and not actor.done
-                    stopped = actor if reached and not dies else None
+                    actor.dead = stop is Stop.DIES and not actor.done
+                    stopped = actor if reached and stop is not Stop.DIES else None
+                    until = wild.clock.time + OVERSLEPT_MS if stop is Stop.OVERSLEEPS else 0
                 else:
                     wild.run_at_once(actor)
                 count += 1
                 continue
-            if stopped is not None:
+            due = wild.poller.next_visible_at()
+            if stopped is not None and (due is None or due >= until):
+                wild.clock.time = max(wild.clock.time, until)
                 _step(wild, stopped, ROUNDS_MAX)
                 stopped = None
                 continue
-            due = wild.poller.next_visible_at()
             if due is None:
                 break
             wild.clock.time = max(wild.clock.time, due)
@@ -161,7 +191,7 @@ def _step(wild: World, actor: Actor, calls: int) -> bool:
     return not actor.done
 
 
-def tell_all(name: str, *, dies: bool, planted: Planted = nothing_wrong) -> int:
+def tell_all(name: str, stop: Stop, planted: Planted = nothing_wrong) -> int:
     """All stories with one stop; how many there were."""
     count, _ = tell(name, planted=planted)
     stories = 0
@@ -169,9 +199,9 @@ def tell_all(name: str, *, dies: bool, planted: Planted = nothing_wrong) -> int:
         call = 0
         while True:
             try:
-                _, reached = tell(name, invocation, call, dies=dies, planted=planted)
+                _, reached = tell(name, invocation, call, stop, planted)
             except BaseException as error:
-                error.add_note(f"{name}: invocation {invocation} {'dies' if dies else 'stops'} before its call {call}")
+                error.add_note(f"{name}: invocation {invocation} stops before its call {call}, and {stop.value}")
                 raise
             if not reached:
                 break

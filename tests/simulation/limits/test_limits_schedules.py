@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests.simulation.delivery.invariants import Violation
-from tests.simulation.limits.limited import NAMES, Planted, run_seed, tell_all
+from tests.simulation.limits.limited import NAMES, Planted, Stop, run_seed, tell_all
 
 from workflow_runtime.ports import AllOf, AnyOf, Change, Condition, Key, Message, Missing, Ports
 from workflow_runtime.services.limits import arithmetic
+from workflow_runtime.services.limits.line import Lines
 from workflow_runtime.services.messages import parse_order
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.limiters import holder_of, place_of
@@ -29,10 +30,10 @@ FIRST_SEED = int(os.environ.get("LIMITS_FIRST_SEED", "0"))
 PARTS = 4  # in which seeds are spread over processes
 
 
-@pytest.mark.parametrize("dies", [False, True], ids=["stops", "dies"])
+@pytest.mark.parametrize("stop", Stop, ids=lambda stop: stop.name.lower())
 @pytest.mark.parametrize("name", NAMES)
-def test_wherever_one_stops_or_dies_there_are_never_too_many_and_nothing_is_lost(name: str, dies: bool) -> None:
-    assert tell_all(name, dies=dies) > 50
+def test_wherever_one_stops_or_dies_there_are_never_too_many_and_nothing_is_lost(name: str, stop: Stop) -> None:
+    assert tell_all(name, stop) > 50
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -99,6 +100,17 @@ def frees_a_slot_too_early(change: Change, condition: Condition | None) -> Chang
     return Change(sets, change.add, change.remove), condition
 
 
+def never_books_again(ports: Ports) -> Ports:
+    """A start that is too late for its rate is taken for one that was booked again."""
+
+    async def offload(function: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
+        if getattr(function, "__func__", None) is Lines.book:
+            return True, ports.clock.now()
+        return await ports.offload(function, *args, **named)
+
+    return replace(ports, offload=offload)
+
+
 def changing(wrong: Wrong) -> Planted:
     return lambda ports: replace(ports, table=Table(ports.table, wrong))
 
@@ -112,6 +124,7 @@ PLANTED: dict[str, tuple[str, Planted]] = {
     "no condition on the size": ("one_place", changing(has_no_size)),
     "a line cleared without its nonce": ("rated", changing(has_no_nonce)),
     "a grant without its fence": ("one_place", changing(has_no_fence)),
+    "a late start that is not booked again": ("paced", never_books_again),
     "a slot freed before its holder is done": ("one_place", changing(frees_a_slot_too_early)),
 }
 """By what is wrong: the workflow whose directed schedules find it, and what puts it there."""
@@ -124,5 +137,5 @@ def test_what_is_planted_is_found(bug: str) -> None:
 
 
 def _tell_everything(name: str, planted: Planted) -> None:
-    for dies in (False, True):
-        tell_all(name, dies=dies, planted=planted)
+    for stop in Stop:
+        tell_all(name, stop, planted)

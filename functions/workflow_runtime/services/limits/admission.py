@@ -20,6 +20,7 @@ from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
 from workflow_runtime.ports import DELAY_SECONDS_MAX, Ports
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits.arithmetic import LINE, Need
+from workflow_runtime.services.limits.bookings import Booking, begin_on_time
 from workflow_runtime.services.limits.granting import Granter, delayed
 from workflow_runtime.services.limits.line import Grant, Lines, Refusal
 from workflow_runtime.services.messages import Order, order_message
@@ -29,7 +30,9 @@ from workflow_runtime.storage.runs import RunStore
 
 EVERYTHING = "*"
 TYPE = "type:"
+SOON_MS = 1_000  # until a start that a worker waits for itself: to have the order sent again takes as long
 FRESH_MS = 30_000  # after a grant, in which its lease is sure to last as long as that of the run
+BEGINNING_MS_MAX = 30_000  # that a claimed run waits for another start than it had booked
 GATE_MS = 1_000  # that nothing begins after a provider has had enough and did not say for how long
 
 
@@ -49,15 +52,17 @@ class Use(msgspec.Struct, frozen=True):
 
 
 class Admitted(msgspec.Struct, frozen=True):
-    """What an order has taken. ``fences``: by the names of limiters."""
+    """What an order has taken. ``fences``: by the names of limiters; ``bookings``: the starts that rates have."""
 
     holder: str
     uses: tuple[Use, ...] = ()
+    bookings: tuple[Booking, ...] = ()
     fences: Mapping[str, int] = {}
     waited: bool = False
 
 
 NOTHING_TAKEN = Admitted("")
+TOO_LATE = "its start came too late for its limiters: it has to be booked again"
 
 
 class Admission:
@@ -66,6 +71,7 @@ class Admission:
     def __init__(
         self, ports: Ports, runs: RunStore, lines: Lines, granter: Granter, looks: Looks, pools: Collection[str]
     ) -> None:
+        self._ports = ports
         self._clock = ports.clock
         self._queues = ports.queues
         self._runs = runs
@@ -107,23 +113,26 @@ class Admission:
             fences[str(use.name)] = granted.fence
             held.append((use, granted))
             starts_at = max(starts_at, granted.starts_at)
-        if starts_at > self._clock.now():
-            self._send_later(replace(order, granted=fences, granted_at=starts_at))
+        if starts_at > self._clock.now() + SOON_MS:
+            earlier = {str(use.name): grant.starts_at for use, grant in held if grant.starts_at < starts_at}
+            self._send_later(replace(order, granted=fences, granted_at=starts_at, booked=earlier))
             return None
-        return Admitted(holder, tuple(use for use, _ in held), fences, bool(order.granted))
+        bookings = tuple(Booking(use.name, use.limiter, holder, grant.starts_at) for use, grant in held)
+        return Admitted(holder, tuple(use for use, _ in held), bookings, fences, bool(order.granted))
 
     def _granted(self, order: Order, use: Use, holder: str, *, is_only: bool) -> Grant | None:
         """What the order has been granted already; a slot must not have been given back since, by another message of
-        the same order."""
+        the same order, and a start that was booked not be over."""
         fence = order.granted.get(str(use.name))
-        if fence is None:
+        at = order.booked.get(str(use.name), order.granted_at)
+        if fence is None or Booking(use.name, use.limiter, holder, at).is_late(self._clock.now()):
             return None
         if is_only and self._clock.now() < order.granted_at + FRESH_MS:
-            return Grant(order.granted_at, fence)  # its slot is given back when its run is over, and not before
+            return Grant(at, fence)  # its slot is given back when its run is over, and not before
         lease = self._lines.lease()
         if use.has_slots and not self._lines.holds(use.name, holder, lease):
             return None
-        return Grant(order.granted_at, fence, lease)
+        return Grant(at, fence, lease)
 
     def _need(self, order: Order, use: Use, holder: str) -> Need:
         lease = self._lines.lease() + use.limiter.horizon_ms
@@ -157,7 +166,7 @@ class Admission:
         )
         if not self._runs.wait(order.execution_id, run):
             return False
-        plain = replace(order, granted={}, granted_at=0, is_reminder=False)
+        plain = replace(order, granted={}, granted_at=0, booked={}, is_reminder=False)
         waiter = Waiter(
             kind=WaiterKind.ORDER,
             place=place,
@@ -193,6 +202,20 @@ class Admission:
     def leave(self, run: Run) -> None:
         """A run that waited does not any more."""
         self._lines.leave(LimiterName(run.limiter, run.limiter_key), run.place)
+
+    async def begin(self, admitted: Admitted) -> Admitted:
+        """Wait for the starts that are booked. Raises `RetryableError` if they are over, and there are no others
+        soon."""
+        until = self._clock.now() + BEGINNING_MS_MAX
+        begun = await begin_on_time(self._ports, self._lines, admitted.bookings, until)
+        if begun is None:
+            raise RetryableError(TOO_LATE)
+        return replace(admitted, bookings=begun)
+
+    def check_begins(self, admitted: Admitted) -> None:
+        """The last thing before a node's code: the process may have stood still. Raises `RetryableError`."""
+        if any(booking.is_late(self._clock.now()) for booking in admitted.bookings):
+            raise RetryableError(TOO_LATE)
 
     def renew(self, admitted: Admitted) -> None:
         """Hold the slots for longer. Raises `RetryableError`."""

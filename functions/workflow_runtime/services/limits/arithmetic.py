@@ -104,7 +104,7 @@ def booking(limiter: Limiter, need: Need, now: int, gauge: Gauge) -> Taking:
     conditions: list[Condition] = [AnyOf((Missing(GATE), Below(GATE, now + 1)))]
     costs: dict[str, int] = {}
     for name, rate, units in _rates(limiter, need):
-        costs[name] = cost = rate.microseconds(units)
+        costs[name] = cost = _cost(name, rate, units)
         if number(gauge, name) > now * 1000:
             adds[name] = cost
             conditions.append(Between(name, now * 1000, now * 1000 + _ahead(limiter, name, rate)))
@@ -148,9 +148,13 @@ def renewing(holder: str, lease_until: int) -> tuple[Change, Condition]:
     return Change(set={HOLDER + holder: lease_until}), Present(HOLDER + holder)
 
 
-def adopting(holder: str, lease_until: int) -> tuple[Change, Condition]:
-    """Go on with a slot that somebody had taken for the same: with a lease and a fencing number of one's own."""
-    return Change(set={HOLDER + holder: lease_until}, add={FENCE: 1}), Present(HOLDER + holder)
+def adopting(limiter: Limiter, need: Need, now: int, gauge: Gauge) -> Taking:
+    """Go on with a slot that somebody had taken for the same: with a lease, a start and a fencing number of one's own.
+    Which start was booked with the slot is not known, and another one's cannot be shared."""
+    booked = booking(limiter, need, now, gauge)
+    holder = HOLDER + need.holder
+    change = Change(set={**booked.change.set, holder: need.lease_until}, add={**booked.change.add, FENCE: 1})
+    return Taking(change, (*booked.conditions, Present(holder)), booked.costs)
 
 
 def handed_over(taken: Taking, holder: str) -> Taking:
@@ -193,4 +197,8 @@ def _ahead(limiter: Limiter, name: str, rate: Rate) -> int:
 
 
 def _burst(limiter: Limiter, name: str, rate: Rate) -> int:
-    return rate.microseconds(limiter.burst) if name == REQUESTS_BOOKED and limiter.burst else 0
+    return _cost(name, rate, limiter.burst) if name == REQUESTS_BOOKED and limiter.burst else 0
+
+
+def _cost(name: str, rate: Rate, units: int) -> int:
+    return rate.spacing(units) if name == REQUESTS_BOOKED else rate.microseconds(units)

@@ -56,7 +56,7 @@ def expected_start(limiter: Limiter, gauge: Gauge, now: int, place: int) -> int:
     start = now * 1000
     for name, rate in ((arithmetic.REQUESTS_BOOKED, limiter.requests),):
         if rate is not None:
-            start = max(start, number(gauge, name)) + rate.microseconds(max(place - 1, 0))
+            start = max(start, number(gauge, name)) + rate.spacing(max(place - 1, 0))
     gate = number(gauge, arithmetic.GATE)
     return max(start // 1000, gate if gate < FOREVER else 0)
 

@@ -16,7 +16,7 @@ from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits.accounts import Account, Draw
-from workflow_runtime.services.limits.admission import Use, limiters_of_call
+from workflow_runtime.services.limits.admission import Admitted, limiters_of_call
 from workflow_runtime.services.limits.budgets import Budgets
 from workflow_runtime.services.limits.gating import Answers, AttemptGate, Rated
 from workflow_runtime.services.limits.line import Lines
@@ -56,20 +56,18 @@ class Gates:
         plan: Plan,
         node: NodePlan,
         header: Header,
-        uses: Sequence[Use],
+        admitted: Admitted,
         invokers: Mapping[NodeType, Invoker],
         target: str,
         deadline: int,
     ) -> AttemptGate | None:
-        """The gate of an attempt of an agent; None if nothing limits its tokens or money. ``uses``: what it has taken
-        of limiters before it began. Raises `RetryableError`."""
-        if node.type is not NodeType.AGENT:
-            return None
+        """The gate of an attempt of an agent. None if nothing limits its tokens or money. ``admitted``: what it has
+        taken of limiters before it began. Raises `RetryableError`."""
         invoker = invokers[node.type]
         own = frozenset(invoker.limiters(target))
         rated = [
-            Rated(use.name, use.limiter, use.tokens, use.name.name in own)
-            for use in uses
+            Rated(booking, use.tokens, use.name.name in own)
+            for use, booking in zip(admitted.uses, admitted.bookings, strict=True)
             if use.limiter.tokens is not None or (use.limiter.requests is not None and use.name.name in own)
         ]
         accounts = self._accounts(order, plan, node, header, invokers, invoker.budget(target))

@@ -17,14 +17,15 @@ from workflow_runtime.engine.awaited import CallAnswer, Wait
 from workflow_runtime.errors import NodeError, RetryableError
 from workflow_runtime.invokers.gate import ModelRequest, OverBudget, Permit, Spent
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.limiters import MICROS, OUTPUT_TOKENS_DEFAULT, Limiter
+from workflow_runtime.plan.limiters import MICROS, OUTPUT_TOKENS_DEFAULT
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.limits.accounts import Account, Amount, amount_of
 from workflow_runtime.services.limits.arithmetic import Need
+from workflow_runtime.services.limits.bookings import Booking, begin_on_time, booked_again
 from workflow_runtime.services.limits.budgets import Budgets, Lack, Reservation
 from workflow_runtime.services.limits.line import Lines
 from workflow_runtime.services.patience import patiently
-from workflow_runtime.storage.limiters import LimiterName, holder_of
+from workflow_runtime.storage.limiters import holder_of
 
 ANSWERS_KEPT = 200  # of an agent and model, in this process: what is `expected` of the next one
 ANSWERS_NEEDED = 20  # with fewer, the worst is expected
@@ -36,11 +37,10 @@ logger = logging.getLogger(__name__)
 
 
 class Rated(msgspec.Struct, frozen=True):
-    """A limiter whose rates the requests of an attempt take of. ``tokens``: taken before it began; ``per_request``:
-    also a request for each after the first, which was taken then."""
+    """A limiter whose rates the requests of an attempt take of. ``begun``, ``tokens``: taken before it began;
+    ``per_request``: also a request for each after the first, which was taken then."""
 
-    name: LimiterName
-    limiter: Limiter
+    begun: Booking
     tokens: int = 0
     per_request: bool = False
 
@@ -65,7 +65,7 @@ class _Open(msgspec.Struct):
 
     request: ModelRequest
     paid: list[Reservation] = []
-    booked: list[tuple[Rated, int]] = []
+    booked: list[tuple[Booking, int]] = []
     made: bool = False
 
 
@@ -112,7 +112,13 @@ class AttemptGate:
             for account in self._accounts:
                 opened.paid.append(await self._pay(account, key, request))
             for rated in self._rated:
-                opened.booked.append((rated, await self._book(rated, request, is_first=is_first)))
+                opened.booked.append(await self._book(rated, request, is_first=is_first))
+            starts = [
+                *(booking for booking, _ in opened.booked),
+                *(rated.begun for rated in self._rated if rated.per_request and is_first),
+            ]
+            if await begin_on_time(self._ports, self._lines, starts, self._deadline) is None:
+                raise NodeError("throttled", "its limiters have no start for a request of the model in time")
         except NodeError:
             await self._settle(key, Spent())
             raise
@@ -133,7 +139,7 @@ class AttemptGate:
             await self._settle(key, None if opened.made else Spent())
         if not self._count and tokens_used is not None:
             for rated in self._rated:
-                await self._correct(rated, tokens_used - rated.tokens)
+                await self._correct(rated.begun, tokens_used - rated.tokens)
 
     async def _pay(self, account: Account, key: str, request: ModelRequest) -> Reservation:
         """Reserve of one account; wait a little if there would be enough once others have settled."""
@@ -184,25 +190,18 @@ class AttemptGate:
             raise OverBudget(f"{text} (`unknown_price: tokens` counts its tokens only)", degrades=degrades)
         return Amount(micros or 0, request.input_tokens + output)
 
-    async def _book(self, rated: Rated, request: ModelRequest, *, is_first: bool) -> int:
-        """Take of the rates of one limiter, and wait until it is the request's turn. How many tokens are taken."""
+    async def _book(self, rated: Rated, request: ModelRequest, *, is_first: bool) -> tuple[Booking, int]:
+        """Take of the rates of one limiter. From when on, and how many tokens are taken, those before included."""
         before = rated.tokens if is_first else 0
-        tokens = max(request.input_tokens + request.output_tokens - before, 0) if rated.limiter.tokens else 0
+        tokens = max(request.input_tokens + request.output_tokens - before, 0) if rated.begun.limiter.tokens else 0
         need = Need(self._holder, 0, int(rated.per_request and not is_first), tokens)
         if not need.requests and not need.tokens:
-            return before
-        while True:
-            left = self._deadline - self._ports.clock.now()
-            limiter = replace(rated.limiter, horizon_ms=max(left, 0))
-            taken, at = await patiently(self._ports, self._lines.book, rated.name, limiter, need)
-            seconds = (at - self._ports.clock.now()) / 1000
-            if (not taken and not at) or at > self._deadline:
-                text = f"the limiter `{rated.name}` has no room for a request of {tokens_text(tokens)} in time"
-                raise NodeError("throttled", text)
-            if seconds > 0:
-                await self._ports.clock.sleep(seconds)
-            if taken:
-                return before + tokens
+            return replace(rated.begun, requests=0), before
+        booked = await booked_again(self._ports, self._lines, rated.begun, need, 0, self._deadline)
+        if booked is None:
+            text = f"the limiter `{rated.begun.name}` has no room for a request of {tokens_text(tokens)} in time"
+            raise NodeError("throttled", text)
+        return booked, before + tokens
 
     async def _settle(self, key: str, spent: Spent | None) -> None:
         opened = self._open.get(key)
@@ -213,17 +212,17 @@ class AttemptGate:
                 await patiently(self._ports, self._budgets.settle, opened.paid[-1], _actual(opened.paid[-1], spent))
                 opened.paid.pop()
             while opened.booked:
-                rated, tokens = opened.booked[-1]
+                booking, tokens = opened.booked[-1]
                 if spent is not None:
-                    await self._correct(rated, spent.input_tokens + spent.output_tokens - tokens)
+                    await self._correct(booking, spent.input_tokens + spent.output_tokens - tokens)
                 opened.booked.pop()
         except RetryableError as error:  # what it had reserved counts, until somebody settles it
             logger.warning("what a request of a model has used could not be recorded: %s", error)
         else:
             del self._open[key]
 
-    async def _correct(self, rated: Rated, tokens: int) -> None:
-        await patiently(self._ports, self._lines.correct_tokens, rated.name, rated.limiter, tokens)
+    async def _correct(self, booking: Booking, tokens: int) -> None:
+        await patiently(self._ports, self._lines.correct_tokens, booking.name, booking.limiter, tokens)
 
 
 def _actual(reservation: Reservation, spent: Spent | None) -> Amount | None:

@@ -67,8 +67,9 @@ class Granter:
 
 
 def delayed(order: Order, now: int) -> Message:
-    """The message of an order that was granted for a time ahead."""
-    seconds = max(order.granted_at - now, 0) / 1000
+    """The message of an order that was granted for a time ahead. Queues count whole seconds: it comes up to one too
+    early, and waits for the rest in its worker."""
+    seconds = max(order.granted_at - now, 0) // 1000
     return replace(order_message(order), delay_seconds=min(seconds, DELAY_SECONDS_MAX))
 
 

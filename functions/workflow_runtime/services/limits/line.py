@@ -97,12 +97,12 @@ class Lines:
                 starts = arithmetic.starts_at(limiter, wanted.costs, now, gauge)
                 return Grant(starts, number(gauge, arithmetic.FENCE), need.lease_until)
             if arithmetic.HOLDER + need.holder in gauge:
-                # The answer to an earlier call was lost, or the message came twice. When it may begin is not known any
-                # more; as late as whatever is booked last is never too early. Its fence is not known either: a new one
-                # is larger than all, too. Its lease may have run out, unseen as yet.
-                starts = arithmetic.starts_at(limiter, wanted.costs, now, gauge)
-                done, gauge = self._change(name, *arithmetic.adopting(need.holder, need.lease_until))
+                # The answer to an earlier call was lost, the message came twice, or it comes too late for the start
+                # that was booked. A new fence is larger than all, too. Its lease may have run out, unseen as yet.
+                wanted = arithmetic.adopting(limiter, need, now, gauge)
+                done, gauge = self._change(name, wanted.change, wanted.condition)
                 if done:
+                    starts = arithmetic.starts_at(limiter, wanted.costs, now, gauge)
                     return Grant(starts, number(gauge, arithmetic.FENCE), need.lease_until)
             if self._pruned(name, gauge, now):
                 gauge = self._known[name]
@@ -110,12 +110,13 @@ class Lines:
                 return None
         return None
 
-    def book(self, name: LimiterName, limiter: Limiter, need: Need) -> tuple[bool, int]:
-        """Take requests and tokens for somebody who has begun, at most the limiter's horizon ahead. Whether they are
-        taken, and from when on they are held (epoch ms); if they are not, when to look again, 0: never."""
+    def book(self, name: LimiterName, limiter: Limiter, need: Need, after: int = 0) -> tuple[bool, int]:
+        """Take requests and tokens for somebody who has begun, not before ``after`` (epoch ms), and at most the
+        limiter's horizon ahead. Whether they are taken, and from when on they are held (epoch ms); if they are not,
+        when to look again, 0: never."""
         gauge = self.known(name)
         for _ in range(TRIES_MAX):
-            now = self._clock.now()
+            now = max(self._clock.now(), after)
             wanted = arithmetic.booking(limiter, need, now, gauge)
             done, gauge = self._change(name, wanted.change, wanted.condition)
             if done:

@@ -29,7 +29,7 @@ from workflow_runtime.ports import Ports
 from workflow_runtime.sdk import Pending
 from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.items.reading import ItemReader
-from workflow_runtime.services.limits.admission import Admission
+from workflow_runtime.services.limits.admission import Admission, Admitted
 from workflow_runtime.services.limits.gates import Gates
 from workflow_runtime.services.patience import patiently
 from workflow_runtime.services.work.agent_runs import AgentRuns
@@ -249,18 +249,22 @@ class AttemptRunner:
             return NodeResult(rendering.shaped({}, collected)[0])
         if node.pool is None:
             return NodeResult(decided(plan, rendering))
+        if attempt.admitted.bookings:  # the last before its time begins to count
+            attempt.admitted = await self._admission.begin(attempt.admitted)
         deadline = self._ports.clock.now() + int(seconds * 1000)
         call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences, header.parent)
         call = replace(call, reveal=partial(self._reveal, rendering))
         if node.type is NodeType.AGENT:
             call = self._agents.durable(call, attempt)
         attempt.meter, attempt.stop, attempt.late = call.meter, call.stop, call.late
-        uses = attempt.admitted.uses
-        gate = await self._ports.offload(
-            self._gates.gate, order, plan, node, header, uses, self._invokers, call.target, deadline
-        )
+        gate = None
+        if node.type is NodeType.AGENT:
+            gate = await self._ports.offload(
+                self._gates.gate, order, plan, node, header, attempt.admitted, self._invokers, call.target, deadline
+            )
         try:
-            result = await self._ports.clock.within(seconds, self._invoked(node.type, replace(call, gate=gate)))
+            invoked = self._invoked(node.type, replace(call, gate=gate), attempt.admitted)
+            result = await self._ports.clock.within(seconds, invoked)
         except TimeoutError:
             call.stop.requested = True
             if call.meter.steps and self._agents.is_bounded_by_function(node, order.command):
@@ -280,12 +284,13 @@ class AttemptRunner:
         output, warnings = await aside(attempt.mask, rendering.shaped, call.inputs, result.output)
         return NodeResult(output, (*warnings, *result.warnings))
 
-    async def _invoked(self, type: NodeType, call: NodeCall) -> NodeResult:
+    async def _invoked(self, type: NodeType, call: NodeCall, admitted: Admitted) -> NodeResult:
         """What the invoker gives. Whatever else it raises is a `NodeError`, unless we are cancelled: it has run, and
         may not be run again.
 
         Invokers contain authors' code themselves; this holds for invokers that others wrote, too.
         """
+        self._admission.check_begins(admitted)
         try:
             return await self._invokers[type].invoke(call)
         except GeneratorExit:  # our own end: the event loop was closed around us

@@ -14,6 +14,7 @@ from workflow_runtime.errors import ConflictError, InvalidEvent, RetryableError
 from workflow_runtime.ports import DELAY_SECONDS_MAX, VISIBILITY_SECONDS_MAX, Ports
 from workflow_runtime.services.dispatch.pacing import backoff_seconds
 from workflow_runtime.services.messages import Order, UnknownMessage, order_message, parse_order
+from workflow_runtime.services.patience import patiently
 from workflow_runtime.services.upkeep.dead_letters import DeadLetters
 from workflow_runtime.services.work.attempt import LEASE_SECONDS, RENEWAL_SECONDS
 from workflow_runtime.services.work.runner import NodeRunner, Postponed
@@ -115,7 +116,8 @@ class Batch:
     async def _hide(self, receipt_handles: Collection[str], seconds: int) -> None:
         seconds = min(seconds, VISIBILITY_SECONDS_MAX)
         until = dict.fromkeys(receipt_handles, seconds)
-        await self._ports.offload(self._ports.queues.set_visibility, self._queue, until)
+        # Tried for a while: what could not be told stays hidden for as long as its attempt might take, an hour or more.
+        await patiently(self._ports, self._ports.queues.set_visibility, self._queue, until)
 
 
 def _order(body: str) -> Order | Unread:

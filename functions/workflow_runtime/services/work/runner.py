@@ -24,7 +24,7 @@ from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, NodeYielded, run_event_id
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.pruning import prune
-from workflow_runtime.errors import ErrorDocument, RetryableError
+from workflow_runtime.errors import ErrorDocument, InvalidEvent, RetryableError
 from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.invokers.invocation import Invoker, NodeResult
 from workflow_runtime.plan.graph import NodePlan
@@ -254,9 +254,16 @@ class NodeRunner:
         """Carry a claimed run out, then report its result."""
         try:
             await self._carry_out(attempt)
-        finally:
-            if attempt.admitted.uses:
-                await self._ports.offload(self._admission.give_back, attempt.order, attempt.admitted)
+        except (RetryableError, InvalidEvent):  # its order comes again soon, and finds the slots that it was granted
+            raise
+        except BaseException:
+            await self._give_back(attempt)
+            raise
+        await self._give_back(attempt)
+
+    async def _give_back(self, attempt: Attempt) -> None:
+        if attempt.admitted.uses:
+            await self._ports.offload(self._admission.give_back, attempt.order, attempt.admitted)
 
     async def _carry_out(self, attempt: Attempt) -> None:
         order = attempt.order
