@@ -53,7 +53,9 @@ THIRD_PARTY: dict[str, set[str]] = {
     "mcp": {"invokers/tools/mcp"},
     "httpx2": {"invokers/tools/mcp"},
     "uvicorn": {"frontends/server"},
-    "httpx": {"invokers/tools", "frontends/client", "frontends/cli"},
+    "kopf": {"frontends/operator"},
+    "aiohttp": {"frontends/operator"},
+    "httpx": {"invokers/tools", "frontends/client", "frontends/cli", "frontends/operator"},
 }
 
 IMPURE = {

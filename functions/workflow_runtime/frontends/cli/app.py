@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tokens": ("tokens:tokens", "Make and revoke the tokens that awr serve asks for."),
     "backup": ("backup:backup", "Copy the database of a running awr serve."),
     "restore": ("backup:restore", "Make a database out of a backup."),
+    "operator": ("operator:operator", "Keep custom resources of Kubernetes in step with an API."),
     "publish": ("publish:publish", "Publish workflows to an API."),
     "start": ("start:start", "Start an execution of a published workflow."),
     "signal": ("signal:signal", "Send an event to an execution."),

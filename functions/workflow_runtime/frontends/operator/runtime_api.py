@@ -1,0 +1,58 @@
+"""The runtime's HTTP API, as far as the operator needs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from workflow_runtime.findings import Finding
+from workflow_runtime.frontends.client.errors import NotFound
+from workflow_runtime.frontends.client.remote import RemoteConnection
+from workflow_runtime.frontends.client.remote_people import segment
+from workflow_runtime.frontends.client.sources import Source
+from workflow_runtime.frontends.operator.deciding import Seen
+
+
+class RuntimeApi(RemoteConnection):
+    """The SDK's connection, with conditional publishing. Every method raises `EngineError`."""
+
+    async def seen(self, workflow_id: str) -> Seen | None:
+        """The latest version of a published workflow; None: it is not published."""
+        try:
+            answer = await self._call("GET", _path(workflow_id))
+        except NotFound:
+            return None
+        return _seen(answer)
+
+    async def put(self, workflow_id: str, source: Source, over: Seen | None) -> tuple[Seen, list[Finding]]:
+        """Publish a definition over what was seen: what it became, and the compiler's warnings. Raises `Conflict` if
+        what was seen is not the latest version any more, `InvalidDefinition`."""
+        precondition = {"if-match": over.etag} if over is not None else {"if-none-match": "*"}
+        headers = {"content-type": "application/json", **precondition}
+        answer = await self._call("PUT", _path(workflow_id), content=source.data, headers=headers)
+        return _seen(answer), msgspec.convert(answer["warnings"], list[Finding])
+
+    async def remove(self, workflow_id: str, over: Seen, *, force: bool) -> None:
+        """Unpublish a workflow. Raises `Conflict` if its executions run (unless ``force``), or as `put`."""
+        params = {"force": "true"} if force else {}
+        await self._answer("DELETE", _path(workflow_id), params=params, headers={"if-match": over.etag})
+
+    async def last_runs(self, workflow_id: str, limit: int) -> list[dict[str, Any]]:
+        """The newest executions of a workflow."""
+        answer = await self._call("GET", "/executions", params={"workflow": workflow_id, "limit": str(limit)})
+        items: list[dict[str, Any]] = answer["items"]
+        return items
+
+    async def execution(self, execution_id: str) -> dict[str, Any]:
+        """An execution with its output, without its nodes."""
+        answer = await self._call("GET", f"/executions/{segment(execution_id)}", params={"include": "output"})
+        return dict(answer)
+
+
+def _path(workflow_id: str) -> str:
+    return f"/workflows/{segment(workflow_id)}"
+
+
+def _seen(answer: Any) -> Seen:
+    return Seen(version=answer["version"], plan_hash=answer["plan_hash"], etag=answer["etag"])
