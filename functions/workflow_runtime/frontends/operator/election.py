@@ -51,7 +51,7 @@ class Election:
 
     async def won(self) -> None:
         """Return once this replica leads."""
-        while not await self._tried():
+        while not await self.tried():
             await self._sleep(LOOK_SECONDS)
         logger.info("%s leads", self._identity)
 
@@ -59,8 +59,20 @@ class Election:
         """Renew the lease for as long as that succeeds; return when this replica leads no longer."""
         while self.is_leading:
             await self._sleep(LOOK_SECONDS)
-            await self._tried()
+            await self.tried()
         logger.error("%s does not lead any more", self._identity)
+
+    async def tried(self) -> bool:
+        """Take or renew the lease; whether that succeeded."""
+        begun = self._now()  # the lease is valid from before the request, not from its answer
+        try:
+            taken = await self._taken()
+        except (httpx.HTTPError, Stale) as error:
+            logger.warning("the lease %s: %s", self._name, error)
+            return False
+        if taken:
+            self._renewed_at = begun
+        return taken
 
     async def resign(self) -> None:
         """Give the lease to whoever takes it, without waiting for its end."""
@@ -73,18 +85,6 @@ class Election:
                 await self._cluster.replace_lease({**lease, "spec": {**lease["spec"], "holderIdentity": ""}})
         except (httpx.HTTPError, Stale):  # then it runs out
             return
-
-    async def _tried(self) -> bool:
-        """Take or renew the lease; whether that succeeded."""
-        begun = self._now()  # the lease is valid from before the request, not from its answer
-        try:
-            taken = await self._taken()
-        except (httpx.HTTPError, Stale) as error:
-            logger.warning("the lease %s: %s", self._name, error)
-            return False
-        if taken:
-            self._renewed_at = begun
-        return taken
 
     async def _taken(self) -> bool:
         lease = await self._cluster.lease(self._name)

@@ -94,7 +94,7 @@ def test_one_that_is_cut_off_stops_before_another_may_begin() -> None:
         hall = Hall()
         first, second = hall.election("first"), hall.election("second")
         await first.won()
-        assert not await second._tried()  # it has seen the lease now
+        assert not await second.tried()  # it has seen the lease now
         hall.leases.unreachable.add("first")
         begun = hall.now
         await first.lost()
@@ -125,7 +125,7 @@ def test_two_that_find_no_lease_at_once_are_not_both_given_it() -> None:
     async def use() -> None:
         hall = Hall()
         elections = [hall.election(str(number)) for number in range(5)]
-        await asyncio.gather(*(election._tried() for election in elections))
+        await asyncio.gather(*(election.tried() for election in elections))
         assert sum(election.is_leading for election in elections) == 1
 
     asyncio.run(use())
