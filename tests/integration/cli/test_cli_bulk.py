@@ -35,14 +35,15 @@ def test_many_are_counted_then_cancelled_and_refusals_told_by_reason(awr: Awr) -
 
 @pytest.mark.usefixtures("dev")
 @pytest.mark.parametrize(
-    ("words", "code"),
+    ("words", "code", "message"),
     [
-        ((), 2),
-        (("ex-1", "--workflow", "w"), 2),
-        (("ex-1", "--dry-run"), 2),
-        (("--workflow", "无"), 1),
-        (("--workflow", "批量", "--older-than", "soon"), 1),
+        ((), 2, "name one execution, or many by --workflow"),
+        (("ex-1", "--workflow", "w"), 2, "name one execution, or many by --workflow"),
+        (("ex-1", "--dry-run"), 2, "of which --workflow?"),
+        (("--workflow", "无"), 1, "workflow '无' is not published"),
+        (("--workflow", "批量", "--older-than", "soon"), 1, "not a duration: 'soon'; write 500ms, 90s"),
     ],
 )
-def test_wrong_usage_is_told(awr: Awr, words: tuple[str, ...], code: int) -> None:
-    assert awr("cancel", *words).exit_code == code
+def test_wrong_usage_is_told(awr: Awr, words: tuple[str, ...], code: int, message: str) -> None:
+    done = awr("cancel", *words)
+    assert (done.exit_code, message in done.stderr) == (code, True), done.stderr

@@ -53,8 +53,9 @@ def test_it_shows_one_node_with_all_before_it_and_a_part_of_many(awr: Awr, execu
     one = shown(awr("why", execution, "发送", "--db", "x.db").stdout)
     assert one[2] == "发送  waits for 审批, 忙"
     assert [line.split()[0] for line in one[3::2]] == ["审批", "忙"]
+    assert "more node" not in awr("why", execution, "审批", "--db", "x.db").stdout
     part = shown(awr("why", execution, "--db", "x.db", "--limit", "2").stdout)
-    assert part[-1] == "… and 1 more nodes; --limit shows more"
+    assert part[-1] == "… and 1 more node; --limit shows more"
 
 
 def test_json_is_the_document_and_unknown_ones_are_told(awr: Awr, execution: str) -> None:

@@ -58,13 +58,13 @@ def why(
 
     document = asyncio.run(ask())
     out.document(document)
-    for line in _lines(document, round(time.time() * 1000)):
+    for line in _lines(document, round(time.time() * 1000), whole=node is None):
         out.line(line)
     return ExitCode.OK
 
 
-def _lines(document: Document, now: int) -> Iterator[Line]:
-    """``now``: epoch ms."""
+def _lines(document: Document, now: int, *, whole: bool) -> Iterator[Line]:
+    """``now``: epoch ms. ``whole``: all open nodes were asked for."""
     yield title(document)
     waits = document["waits"]
     others = {
@@ -80,8 +80,8 @@ def _lines(document: Document, now: int) -> Iterator[Line]:
     for waiting in waits:
         yield from _waiting(waiting, width, now)
     hidden = document["open_nodes"] - sum(waiting["path"] != "" for waiting in waits)
-    if len(waits) > 1 and hidden > 0:
-        yield [(f"… and {hidden:,} more nodes; --limit shows more", "dim")]
+    if whole and hidden > 0:
+        yield [(f"… and {hidden:,} more node{'s' if hidden > 1 else ''}; --limit shows more", "dim")]
     for part in parts:
         if part:
             yield ""
