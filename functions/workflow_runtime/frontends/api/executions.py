@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 from aws_lambda_powertools.event_handler.openapi.params import Query
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.evaluation import iso_time
@@ -57,8 +58,21 @@ Include = Annotated[
 OfWorkflow = Annotated[
     str | None, Query(min_length=1, max_length=128, description="Only executions of this workflow (its id).")
 ]
-StartedAfter = Annotated[AwareDatetime | None, Query(description="Only executions started at this time or later.")]
-StartedBefore = Annotated[AwareDatetime | None, Query(description="Only executions started before this time.")]
+
+
+def _dated(text: Any) -> Any:
+    """A number would be taken for epoch seconds. Raises `ValueError`."""
+    if isinstance(text, str) and not re.match(r"\s*\d{4}-", text):
+        raise ValueError(f"not a date and time such as 2026-01-31T08:00:00Z: {text[:40]!r}")
+    return text
+
+
+StartedAfter = Annotated[
+    AwareDatetime | None, BeforeValidator(_dated), Query(description="Only executions started at this time or later.")
+]
+StartedBefore = Annotated[
+    AwareDatetime | None, BeforeValidator(_dated), Query(description="Only executions started before this time.")
+]
 OfNode = Annotated[
     str | None,
     Query(min_length=1, max_length=NODE_CHARS_MAX, description="Only this node (its path), and what it waits for."),
