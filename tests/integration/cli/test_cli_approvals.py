@@ -155,7 +155,7 @@ def on_a_terminal(*words: object, typed: str) -> tuple[int, str]:
 
 
 def test_a_terminal_shows_the_form_and_asks(flow: Path) -> None:
-    code, shown = on_a_terminal("run", flow, "--input", INPUT, typed="y\n50\n夏\n\ny\n7\n\nfine\n")
+    code, shown = on_a_terminal("run", flow, "--input", INPUT, typed="ok?\ny\n50\n夏\n\ny\n7\n\nfine\n")
     assert code == 0, shown
     assert "发布 春?" in shown
     assert "not taken: the data does not match the form: copies: 50" in shown

@@ -111,8 +111,10 @@ class Decisions:
         self._out.note()
         for line in approval_lines(document):
             self._out.note(line)
-        said = typer.prompt("approve? [y]es, [n]o, [l]ater", default="l", err=True).strip().lower()[:1]
-        if said not in ("y", "n"):
+        said = ""
+        while said not in ("y", "n", "l"):
+            said = typer.prompt("approve? [y]es, [n]o, [l]ater", default="l", err=True).strip().lower()[:1]
+        if said == "l":
             self._asks = False
             return
         try:
