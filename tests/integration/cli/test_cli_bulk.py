@@ -45,5 +45,7 @@ def test_many_are_counted_then_cancelled_and_refusals_told_by_reason(awr: Awr) -
     ],
 )
 def test_wrong_usage_is_told(awr: Awr, words: tuple[str, ...], code: int, message: str) -> None:
+    Path("w.yaml").write_text(WORKFLOW, "utf-8")
+    assert awr("publish", "w.yaml").exit_code == 0
     done = awr("cancel", *words)
     assert (done.exit_code, message in done.stderr) == (code, True), done.stderr
