@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -23,17 +24,20 @@ from workflow_runtime.sdk import Pending
 
 TOKENS = ("input_tokens", "output_tokens")
 ORIGIN_KEY = "workflow_runtime"
+ASKED_CHARS = 12  # of a hash that tells whether two calls ask the same: 48 bits, among the calls of one node
 
 
 class Meter(msgspec.Struct):
     """What an attempt has used so far, which counts however it ends: a failed or timed-out one was paid for as well.
 
     ``usage``: ``{model, input_tokens, output_tokens, requests}``, as far as known; None: nothing. ``steps``: of an
-    agent, how many it has recorded.
+    agent, how many it has recorded. ``asked``: what tells whether another call asks the same (`asked_of`); of an agent
+    whose last request is no step of its own, the fingerprint of that.
     """
 
     usage: dict[str, Json] | None = None
     steps: int = 0
+    asked: Json = None
 
     @property
     def tokens(self) -> int | None:
@@ -138,6 +142,12 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     workflow_schema: Callable[[str], Awaitable[Json]] = _unknown_schema
 
 
+def asked_of(mask: Mask, target: str, prompt: str | None, inputs: Json) -> str:
+    """What tells whether two calls ask the same: a hash, of what is not secret."""
+    asked = msgspec.json.encode([target, mask.value(prompt), mask.value(inputs)], order="deterministic")
+    return hashlib.sha256(asked).hexdigest()[:ASKED_CHARS]
+
+
 def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) -> dict[str, Json]:
     """What an event that an execution publishes carries in its detail: circles of events end by it, and executions that
     the event starts have the same correlation id.
@@ -149,13 +159,14 @@ def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) 
 class NodeResult(msgspec.Struct, frozen=True):
     """What an attempt returned. ``warnings``: what people should know of it, although it succeeded. ``pending``: it has
     not: somebody is to complete its task token. ``goes_on``: an agent has not, it goes on in another run, once all that
-    its calls wait for (``waits``) is in."""
+    its calls wait for (``waits``) is in. ``is_shaped``: the output is the node's already, as its ``outputs`` says."""
 
     output: Json
     warnings: tuple[str, ...] = ()
     pending: Pending | None = None
     goes_on: bool = False
     waits: tuple[Wait, ...] = ()
+    is_shaped: bool = False
 
 
 class Invoker(Protocol):

@@ -4,11 +4,36 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from workflow_runtime.errors import NodeError
 from workflow_runtime.storage.steps import Step
 
 
+class OffRecord(NodeError):
+    """In a replay: something is asked that is not recorded, and nothing may be asked that is not. No model is told."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("replay_diverged", message)
+
+
+class EndsAsRecorded(OffRecord):
+    """In a replay: the attempt goes no further than the recorded one, and ends as that did."""
+
+    def __init__(self) -> None:
+        super().__init__("the recorded attempt ended here")
+
+
 class Steps(Protocol):
-    """Where the steps of a visit are recorded. Raises `NodeError` when that is impossible."""
+    """Where the steps of a visit are recorded. Raises `NodeError` when that is impossible.
+
+    ``is_new``: nothing can be recorded of the visit yet, so that nothing need be read.
+    """
+
+    @property
+    def is_new(self) -> bool: ...
+
+    def diverges(self) -> bool:
+        """The agent asks for something else than is recorded: whether it goes on without the record. Else that is an
+        error."""
 
     async def of_visit(self) -> list[Step]:
         """What is recorded of it."""
@@ -25,6 +50,11 @@ class Steps(Protocol):
 
 class NotRecorded:
     """Steps of an agent that runs outside any execution."""
+
+    is_new = True
+
+    def diverges(self) -> bool:
+        return False
 
     async def of_visit(self) -> list[Step]:
         return []

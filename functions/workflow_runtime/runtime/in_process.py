@@ -35,6 +35,7 @@ from workflow_runtime.runtime.workflow_files import WorkflowFiles, workflow_file
 from workflow_runtime.storage.keys import HEADER
 
 if TYPE_CHECKING:
+    from workflow_runtime.invokers.cassettes.player import Player
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.invokers.mocks import Mocks
     from workflow_runtime.plan.specs import NodeType
@@ -69,7 +70,7 @@ class LocalRuntime:
     ``environ``: where settings and secrets are (None: the process's). ``reach`` None: what the settings in ``environ``
     allow. ``wrap`` is put around what runs agents, and around what runs tools. ``observer`` is told of every change of
     an execution or node run. ``files``: where workflows are that are not published yet (None: below ``definitions``).
-    ``new_id``: gives a fresh identity per call, of 32 hexadecimal digits.
+    ``new_id``: gives a fresh identity per call, of 32 hexadecimal digits. ``player``: has a cassette answer first.
     Raises `DefinitionError` for agents and tools that cannot be read, `RequestError` for
     settings that cannot.
     """
@@ -86,7 +87,9 @@ class LocalRuntime:
         observer: Observer | None = None,
         files: Callable[[], Iterable[Path]] | None = None,
         new_id: Callable[[], str] = new_id,
+        player: Player | None = None,
     ) -> None:
+        self._player = player
         self.backend = backend
         self._definitions = definitions
         self._environ = os.environ if environ is None else environ
@@ -134,6 +137,7 @@ class LocalRuntime:
             ports=self.ports,
             workflows=self.workflow_files,
             is_local=True,
+            player=self._player,
         )
         _ = registries.catalogue  # which finds all that is wrong
         return registries

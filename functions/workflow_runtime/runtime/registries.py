@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry
 from workflow_runtime.invokers.mocks import MockedInvoker, Mocks, Unmocked
+from workflow_runtime.invokers.mocks.file import MockFile
 from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
 from workflow_runtime.invokers.tools.mcp.registry import McpServers
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from workflow_runtime.engine.state import Parent
+    from workflow_runtime.invokers.cassettes.player import Player
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.language.json_values import Json
     from workflow_runtime.plan.catalogue import CatalogueEntry
@@ -31,6 +33,7 @@ class Registries:
     """What is below ``definitions`` (None: only built-in tools), allowed what ``reach`` says; with ``mocks``, calls
     that have one never reach the real thing. ``ports``: those of the runtime in which built-in tools run.
     ``workflows``: those that there are, if that is known. ``is_local``: MCP servers that are programs may be started.
+    ``player``: has a cassette answer first.
 
     Raises `DefinitionError` for tools that cannot be used; for agents, `catalogue` and the first call of one do: a
     worker of tools never reads them.
@@ -45,9 +48,11 @@ class Registries:
         ports: Ports | None = None,
         workflows: Mapping[str, CatalogueEntry] | None = None,
         is_local: bool = False,
+        player: Player | None = None,
     ) -> None:
         services = ToolServices(bus=ports.bus, offload=ports.offload) if ports is not None else ToolServices()
         self._mocks = mocks
+        self._player = player
         self._workflows = workflows
         self._definitions = definitions
         self._agents = AgentRegistry.load(_below(definitions, "agents"))
@@ -72,6 +77,8 @@ class Registries:
 
     def stands_in(self, workflow_id: str, parent: Parent, correlation_id: str) -> bool:
         """Whether a mock answers in the place of a workflow that ``parent`` starts."""
+        if self._player is not None and self._player.stands_in(parent):
+            return True
         return self._mocks is not None and self._mocks.stands_in(workflow_id, parent, correlation_id)
 
     @cached_property
@@ -83,6 +90,8 @@ class Registries:
 
     def invokers(self, clock: Clock) -> dict[NodeType, Invoker]:
         """What runs agents and tools. ``clock``: the runtime's."""
+        if self._player is not None:
+            return self._played(self._player, clock)
         tools: Invoker = ToolInvoker(self._tools, clock)
         if self._mocks is None:
             return {
@@ -96,6 +105,18 @@ class Registries:
             NodeType.AGENT: mocked(NodeType.AGENT, agents, agent_schema=self._agent_schema),
             NodeType.TOOL: tools,
             NodeType.SUB_WORKFLOW: mocked(NodeType.SUB_WORKFLOW, Unmocked()),
+        }
+
+    def _played(self, player: Player, clock: Clock) -> dict[NodeType, Invoker]:
+        """The same behind a cassette; mocks answer for what it lacks."""
+        mocks = self._mocks if self._mocks is not None else Mocks(MockFile({}, {}, None))
+        mocked = partial(MockedInvoker, mocks, sleep=clock.sleep)
+        tools = mocked(NodeType.TOOL, ToolInvoker(self._tools, clock))
+        agents = AgentInvoker(self._agents, tools=self._tools, tool_invoker=player.calls(tools))
+        return {
+            NodeType.AGENT: player.nodes(mocked(NodeType.AGENT, agents, agent_schema=self._agent_schema), agents),
+            NodeType.TOOL: player.nodes(tools),
+            NodeType.SUB_WORKFLOW: player.nodes(mocked(NodeType.SUB_WORKFLOW, Unmocked())),
         }
 
     def _agent_schema(self, id: str) -> Json:

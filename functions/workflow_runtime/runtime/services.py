@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.views.approvals import ApprovalViews
     from workflow_runtime.services.views.recordings import Recordings
     from workflow_runtime.services.views.streams import Streams
+    from workflow_runtime.services.views.taken import Taken
     from workflow_runtime.services.views.traces import Traces
     from workflow_runtime.services.views.why import Explanations
     from workflow_runtime.services.work.attempt import Secrets
@@ -242,6 +243,12 @@ class Runtime:
         from workflow_runtime.services.views.streams import Streams
 
         return Streams(self.ports, self.stores, self.documents)
+
+    @cached_property
+    def taken(self) -> Taken:
+        from workflow_runtime.services.views.taken import Taken
+
+        return Taken(self.stores)
 
     @cached_property
     def traces(self) -> Traces:

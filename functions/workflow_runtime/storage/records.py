@@ -157,6 +157,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Json = None  # of a success that can be undone: what it was given
     inputs_blob: str | None = None  # where those were stored already
     usage: dict[str, Json] | None = None
+    asked: Json = None  # of an agent's or tool's: what tells whether another call asks the same
     unresolved: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     late: LateResult | None = None  # of code that ran on

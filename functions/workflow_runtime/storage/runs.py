@@ -133,10 +133,12 @@ class RunStore:
         items = self._table.query(f"EX#{execution_id}", prefix)
         return [(self.run_of(item, with_output=False), item.attributes.get("output")) for item in items]
 
-    def page(self, execution_id: str, after: str, limit: int) -> Sequence[tuple[str, Run]]:
-        """Runs behind the sort key ``after`` ("": from the first on), without their outputs, each with its own."""
+    def page(
+        self, execution_id: str, after: str, limit: int, *, with_output: bool = False
+    ) -> Sequence[tuple[str, Run]]:
+        """Runs behind the sort key ``after`` ("": from the first on), each with its own."""
         items = self._table.query(f"EX#{execution_id}", keys.RUN_PREFIX, after=after, limit=limit)
-        return [(item.key.sort, self.run_of(item, with_output=False)) for item in items]
+        return [(item.key.sort, self.run_of(item, with_output=with_output)) for item in items]
 
     def held_at(self, execution_id: str, runs: Sequence[tuple[str, int]]) -> Sequence[tuple[Run, Attribute]]:
         """The same for runs by path and serial, those that are recorded, in this order."""
@@ -205,6 +207,8 @@ class RunStore:
             attributes["yielded"] = msgspec.json.encode(run.yielded)
         if run.usage is not None:
             attributes["usage"] = msgspec.json.encode(run.usage)
+        if run.asked is not None:
+            attributes["asked"] = msgspec.json.encode(run.asked)
         if run.unresolved:
             attributes["unresolved"] = msgspec.json.encode(run.unresolved)
         if run.warnings:
@@ -235,6 +239,7 @@ class RunStore:
             fallback_used=bool(values.get("fallback_used")),
             fallback_error=_decoded(values.get("fallback_error"), ErrorDocument),
             usage=_decoded(values.get("usage"), dict),
+            asked=_decoded(values.get("asked"), Any),
             unresolved=_decoded(values.get("unresolved"), tuple[str, ...]) or (),
             warnings=_decoded(values.get("warnings"), tuple[str, ...]) or (),
             late=_decoded(values.get("late"), LateResult),

@@ -6,6 +6,7 @@ lost and the one that followed it share one history, without a lock.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ class Visit(msgspec.Struct, frozen=True):
     serial: int
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One model request, tool call or other recorded operation of an agent.
 
     - ``name``, ``ordinal``: what was done, and the how-manieth of its kind in its log
@@ -63,13 +64,19 @@ class StepStore:
 
     def told(self, execution_id: str, path: str) -> list[tuple[int, Step]]:
         """What there is to tell of all steps of a node, by the numbers of its visits: not what they came to."""
+        return [
+            (visit, self._step(Item(item.key, _without_content(item.attributes))))
+            for visit, item in self._items(execution_id, path)
+        ]
+
+    def of_node(self, execution_id: str, path: str) -> list[tuple[int, Step]]:
+        """All that is recorded of all visits of a node, by their numbers."""
+        return [(visit, self._step(item)) for visit, item in self._items(execution_id, path)]
+
+    def _items(self, execution_id: str, path: str) -> Iterator[tuple[int, Item]]:
         prefix = keys.steps_of(path)
-        found = []
         for item in self._table.query(f"EX#{execution_id}", prefix):
-            values = {name: value for name, value in item.attributes.items() if name not in ("r", "args", "fp")}
-            visit = int(item.key.sort.removeprefix(prefix).partition(".")[0])
-            found.append((visit, self._step(Item(item.key, values))))
-        return found
+            yield int(item.key.sort.removeprefix(prefix).partition(".")[0]), item
 
     def record(self, visit: Visit, step: Step) -> Step:
         """Record what a step came to. Returns what counts: this, or what somebody recorded before."""
@@ -133,6 +140,10 @@ class StepStore:
             serial=int(values["by"] or 0),
             at=int(values["at"] or 0),
         )
+
+
+def _without_content(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    return {name: value for name, value in attributes.items() if name not in ("r", "args", "fp")}
 
 
 def _key(visit: Visit, step: Step) -> Key:

@@ -1,8 +1,8 @@
 """The test kit: run workflows in tests, with mocked agents, injected failures and virtual time.
 
-As a pytest plugin (installed with the package) it gives the fixtures `runtime` (embedded, virtual time) and
-`aws_runtime` (the AWS adapters on moto), and collects scenario files: YAML files below a directory called
-``scenarios``::
+As a pytest plugin (installed with the package) it gives the fixtures `runtime` (embedded, virtual time), `aws_runtime`
+(the AWS adapters on moto) and `replayed` (executions taken again from cassettes), and collects scenario files: YAML
+files below a directory called ``scenarios``::
 
     def test_a_complaint_goes_to_the_complaint_handler(runtime):
         runtime.mock_agent("intent_agent", {"intent": "complaint", "urgency": "high"})
@@ -14,7 +14,7 @@ As a pytest plugin (installed with the package) it gives the fixtures `runtime` 
 ``mocks``       answers and failures on top of mock files; ``driver`` runs the pump as far as a test wants
 ``steps``       the events of scenarios
 ``transitions`` the engine as a pure function: one event at a time, and walks through the states of a chart
-``replaying``   recorded executions, taken again
+``replaying``   recorded journals, decided again; ``cassettes`` recorded executions, taken again
 ``scenario``    scenario files; ``differences`` how expectation and fact are shown; ``plugin`` what pytest loads
 
 No agent without a mock is ever called, and built-in tools reach nothing outside.

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from workflow_runtime.engine.recording import Recording
+    from workflow_runtime.invokers.cassettes.file import Cassette
 
 START = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)  # virtual time begins here, in every test
 NO_REACH = Reach(advice="in tests nothing does: mock the tool (runtime.mock_tool)")
@@ -228,6 +229,15 @@ class WorkflowTester(People):
     def recording(self, execution_id: str) -> Recording:
         """The execution's journal until now with what its decisions read, for `workflow_runtime.testing.replay`."""
         return self._runtime.services.recordings.whole(execution_id)
+
+    def cassette(self, execution_id: str) -> Cassette:
+        """An execution that has ended as a cassette, which the fixture `replayed` takes. Raises `RequestError`
+        (``not_found``, ``refused``)."""
+        from workflow_runtime.services.views.cassettes import cassette_of
+
+        services = self._runtime.services
+        document = services.documents.document(execution_id)
+        return cassette_of(document, self.recording(execution_id), services.taken.whole(execution_id))
 
     def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         """Put an event on the bus, where triggers and waits hear it, and settle. Raises `RequestError`."""

@@ -1,4 +1,4 @@
-"""What pytest loads: the fixtures `runtime` and `aws_runtime`, and the collection of scenario files.
+"""What pytest loads: the fixtures `runtime`, `aws_runtime` and `replayed`, and the collection of scenario files.
 
 Settings (``[tool.pytest.ini_options]``): ``workflow_definitions``, the definitions directory, relative to the root
 (default: ``definitions``); ``workflow_scenarios``, the name of the directories whose YAML files are scenarios (default:
@@ -17,6 +17,7 @@ import pytest
 from workflow_runtime.testing.settings import DEFINITIONS_SETTING, SCENARIOS_SETTING, definitions_of
 
 if TYPE_CHECKING:
+    from workflow_runtime.testing.cassettes import Replays
     from workflow_runtime.testing.kit import WorkflowTester
     from workflow_runtime.testing.scenario import ScenarioFile
 
@@ -63,6 +64,14 @@ def runtime(request: pytest.FixtureRequest) -> Iterator[WorkflowTester]:
 
     with WorkflowTester.embedded(definitions_of(request.config)) as tester:
         yield tester
+
+
+@pytest.fixture
+def replayed(request: pytest.FixtureRequest) -> Replays:
+    """Takes the execution of a cassette of `awr record` again (see `cassettes.Replays`)."""
+    from workflow_runtime.testing.cassettes import Replays
+
+    return Replays(definitions_of(request.config), request.config.rootpath)
 
 
 @pytest.fixture

@@ -89,6 +89,20 @@ class Journals:
         service = sink.service if sink is not None else SERVICE_DEFAULT
         return json_answer({**otlp_request(found.spans, service), "next_cursor": more})
 
+    async def steps(self, request: Request, execution_id: ExecutionId, cursor: Cursor = None) -> Answer:  # noqa: ARG002
+        """What the nodes of an execution, and the steps of its agents, came to: of this, `awr record` makes a cassette.
+        Secrets are hidden in it as in all that is recorded.
+        """
+        check_id(execution_id)
+        of = ("steps", execution_id)
+        after = decode_cursor(of, cursor) or ""
+        found = await self._runtime.ports.offload(self._runtime.taken.page, execution_id, after)
+        more = encode_cursor(of, found.next) if found.next is not None else None
+        body = msgspec.json.encode({"runs": found.runs, "steps": found.steps, "next_cursor": more})
+        if len(body) > BODY_BYTES_MAX:
+            raise Problem("too_large", f"one output has {len(body):,} bytes; an answer takes {BODY_BYTES_MAX:,}")
+        return Answer(200, body, JSON_TYPE)
+
     async def stored(self, request: Request, execution_id: ExecutionId, cursor: Cursor = None) -> Answer:  # noqa: ARG002
         """The journal as it is stored, with what its decisions read, for `awr export` and `awr replay`. Its layout
         belongs to the version of the runtime.

@@ -34,6 +34,14 @@ class JournalPage(BaseModel):
     next_cursor: str | None
 
 
+class StepsPage(BaseModel):
+    """Runs by path and serial; behind the first run of an agent's node the steps of that."""
+
+    runs: list[JsonObject] = Field(description="Each with what it came to.")
+    steps: list[JsonObject] = Field(description="Model requests and tool calls, with what they came to.")
+    next_cursor: str | None
+
+
 class Trace(BaseModel):
     """A part of an OpenTelemetry trace: a collector takes it as it is at `/v1/traces`."""
 

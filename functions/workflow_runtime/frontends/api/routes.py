@@ -234,6 +234,14 @@ def _journal_routes(journals: Journals, streams: EventStreams) -> tuple[Route, .
         ),
         Route(
             "GET",
+            "/executions/<execution_id>/steps",
+            journals.steps,
+            "getSteps",
+            (json_reply(operator_models.StepsPage, "Node runs, and steps of agents"),),
+            (404, 413, 422),
+        ),
+        Route(
+            "GET",
             "/executions/<execution_id>/trace",
             journals.trace,
             "getTrace",

@@ -36,6 +36,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.runtime.environment import EnvironmentSecrets
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.views.recordings import RecordedPage, assembled
+from workflow_runtime.services.views.taken import TakenPage, joined
 from workflow_runtime.storage.live import Part
 
 FILE_URL = "http://localhost"  # of the API that answers from a database file: nothing listens there
@@ -159,6 +160,16 @@ class Api(RemoteConnection):
             cursor = page.next_cursor
             if cursor is None:
                 return assembled(pages)
+
+    async def taken(self, execution_id: str) -> TakenPage:
+        """What its nodes and the steps of its agents came to until now."""
+        path = f"/executions/{_segment(execution_id)}/steps"
+        pages: list[TakenPage] = []
+        while not pages or pages[-1].next is not None:
+            cursor = pages[-1].next if pages else None
+            answer = await self._answer("GET", path, params={"cursor": cursor} if cursor is not None else {})
+            pages.append(msgspec.json.decode(answer.content, type=TakenPage))
+        return joined(pages)
 
     async def drawing(self, execution_id: str, format: str) -> str:
         """The graph that an execution runs, with how far it is."""

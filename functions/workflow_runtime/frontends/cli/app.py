@@ -68,6 +68,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("why:why", "Show what an execution waits for, and what would move it."),
     "history": ("history:history", "Show what happened in an execution."),
     "export": ("replay:export", "Export an execution as a recording, for replays."),
+    "record": ("record:record", "Record an execution as a cassette, for tests and what-ifs."),
+    "whatif": ("whatif:whatif", "Take an execution again, changed, and show what comes out differently."),
     "trace": ("trace:trace", "Show an execution as a trace, or send it to an OpenTelemetry collector."),
     "replay": ("replay:replay", "Replay an execution's journal, and show the first difference."),
     "logs": ("logs:logs", "Show what was logged about an execution."),

@@ -125,6 +125,5 @@ class AgentInvoker:
 
 def _log_of(agent: AgentDefinition, call: NodeCall) -> StepLog:
     """An agent without tools mostly has a single step, whose result is the run's: that is recorded but once."""
-    is_first = call.serial == call.visit
-    is_eager = bool(agent.tools) or not is_first
-    return StepLog(call.steps, call.log, call.meter, call.is_ending, is_first=is_first, is_eager=is_eager)
+    is_eager = bool(agent.tools) or not call.steps.is_new
+    return StepLog(call.steps, call.log, call.meter, call.is_ending, is_eager=is_eager)

@@ -14,6 +14,7 @@ from workflow_runtime.invokers.agents.fingerprints import RequestPrints, differe
 from workflow_runtime.invokers.agents.step_log import StepLog
 from workflow_runtime.invokers.agents.turns import Turns
 from workflow_runtime.invokers.masking import Mask
+from workflow_runtime.invokers.steps import EndsAsRecorded
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.storage.steps import Step
 
@@ -87,6 +88,8 @@ class ModelSteps:
             return step
 
         step = await self._log.take(asked, do, difference, may_be_last=True)
+        if step.result is None:
+            raise EndsAsRecorded
         is_own = bool(made) and step.result is made[0][1] and not self._mask
         response = made[0][0] if is_own else JSON_CODEC.load(ModelResponse, step.result)
         self._turns.take(response)

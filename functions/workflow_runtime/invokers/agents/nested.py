@@ -31,6 +31,10 @@ class NestedSteps:
         self._steps = steps
         self._outer = outer
         self._prefix = prefix
+        self.is_new = steps.is_new
+
+    def diverges(self) -> bool:
+        return self._steps.diverges()
 
     async def of_visit(self) -> list[Step]:
         own = [step for step in self._outer.recorded if step.name.startswith(self._prefix)]

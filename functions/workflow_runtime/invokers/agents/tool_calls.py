@@ -21,6 +21,7 @@ from workflow_runtime.invokers.agents.offers import AGENT, SCHEMA, WORKFLOW, Off
 from workflow_runtime.invokers.agents.step_log import StepLog
 from workflow_runtime.invokers.agents.turns import Place
 from workflow_runtime.invokers.invocation import Invoker, Late, Meter, NodeCall
+from workflow_runtime.invokers.steps import OffRecord
 from workflow_runtime.invokers.tokens import said_times
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.schemas import schema_problems
@@ -154,6 +155,8 @@ class ToolCalls:
         )
         try:
             result = await self._invoker.invoke(call)
+        except OffRecord:
+            raise
         except NodeError as error:
             kind = WRONG if isinstance(error, WrongArguments) else FAILED
             return {kind: self._call.mask.text(f"{error.type}: {error.message}")}

@@ -19,7 +19,7 @@ from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError
 from workflow_runtime.invokers.containment import described, node_failure
 from workflow_runtime.invokers.gate import OverBudget
-from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult
+from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult, asked_of
 from workflow_runtime.invokers.masking import Mask
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.plan.formulas import BindingKind
@@ -176,6 +176,7 @@ class AttemptRunner:
             unresolved=notes(attempt.mask, noted.unresolved if noted is not None else ()),
             warnings=notes(attempt.mask, [*attempt.order.command.warnings, *doubts, *ended.warnings]),
             usage=attempt.meter.usage,
+            asked=attempt.meter.asked,
         )
 
     async def _prepare(self, attempt: Attempt) -> bool:
@@ -257,6 +258,8 @@ class AttemptRunner:
         if node.type is NodeType.AGENT:
             call = self._agents.durable(call, attempt)
         attempt.meter, attempt.stop, attempt.late = call.meter, call.stop, call.late
+        asked = partial(asked_of, attempt.mask, call.target, call.prompt)
+        call.meter.asked = await aside(attempt.mask, asked, call.inputs)
         gate = None
         if node.type is NodeType.AGENT:
             gate = await self._ports.offload(
@@ -277,7 +280,7 @@ class AttemptRunner:
         finally:
             if gate is not None:
                 await gate.close(call.meter.tokens)
-        if result.goes_on:
+        if result.goes_on or result.is_shaped:
             return result
         if result.pending is not None or node.callback is not None:
             return NodeResult(None, result.warnings, result.pending or Pending())

@@ -23,7 +23,11 @@ class VisitSteps:
         self._store = store
         self._visit = visit
         self._lease_seconds = lease_seconds
+        self.is_new = visit.serial == visit.number
         self.made: list[Step] = []  # for people: without what they came to
+
+    def diverges(self) -> bool:
+        return False
 
     async def of_visit(self) -> list[Step]:
         return await self._patiently(self._store.of_visit, self._visit)
