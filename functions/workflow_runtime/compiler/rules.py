@@ -271,6 +271,12 @@ BUDGET_TOO_SMALL = rule(
     "A budget that a single answer of an agent may exceed",
     "Allow more, or fewer `max_tokens` in the agent's settings: as it is, the model is never asked.",
 )
+UNKNOWN_PRICE = rule(
+    "WF447",
+    WARNING,
+    "A budget in dollars for an agent's model of which no price is known",
+    "Count its tokens only (`unknown_price: tokens`): as it is, the model is never asked.",
+)
 ONE_MODEL = rule(
     "WF446",
     WARNING,

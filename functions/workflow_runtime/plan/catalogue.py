@@ -47,8 +47,9 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     - ``input_schema``, ``output_schema``: JSON Schemas; None: unknown, anything may be given or come back. An agent's
       output is held to its schema; a tool's output schema is what its return annotation promises
     - ``effects``: of a tool; None: they are not known
-    - ``models``: of an agent, in the order in which they are asked; ``output_tokens``: the most that one answer may
-      have, 0 if it does not say; ``budget``: of one visit
+    - ``models``: of an agent, in the order in which they are asked; ``models_elsewhere``: those that are not where
+      their provider's API usually is; ``output_tokens``: the most that one answer may have, 0 if it does not say;
+      ``budget``: of one visit
     """
 
     id: str
@@ -58,6 +59,7 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     output_schema: dict[str, Any] | None = None
     effects: Effects | None = None
     models: tuple[str, ...] = ()
+    models_elsewhere: tuple[str, ...] = ()
     output_tokens: int = 0
     budget: Budget | None = None
 

@@ -9,7 +9,12 @@ from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
 from workflow_runtime.plan.limiters import Budget, Limiter, Rate
 
 SHARED = Catalogue(
-    agents={"a": CatalogueEntry(id="a", models=("openai:x",), output_tokens=5_000)},
+    agents={
+        "a": CatalogueEntry(id="a", models=("openai:x",), output_tokens=5_000),
+        "dear": CatalogueEntry(id="dear", models=("openai:gpt-4o", "openai:gpt-4o-mini"), output_tokens=10_000),
+        "own": CatalogueEntry(id="own", models=("openai:gpt-4o",), models_elsewhere=("openai:gpt-4o",)),
+        "free": CatalogueEntry(id="free", models=("test",)),
+    },
     limiters={
         "openai": Limiter(requests=Rate(60, 60_000)),
         "tokens": Limiter(tokens=Rate(1_000, 60_000)),
@@ -25,6 +30,7 @@ def found(body: str, catalogue: Catalogue | None = SHARED) -> list[tuple[str, in
 
 
 AGENT = "  nodes: [{id: a, type: agent, agent: a, %s}]\n"
+DEAR = "  nodes: [{id: a, type: agent, agent: %s}]\n"
 NODE = "  nodes: [{id: a, type: tool, tool: t, %s}]\n"
 
 
@@ -58,8 +64,17 @@ NODE = "  nodes: [{id: a, type: tool, tool: t, %s}]\n"
         ("  limits: {m: {budget: {usd: 20/day, on_exceeded: ask}}}\n" + NODE % "limiter: m", [("WF205", 3)]),
         ("  budget: {tokens: 4k}\n" + AGENT % "when: 'true'", [("WF445", 4)]),
         ("  budget: {tokens: 4k, reserve: expected}\n" + AGENT % "when: 'true'", []),
-        ("  budget: {usd: 4, on_exceeded: degrade}\n" + AGENT % "when: 'true'", [("WF446", 4)]),
-        (AGENT % "limiter: poor", [("WF446", 3)]),
+        ("  budget: {usd: 4, on_exceeded: degrade}\n" + AGENT % "when: 'true'", [("WF446", 4), ("WF447", 4)]),
+        (AGENT % "limiter: poor", [("WF446", 3), ("WF447", 3)]),
+        ("  budget: {usd: 4, unknown_price: tokens}\n" + AGENT % "when: 'true'", []),
+        ("  budget: {usd: 0.09}\n" + DEAR % "dear", [("WF445", 4)]),
+        ("  budget: {usd: 0.10}\n" + DEAR % "dear", []),
+        ("  budget: {usd: 0.09, reserve: expected}\n" + DEAR % "dear", []),
+        ("  budget: {usd: 0.006, on_exceeded: degrade}\n" + DEAR % "dear", []),
+        ("  budget: {usd: 0.005, on_exceeded: degrade}\n" + DEAR % "dear", [("WF445", 4)]),
+        ("  limits: {m: {budget: {usd: 0.09/day}}}\n  limiter: m\n" + DEAR % "dear", [("WF445", 5)]),
+        ("  budget: {usd: 9}\n" + DEAR % "own", [("WF447", 4)]),
+        ("  budget: {usd: 9}\n" + DEAR % "free", []),
         ("  tenant: '${nodes.a.status}'\n" + NODE % "when: 'true'", [("WF441", 3)]),
     ],
 )

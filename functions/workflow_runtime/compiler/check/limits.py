@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from workflow_runtime.compiler import rules
+from workflow_runtime.compiler.check.prices import prices_of_answers
 from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, read_site
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.report import DocumentPath, Report
@@ -15,7 +16,7 @@ from workflow_runtime.definition.recovery import ANY, Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
-from workflow_runtime.plan.limiters import OUTPUT_TOKENS_DEFAULT, Budget, Limiter
+from workflow_runtime.plan.limiters import MICROS, OUTPUT_TOKENS_DEFAULT, Budget, Limiter
 
 TENANT = frozenset({"tenant"})
 """What keys and weights of limiters may read, besides the input and the variables."""
@@ -86,8 +87,23 @@ def _check_agent(
         if 0 < budget.tokens < answer and not budget.expected:
             message = f"an answer of the agent `{agent.id}` may have {answer:,} tokens, the budget {budget.tokens:,}"
             report.add(rules.BUDGET_TOO_SMALL, message, path)
+        if budget.micros and not budget.expected:
+            _check_dollars(agent, budget, answer, path, report)
         if budget.on_exceeded == "degrade" and len(agent.models) == 1:
             report.add(rules.ONE_MODEL, f"the agent `{agent.id}` has only {agent.models[0]}", path)
+
+
+def _check_dollars(agent: CatalogueEntry, budget: Budget, answer: int, path: DocumentPath, report: Report) -> None:
+    """The budget pays for an answer of a model that is asked: of the first one, or, if it degrades, of any."""
+    models = agent.models if budget.on_exceeded == "degrade" else agent.models[:1]
+    prices = prices_of_answers(agent, models, answer)
+    known = [price for price in prices if price is not None]
+    if known and min(known) > budget.micros:
+        cost = f"${min(known) / MICROS:.2g}"
+        message = f"an answer of the agent `{agent.id}` may cost {cost} ({answer:,} tokens), the budget is "
+        report.add(rules.BUDGET_TOO_SMALL, f"{message}${budget.micros / MICROS:g}", path)
+    if prices and not known and budget != agent.budget and not budget.tokens_suffice:  # the agent's own is found there
+        report.add(rules.UNKNOWN_PRICE, f"nobody knows a price of {', '.join(models)} (agent `{agent.id}`)", path)
 
 
 def _named(definition: WorkflowDefinition, sources: Sources) -> Iterator[tuple[str, DocumentPath]]:

@@ -91,6 +91,7 @@ def _entry(agent: AgentDefinition, document: Document) -> CatalogueEntry:
         source=document.file,
         output_schema=agent.output_schema,
         models=tuple(choice.model for choice in agent.choices),
+        models_elsewhere=tuple(choice.model for choice in agent.choices if choice.base_url is not None),
         output_tokens=agent.settings.max_tokens or 0,
         budget=agent.visit_budget,
     )
