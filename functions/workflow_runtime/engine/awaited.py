@@ -21,6 +21,10 @@ class Sent(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str | None = None
 
 
+BUDGET_CALL = "budget:"
+"""Begins the id of what an agent waits for if that is more of a budget."""
+
+
 class Child(msgspec.Struct, frozen=True, array_like=True):
     """An execution that a node has started: of which workflow, and the token of the order."""
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose
+from workflow_runtime.engine.awaited import BUDGET_CALL, Pending, PendingKind, Purpose
 from workflow_runtime.engine.lifecycle import OPEN_MARKS, STATUS_OF_MARK, ExecutionStatus, Mark, NodeStatus
 from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.plan.addresses import ScopeId
@@ -32,6 +32,9 @@ class Cause(StrEnum):
     APPROVAL = "approval"
     CALLBACK = "callback"
     SUSPENDED = "suspended"
+    BUDGET = (
+        "budget"  # people are to say whether it may have more, or others are to settle, of which only its run tells
+    )
     LIMITER = "limiter"  # it waits in a line, of which the engine does not know
     FROZEN = "frozen"  # a switch holds it back, which the engine does not know
 
@@ -108,8 +111,9 @@ def cause_of(plan: Plan, state: ExecutionState, block: GraphBlock, graph: GraphS
 
 def _cause_outside(entries: list[Pending]) -> Cause | None:
     """What a node waits for that others have to do: people first, of an agent that waits for several things."""
-    if any(entry.approval is not None for entry in entries):
-        return Cause.APPROVAL
+    asked = [entry.approval.call.startswith(BUDGET_CALL) for entry in entries if entry.approval is not None]
+    if asked:
+        return Cause.BUDGET if all(asked) else Cause.APPROVAL
     if any(entry.callback is not None for entry in entries):
         return Cause.CALLBACK
     return Cause.CHILD if any(entry.kind is PendingKind.CHILD for entry in entries) else None

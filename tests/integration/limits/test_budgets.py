@@ -8,10 +8,10 @@ from zlib import crc32
 
 import pytest
 from msgspec import UNSET
-from tests.limits_world import Asked, LimitsWorld, fan
+from tests.limits_world import START, Asked, LimitsWorld, fan
 
 from workflow_runtime.plan.limiters import Budget
-from workflow_runtime.services.limits.accounts import reserved, used
+from workflow_runtime.services.limits.accounts import WAITS, reserved, used
 
 AGENT = "type: agent, agent: a"
 
@@ -71,6 +71,40 @@ def test_fifty_nodes_beside_each_other_never_exceed_a_budget_whatever_fails(seed
     assert used(world.balance(execution))[1] <= 11_000
     assert world.drawn("w/day")[0] <= 6_000
     assert len(made) >= 12, "most of the budget was used"
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_why_tells_who_waits_for_others_to_settle_and_for_how_long_at_most(nested: bool) -> None:
+    world = world_of([Asked((0, 100), (0, 10))], 8.0)
+    budget = "  budget: {tokens: 150}\n"
+    world.publish(fan("w", 2, "when: 'true'", "" if nested else budget, AGENT))
+    world.publish(f"workflow:\n  id: p\n{budget}  nodes: [{{id: c, type: sub_workflow, workflow_id: w}}]\n")
+    execution = world.start("p" if nested else "w")
+    seen: list[Any] = []
+
+    def look() -> None:
+        why = world.services.explanations.why(execution, 10)
+        seen.extend(world.services.explanations.why(why.waits[0].on[0], 10).waits if nested else why.waits)
+
+    world.play((5_000, look), (60_000, lambda: None))
+    assert world.document(execution)["status"] == "completed"
+    (waiting,) = [one for one in seen if one.waiting_on == "budget"]
+    assert waiting.on[0].startswith("the execution")
+    assert (waiting.since, waiting.until) == (START, START + 60_000)
+    assert "others settle what they have reserved ($0.0002, 100 tokens) of the budget of the execution" in waiting.moves
+    assert [name for name in world.balance(execution) if name.startswith(WAITS)] == []
+
+
+def test_why_and_the_document_tell_that_people_are_asked_for_more_of_a_budget() -> None:
+    world = world_of([Asked((99, 1), (99, 1))] * 2)
+    world.publish(fan("w", 1, "when: 'true'", ASKS, AGENT))
+    execution = world.start("w")
+    world.play((30_000, lambda: None))
+    (waiting,) = world.services.explanations.why(execution, 10).waits
+    assert waiting.waiting_on == "budget"
+    assert "an answer of whoever may call the API to the approval" in waiting.moves
+    assert waiting.moves.endswith("whether it may have more of its budget")
+    assert world.document(execution)["node_executions"]["n0"]["waiting_on"] == "budget"
 
 
 def test_a_dead_worker_s_request_counts_as_all_that_it_had_reserved() -> None:

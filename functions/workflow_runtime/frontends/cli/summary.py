@@ -30,6 +30,7 @@ WAITS = {
     "callback": "for its task token to be completed",
     "suspended": "because the execution is suspended",
     "limiter": "for a limiter",
+    "budget": "for more of a budget (awr why says of which)",
     "concurrency": "for a free place (max_concurrency)",
     "retry": "for its next attempt",
     "frozen": "because it is frozen (awr why says by which freeze)",

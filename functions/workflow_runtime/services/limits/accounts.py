@@ -7,6 +7,7 @@ micro-dollars; what is *used* holds what is reserved, too.
 - ``usd``, ``tok``: used; ``cap_usd``, ``cap_tok``: caps that somebody has raised
 - ``o#<request>``: what a request has reserved that is not settled, as ``usd/tok``: its presence makes reserving and
   settling idempotent
+- ``y#<run>``: that a run waits for others to settle, since when (epoch ms) and of whose budget, as ``since/whose``
 - ``a#<approval>``: that people have raised a cap, so that it is raised once
 - ``end``: the attempt of the execution that is over: nothing more is reserved, its slices are given back
 - of each limiter whose budget it draws slices from (``h``: a hash of the name): ``w#h`` the window; ``d#h`` how much it
@@ -24,7 +25,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from workflow_runtime.plan.limiters import Budget
+from workflow_runtime.plan.limiters import MICROS, Budget
 from workflow_runtime.ports import (
     AllOf,
     AnyOf,
@@ -45,6 +46,7 @@ USED = ("usd", "tok")
 CAPS = ("cap_usd", "cap_tok")
 OPEN = "o#"
 APPROVED = "a#"
+WAITS = "y#"
 ENDED = "end"
 PLENTY = 1 << 53
 SLICES_OF_A_CAP = 20  # a slice is this part of a limiter's budget, so that many can draw at once
@@ -232,6 +234,17 @@ def slices(balance: Balance) -> Iterator[tuple[LimiterName, int, Amount]]:
             mark = name[2:]
             rest = Amount(number(balance, f"ru#{mark}"), number(balance, f"rt#{mark}"))
             yield LimiterName(*msgspec.json.decode(str(value))), number(balance, f"w#{mark}"), rest
+
+
+def dollars(micros: int) -> str:
+    """``$1.25``, with as many digits as it takes."""
+    text = f"{micros / MICROS:,.6f}".rstrip("0")
+    whole, _, part = text.partition(".")
+    return f"${whole}.{part:0<2}"
+
+
+def tokens_text(tokens: int) -> str:
+    return f"{tokens:,} tokens"
 
 
 def _caps(budget: Budget) -> Amount:

@@ -14,7 +14,7 @@ import msgspec
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.plan.limiters import Budget, Limiter
-from workflow_runtime.ports import Change, Clock, Condition, Key
+from workflow_runtime.ports import Change, Clock, Condition, Key, Missing, Present
 from workflow_runtime.services.limits import accounts
 from workflow_runtime.services.limits.accounts import Account, Amount, Balance, Draw, amount_of
 from workflow_runtime.services.limits.arithmetic import number
@@ -23,6 +23,7 @@ from workflow_runtime.storage.limiters import LimiterName, holder_of
 
 TRIES_MAX = 20  # changes of an account that another one came before
 KNOWN_MAX = 1000
+PATIENCE_SECONDS = (1, 2, 4, 8, 15, 30)  # for others to settle what they have reserved of a budget
 KEPT_SECONDS = 2 * 86_400  # a limiter's budget, after its window
 
 
@@ -106,6 +107,13 @@ class Budgets:
             if done or accounts.APPROVED + approval in balance:
                 return done
         raise RetryableError(f"too many others changed the budget of {account.of}")
+
+    def note_wait(self, account: Account, run: str, lack: Lack | None) -> None:
+        """Have `accounts` tell people that a run waits for others to settle; None: it does not any more. Raises
+        `RetryableError`."""
+        name = accounts.WAITS + run
+        noted = Change(set={name: f"{self._clock.now()}/{lack.of}"}) if lack is not None else Change(remove=(name,))
+        self._change(account.key, noted, Missing(name) if lack is not None else Present(name))
 
     def close(self, key: Key, execution_id: str, attempt: int) -> None:
         """The execution has ended: what is left of its slices goes back to the limiters. Raises `RetryableError`."""

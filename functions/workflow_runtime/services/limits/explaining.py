@@ -1,8 +1,9 @@
-"""What is known of somebody who waits in the line of a limiter."""
+"""What is known of somebody who waits in the line of a limiter, or for others to settle what they have reserved of a
+budget."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from workflow_runtime.engine.waiting import Cause
@@ -10,12 +11,16 @@ from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Clock
 from workflow_runtime.services.freeze.looks import Looks
-from workflow_runtime.services.limits import arithmetic
+from workflow_runtime.services.limits import accounts, arithmetic
+from workflow_runtime.services.limits.accounts import Balance, dollars, tokens_text
 from workflow_runtime.services.limits.arithmetic import Gauge, number
+from workflow_runtime.services.limits.budgets import PATIENCE_SECONDS
 from workflow_runtime.services.limits.line import FOREVER
 from workflow_runtime.services.limits.starts import start_place
-from workflow_runtime.storage.limiters import LimiterName, LimiterStore, Waiter
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.limiters import LimiterName, LimiterStore, Waiter, holder_of
 from workflow_runtime.storage.records import Header, Run, RunStatus
+from workflow_runtime.storage.stores import Stores
 
 LINE_SHOWN_MAX = 1_000  # waiters looked at; beyond, there are "more"
 
@@ -49,6 +54,43 @@ class LineViews:
             "until": expected_start(limiter, gauge, self._clock.now(), number_in_line) if limiter and is_timed else 0,
             "moves": in_line_text(name, gauge, number_in_line, len(line)),
         }
+
+
+class BudgetViews:
+    def __init__(self, stores: Stores) -> None:
+        self._executions = stores.executions
+        self._budgets = stores.budgets
+
+    def of_runs(self, header: Header, runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
+        """By path, fields of `why.Waiting` for those of the runs that wait for others to settle: whose budget it is may
+        be said by the execution itself, or by one that awaits it."""
+        found: dict[str, dict[str, Any]] = {}
+        missing = {accounts.WAITS + holder_of(header.execution_id, run.path, run.serial): run.path for run in runs}
+        payer: Header | None = header
+        while payer is not None and missing:
+            balance = self._budgets.balance(keys.budget(payer.execution_id))
+            for name in missing.keys() & balance.keys():
+                since, _, of = str(balance[name]).partition("/")
+                found[missing.pop(name)] = {
+                    "waiting_on": Cause.BUDGET,
+                    "on": (of,),
+                    "since": int(since),
+                    "until": int(since) + sum(PATIENCE_SECONDS) * 1000,
+                    "moves": settled_text(of, balance),
+                }
+            parent = payer.parent.payer if payer.parent is not None else ""
+            payer = self._executions.header(parent) if parent else None
+        return found
+
+
+def settled_text(of: str, balance: Balance) -> str:
+    """What would move a run that waits for others."""
+    reserved = accounts.reserved(balance)
+    money = f"{dollars(reserved.micros)}, " if reserved.micros else ""
+    much = f"{money}{tokens_text(reserved.tokens)}"
+    return (
+        f"others settle what they have reserved ({much}) of the budget of {of}; if they use it up, this one is refused"
+    )
 
 
 def expected_start(limiter: Limiter, gauge: Gauge, now: int, place: int) -> int:

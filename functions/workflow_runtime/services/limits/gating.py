@@ -9,20 +9,21 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.engine.awaited import CallAnswer, Wait
+from workflow_runtime.engine.awaited import BUDGET_CALL, CallAnswer, Wait
 from workflow_runtime.errors import NodeError, RetryableError
 from workflow_runtime.invokers.gate import ModelRequest, OverBudget, Permit, Spent
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.limiters import MICROS, OUTPUT_TOKENS_DEFAULT
 from workflow_runtime.ports import Ports
-from workflow_runtime.services.limits.accounts import Account, Amount, amount_of
+from workflow_runtime.services.limits.accounts import Account, Amount, amount_of, dollars, tokens_text
 from workflow_runtime.services.limits.arithmetic import Need
 from workflow_runtime.services.limits.bookings import Booking, begin_on_time, booked_again
-from workflow_runtime.services.limits.budgets import Budgets, Lack, Reservation
+from workflow_runtime.services.limits.budgets import PATIENCE_SECONDS, Budgets, Lack, Reservation
 from workflow_runtime.services.limits.line import Lines
 from workflow_runtime.services.patience import patiently
 from workflow_runtime.storage.limiters import holder_of
@@ -30,7 +31,6 @@ from workflow_runtime.storage.limiters import holder_of
 ANSWERS_KEPT = 200  # of an agent and model, in this process: what is `expected` of the next one
 ANSWERS_NEEDED = 20  # with fewer, the worst is expected
 EXPECTED_QUANTILE = 0.95
-PATIENCE_SECONDS = (1, 2, 4, 8, 15, 30)  # for others to settle what they have reserved of a budget
 ASKED_MAX = 20  # times that an agent's visit asks for more of a budget
 
 logger = logging.getLogger(__name__)
@@ -145,24 +145,37 @@ class AttemptGate:
         """Reserve of one account; wait a little if there would be enough once others have settled."""
         need = self._need(account, request)
         pauses = iter(PATIENCE_SECONDS)
-        while True:
-            found = await patiently(self._ports, self._budgets.reserve, account, key, need)
-            if isinstance(found, Reservation):
-                return found
-            if found.budget.on_exceeded == "ask" and not found.may_pass and not found.over:
-                await self._ask(account, found)
-                continue
-            seconds = next(pauses, 0)
-            in_time = self._ports.clock.now() + seconds * 1000 < self._deadline
-            if not seconds or not in_time or not found.may_pass:
-                raise OverBudget(lack_text(found), degrades=found.budget.on_exceeded == "degrade")
-            await self._ports.clock.sleep(seconds)
+        waits = False
+        try:
+            while True:
+                found = await patiently(self._ports, self._budgets.reserve, account, key, need)
+                if isinstance(found, Reservation):
+                    return found
+                if found.budget.on_exceeded == "ask" and not found.may_pass and not found.over:
+                    await self._ask(account, found)
+                    continue
+                seconds = next(pauses, 0)
+                in_time = self._ports.clock.now() + seconds * 1000 < self._deadline
+                if not seconds or not in_time or not found.may_pass:
+                    raise OverBudget(lack_text(found), degrades=found.budget.on_exceeded == "degrade")
+                if not waits:
+                    waits = True
+                    await self._note(account, found)
+                await self._ports.clock.sleep(seconds)
+        finally:
+            if waits:
+                await self._note(account, None)
+
+    async def _note(self, account: Account, lack: Lack | None) -> None:
+        """Tell people that the attempt waits (``lack``: for what), or that it does not any more."""
+        with suppress(RetryableError):  # nothing is decided by it
+            await self._ports.offload(self._budgets.note_wait, account, self._holder, lack)
 
     async def _ask(self, account: Account, lack: Lack) -> None:
         """Have people raise the caps: return if they did. Raises `OverBudget`."""
         whose = holder_of(*account.key)
         for number in range(ASKED_MAX):
-            asked = f"budget:{whose}.{number}:"
+            asked = f"{BUDGET_CALL}{whose}.{number}:"
             id = next((id for id in self._said if id.startswith(asked)), "")
             if not id:
                 more = _proposed(lack)
@@ -268,14 +281,3 @@ def lack_text(lack: Lack) -> str:
 def _lacking(most: int, used: int, need: int, *, money: bool) -> str:
     show = dollars if money else tokens_text
     return f"{show(used)} of {show(most)} are used or reserved, and it may need {show(need)}"
-
-
-def dollars(micros: int) -> str:
-    """``$1.25``, with as many digits as it takes."""
-    text = f"{micros / MICROS:,.6f}".rstrip("0")
-    whole, _, part = text.partition(".")
-    return f"${whole}.{part:0<2}"
-
-
-def tokens_text(tokens: int) -> str:
-    return f"{tokens:,} tokens"

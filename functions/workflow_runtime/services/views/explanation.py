@@ -70,6 +70,7 @@ class Explanation:
             Cause.EVENT: self._for_an_event,
             Cause.CHILD: self._for_an_execution,
             Cause.APPROVAL: self._for_people,
+            Cause.BUDGET: self._for_people,
             Cause.CALLBACK: self._for_its_token,
             Cause.SUSPENDED: self._for_the_resumption,
             None: self._for_what_is_inside,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workflow_runtime.engine.awaited import Approval, Yields
+from workflow_runtime.engine.awaited import BUDGET_CALL, Approval, Yields
 from workflow_runtime.engine.graph.approvals import approval_id
 from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.state import ExecutionState
@@ -46,7 +46,8 @@ def calls_text(state: ExecutionState, yields: Yields) -> str:
     for id in yields.open.values():
         entry = state.pending[id]
         if entry.approval is not None:
-            texts.append(people_text(state.execution_id, entry.approval))
+            more = ": whether it may have more of its budget" if entry.approval.call.startswith(BUDGET_CALL) else ""
+            texts.append(people_text(state.execution_id, entry.approval) + more)
         elif entry.callback is not None:
             texts.append(callback_text(entry.callback.heartbeat))
         else:

@@ -5,8 +5,9 @@ All of it follows from the state, the runs of the nodes shown, and the end of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -24,15 +25,16 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.addresses import TOP_CHART
 from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.freeze.looks import Looks
-from workflow_runtime.services.limits.explaining import LineViews
+from workflow_runtime.services.limits.explaining import BudgetViews, LineViews
 from workflow_runtime.services.views.charts import ahead_parts, look_ahead
 from workflow_runtime.services.views.executions import header_json
 from workflow_runtime.services.views.explanation import Explanation, Waiting
 from workflow_runtime.services.views.moves import thaw_text
 from workflow_runtime.services.views.nodes import node_executions
-from workflow_runtime.storage.records import Header
+from workflow_runtime.storage.records import Header, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
 BLOCKERS_MAX = 100  # nodes that a node waits for, directly or not
@@ -62,6 +64,7 @@ class Explanations:
     def __init__(self, ports: Ports, stores: Stores, looks: Looks) -> None:
         self._looks = looks
         self._lines = LineViews(ports.clock, stores.limiters, looks)
+        self._budgets = BudgetViews(stores)
         self._clock = ports.clock
         self._workflows = stores.workflows
         self._executions = stores.executions
@@ -76,7 +79,7 @@ class Explanations:
             return self._without_nodes(header, plan, state)
         open = sorted(open_nodes(plan, state), key=_position)
         own = () if after else (*_suspension(state), *self._output(state), *self._children(state))
-        waits = (*own, *self._explained(plan, state, open[after : after + limit]))
+        waits = (*own, *self._explained(plan, header, state, open[after : after + limit]))
         next = after + limit if len(open) > after + limit else None
         return Why(header, waits, self._ahead(plan, state) if not after else {}, next, len(open))
 
@@ -90,7 +93,7 @@ class Explanations:
         found = {path: nodes[path]}
         for node in islice(_blockers(plan, state, nodes, path), BLOCKERS_MAX):
             found[node.path] = node
-        return Why(header, tuple(self._explained(plan, state, list(found.values()))), total=len(nodes))
+        return Why(header, tuple(self._explained(plan, header, state, list(found.values()))), total=len(nodes))
 
     def _load(self, execution_id: str) -> tuple[Header, Plan, ExecutionState | None]:
         header = self._executions.header(execution_id)
@@ -160,15 +163,25 @@ class Explanations:
                 moves=f"the end of that execution of `{entry.workflow}`{is_now}; it becomes the event `{entry.name}`",
             )
 
-    def _explained(self, plan: Plan, state: ExecutionState, nodes: Sequence[Open]) -> Iterator[Waiting]:
+    def _budget_waits(
+        self, plan: Plan, header: Header, nodes: Sequence[Open], runs: Mapping[str, Run]
+    ) -> Mapping[str, dict[str, Any]]:
+        """Of agents at work, those that wait for a budget; a read, if there are such agents."""
+        agents = [node.path for node in nodes if plan.blocks[node.block].nodes[node.index].type is NodeType.AGENT]
+        at_work = [runs[path] for path in agents if path in runs and runs[path].status is RunStatus.RUNNING]
+        return self._budgets.of_runs(header, at_work) if at_work else {}
+
+    def _explained(self, plan: Plan, header: Header, state: ExecutionState, nodes: Sequence[Open]) -> Iterator[Waiting]:
         """The nodes with what their runs and orders tell."""
         asked = {node.path: _serial_to_ask(node) for node in nodes if node.status is not NodeStatus.WAITING}
         runs = {path: run for (path, _), run in self._runs.get_all(state.execution_id, list(asked.items())).items()}
+        waits = self._budget_waits(plan, header, nodes, runs)
         unbegun = {node.path for node in nodes if node.cause is Cause.QUEUE and node.path not in runs}
         ordered = self._ordered(state, unbegun)
         for node in nodes:
             waiting = Explanation(plan, state, node, runs.get(node.path), ordered.get(node.path, 0)).waiting()
             waiting = msgspec.structs.replace(waiting, **self._lines.of_run(runs.get(node.path)))
+            waiting = msgspec.structs.replace(waiting, **waits.get(node.path, {}))
             switch = self._looks.holding_run(plan, node.path) if node.path in ordered else None
             if switch is not None:
                 frozen = {"waiting_on": Cause.FROZEN, "on": (switch.scope,), "moves": thaw_text(switch)}
