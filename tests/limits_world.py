@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.errors import RetryableError
-from workflow_runtime.invokers.gate import ModelRequest, Spent
+from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond, ModelRequest, Spent
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.plan.limiters import Budget
 from workflow_runtime.runtime.in_process import LocalRuntime
@@ -77,6 +77,9 @@ class Worker:
 
     def budget(self, _target: str) -> Budget | None:
         return self.of_visit
+
+    def beyond(self, _target: str) -> Beyond:
+        return NOTHING_BEYOND
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         self.begun.append(Begun(self._clock.now() - START, call))

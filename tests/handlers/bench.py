@@ -19,6 +19,7 @@ from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.backends.simulated_aws import simulated
 from workflow_runtime.deployment.topology import TOPOLOGY
 from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports, SqsRecord
@@ -46,6 +47,9 @@ class Tools:
 
     def budget(self, _target: str) -> None:
         return None
+
+    def beyond(self, _target: str) -> Beyond:
+        return NOTHING_BEYOND
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         self.calls.append(call.path)

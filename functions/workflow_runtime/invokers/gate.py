@@ -15,10 +15,19 @@ import msgspec
 
 from workflow_runtime.engine.awaited import Wait
 from workflow_runtime.errors import NodeError
+from workflow_runtime.plan.limiters import Budget
 from workflow_runtime.plan.policies import BUDGET_EXCEEDED
 
 Price = Callable[[int, int], "int | None"]
 """Micro-dollars for so many tokens of input and output; None: nobody knows a price of the model."""
+
+
+class NestedBudget(msgspec.Struct, frozen=True):
+    """The budget of an agent that another one calls. ``within``: names the call among all of the outer one's visit."""
+
+    within: str
+    agent: str
+    budget: Budget
 
 
 class ModelRequest(msgspec.Struct, frozen=True):
@@ -27,12 +36,27 @@ class ModelRequest(msgspec.Struct, frozen=True):
     - ``model``: its name, as the provider has it
     - ``input_tokens``: estimated; ``output_tokens``: the most that its settings allow, 0 if they do not say
     - ``price``: what it costs
+    - ``limiters``: names of those that hold requests of this agent and this model, if there are such
+    - ``budgets``: those of agents that the attempt's own has called, from the outside in, if one of them makes it
     """
 
     model: str
     input_tokens: int
     output_tokens: int
     price: Price
+    limiters: tuple[str, ...] = ()
+    budgets: tuple[NestedBudget, ...] = ()
+
+
+class Beyond(msgspec.Struct, frozen=True):
+    """What requests of a call may be held to beside what holds the call itself: ``limiters`` of models that it falls
+    back to, and of agents that it calls, by name; ``budgets``: whether those agents have any."""
+
+    limiters: tuple[str, ...] = ()
+    budgets: bool = False
+
+
+NOTHING_BEYOND = Beyond()
 
 
 class Permit(msgspec.Struct, frozen=True):

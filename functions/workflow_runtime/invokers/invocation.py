@@ -13,7 +13,7 @@ from workflow_runtime.engine.awaited import CallAnswer, Wait
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.containment import Outcome
-from workflow_runtime.invokers.gate import ModelGate
+from workflow_runtime.invokers.gate import Beyond, ModelGate, NestedBudget
 from workflow_runtime.invokers.live import UNWATCHED, Live
 from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.invokers.steps import NOT_RECORDED, Steps
@@ -100,8 +100,9 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     by whoever stops waiting for code that goes on.
     ``make_token``: the attempt's task token, made when it is first asked for. ``reveal``: a secret by its name, and
     the mask that hides it, too; raises `NodeError` (``not_found``). ``gate``: asked before each request of a
-    model, if anything limits their tokens or money. ``mask`` hides what is secret in the
-    inputs from whoever records, logs or shows what came of them.
+    model, if anything limits their tokens or money; ``within``: names the call of an agent among those of the
+    attempt's own, ``budgets``: of the agents around it there. ``mask`` hides what is secret in the inputs from whoever
+    records, logs or shows what came of them.
     ``serial``: of the run, ``visit``: of the first one of its visit; ``log``: how often the visit has begun anew;
     ``steps``: where an agent's steps in it are recorded; ``answers``: what its calls have waited for, by call;
     ``is_ending``: whether the time of this run is nearly up, or nobody wants it any more, so that nothing begins in it;
@@ -131,6 +132,8 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     make_token: Callable[[], str] = lambda: ""
     reveal: Reveal = reveal_nothing
     gate: ModelGate | None = None
+    within: str = ""
+    budgets: tuple[NestedBudget, ...] = ()
     live: Live = UNWATCHED
     serial: int = 1
     visit: int = 1
@@ -183,5 +186,8 @@ class Invoker(Protocol):
 
     def budget(self, target: str) -> Budget | None:
         """What the models of one visit of this target may cost, if that is limited."""
+
+    def beyond(self, target: str) -> Beyond:
+        """What its requests of models may be held to beside that."""
 
     async def invoke(self, call: NodeCall) -> NodeResult: ...

@@ -16,6 +16,7 @@ from tests.integration.api.conftest import JSON, Api, Reply
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents import AgentInvoker
+from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.storage.live import Part
@@ -47,6 +48,9 @@ class Told:
 
     def budget(self, target: str) -> None:  # noqa: ARG002
         return None
+
+    def beyond(self, _target: str) -> Beyond:
+        return NOTHING_BEYOND
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         return await self._act(call)

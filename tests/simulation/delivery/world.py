@@ -45,6 +45,7 @@ from workflow_runtime.engine.advance import new_execution
 from workflow_runtime.engine.commands import RecordNode, RunNode
 from workflow_runtime.engine.replay import replay
 from workflow_runtime.errors import NodeError, RequestError, RetryableError
+from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.plan.addresses import static_path
 from workflow_runtime.plan.parts import part_plan
@@ -400,6 +401,9 @@ class World:
 
     def budget(self, _: str) -> None:
         return None
+
+    def beyond(self, _target: str) -> Beyond:
+        return NOTHING_BEYOND
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         self.effects.note(call)

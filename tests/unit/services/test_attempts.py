@@ -14,6 +14,7 @@ from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.deployment.metrics import AttemptEnded
 from workflow_runtime.errors import InvalidEvent, NodeError, RetryableError
+from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
 from workflow_runtime.invokers.tools.tool import describe
@@ -40,6 +41,9 @@ class Invoker:
 
     def budget(self, _target: str) -> None:
         return None
+
+    def beyond(self, _target: str) -> Beyond:
+        return NOTHING_BEYOND
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         result = self._act(call)

@@ -15,6 +15,7 @@ from workflow_runtime.engine.events import CancelRequested
 from workflow_runtime.engine.identity import keyed_execution_id
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import RequestError
+from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.control.requests import Asked
@@ -60,6 +61,9 @@ class World:
 
     def budget(self, _target: str) -> None:
         return None
+
+    def beyond(self, _target: str) -> Beyond:
+        return NOTHING_BEYOND
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         result = self.act(call)

@@ -14,6 +14,7 @@ from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.engine.events import Poked
 from workflow_runtime.engine.identity import keyed_execution_id
 from workflow_runtime.errors import NodeError, RequestError
+from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.dispatch.dispatcher import Delivery
@@ -46,6 +47,9 @@ class World:
 
     def budget(self, _target: str) -> None:
         return None
+
+    def beyond(self, _target: str) -> Beyond:
+        return NOTHING_BEYOND
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         return NodeResult(self.act(call))

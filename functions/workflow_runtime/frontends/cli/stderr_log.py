@@ -13,6 +13,7 @@ from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.language.texts import log_lines
 
 if TYPE_CHECKING:
+    from workflow_runtime.invokers.gate import Beyond
     from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult
     from workflow_runtime.plan.limiters import Budget
 
@@ -62,6 +63,9 @@ class TracedInvoker:
 
     def budget(self, target: str) -> Budget | None:
         return self._invoker.budget(target)
+
+    def beyond(self, target: str) -> Beyond:
+        return self._invoker.beyond(target)
 
     def limiters(self, target: str) -> Sequence[str]:
         return self._invoker.limiters(target)

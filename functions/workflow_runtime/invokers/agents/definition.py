@@ -26,6 +26,7 @@ from workflow_runtime.plan.limiters import MICROS, Budget
 
 ID_PATTERN = r"^\w[\w-]*$"  # language §1: letters, digits, `_`, `-` of any script
 
+AGENT_QUOTA = "agent:"  # begins the name of a limiter of an agent, or of a model
 PROVIDER_PREFIXES = ("anthropic_", "bedrock_", "google_", "openai_")
 
 
@@ -136,6 +137,11 @@ class AgentDefinition(FrozenModel):
             )
             for choice in self.models
         )
+
+    def limiters_of(self, choice: ModelChoice) -> tuple[str, ...]:
+        """Names of the limiters that hold its requests of one of its models, if there are such: those that it names;
+        those of it, and of the model, that a quota sets; and the one that is called as the model's provider is."""
+        return (*self.limiter, f"{AGENT_QUOTA}{self.id}", f"{AGENT_QUOTA}{choice.name}", choice.provider)
 
     @model_validator(mode="before")
     @classmethod

@@ -15,7 +15,7 @@ from pydantic_ai.models.test import TestModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from workflow_runtime.invokers.gate import ModelGate, ModelRequest, Permit, Price, Spent
+from workflow_runtime.invokers.gate import ModelGate, ModelRequest, NestedBudget, Permit, Price, Spent
 from workflow_runtime.plan.limiters import MICROS
 
 ASCII_CHARS_A_TOKEN = 3  # tokenizers have about four for English prose, and fewer for code and JSON
@@ -26,11 +26,20 @@ Messages = list[ModelMessage]
 
 
 class GatedModel(WrapperModel):
-    """The wrapped model, behind a gate; one for each of the models that an agent has."""
+    """The wrapped model, behind a gate; one for each of the models that an agent has. ``limiters``, ``budgets``: as its
+    requests have them."""
 
-    def __init__(self, wrapped: Model | str, gate: ModelGate) -> None:
+    def __init__(
+        self,
+        wrapped: Model | str,
+        gate: ModelGate,
+        limiters: tuple[str, ...] = (),
+        budgets: tuple[NestedBudget, ...] = (),
+    ) -> None:
         super().__init__(wrapped)
         self._gate = gate
+        self._limiters = limiters
+        self._budgets = budgets
 
     async def request(
         self, messages: Messages, model_settings: ModelSettings | None, model_request_parameters: ModelRequestParameters
@@ -69,7 +78,10 @@ class GatedModel(WrapperModel):
     ) -> Permit:
         most = (settings or {}).get("max_tokens") or (self.wrapped.settings or {}).get("max_tokens") or 0
         estimated = estimated_tokens(messages, parameters)
-        return await self._gate.reserve(ModelRequest(self.model_name, estimated, most, price_of(self.wrapped)))
+        price = price_of(self.wrapped)
+        return await self._gate.reserve(
+            ModelRequest(self.model_name, estimated, most, price, self._limiters, self._budgets)
+        )
 
 
 def price_of(model: Model) -> Price:

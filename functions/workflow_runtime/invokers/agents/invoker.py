@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from workflow_runtime.errors import NodeError
-from workflow_runtime.invokers.agents.definition import AgentDefinition
+from workflow_runtime.invokers.agents.definition import AGENT_QUOTA, AgentDefinition
 from workflow_runtime.invokers.agents.guardrails import Guard
 from workflow_runtime.invokers.agents.offers import offers_of
+from workflow_runtime.invokers.agents.references import references_of
 from workflow_runtime.invokers.agents.registry import AgentRegistry
 from workflow_runtime.invokers.agents.schemas import expected_schema
 from workflow_runtime.invokers.agents.step_log import GoesOn, StepLog
 from workflow_runtime.invokers.containment import Containment
+from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond, NestedBudget
 from workflow_runtime.invokers.invocation import Invoker, Meter, NodeCall, NodeResult
 from workflow_runtime.invokers.tools.invoker import ToolInvoker
 from workflow_runtime.invokers.tools.registry import ToolRegistry
@@ -29,8 +33,6 @@ if TYPE_CHECKING:
     from workflow_runtime.invokers.agents.run import AgentRun
 
 Models = Callable[["ModelChoice"], "Model | str"]
-
-AGENT_QUOTA = "agent:"
 
 
 class AgentInvoker:
@@ -56,18 +58,27 @@ class AgentInvoker:
         return self._containment.abandoned + self._tool_invoker.abandoned
 
     def limiters(self, target: str) -> Sequence[str]:
-        """Those that the agent names; those of it, and of its model, that a quota sets; and the one that is called as
-        the model's provider is."""
+        """Those of its first model."""
         agent = self._registry.get(target)
-        if agent is None:
-            return (f"{AGENT_QUOTA}{target}",)
-        provider, _, model = agent.model.partition(":")
-        return (*agent.limiter, f"{AGENT_QUOTA}{target}", f"{AGENT_QUOTA}{model}", provider)
+        return agent.limiters_of(agent.models[0]) if agent is not None else (f"{AGENT_QUOTA}{target}",)
 
     def budget(self, target: str) -> Budget | None:
         """That of the agent."""
         agent = self._registry.get(target)
         return agent.visit_budget if agent is not None else None
+
+    def beyond(self, target: str) -> Beyond:
+        """Of its further models, and of the agents that it calls or is checked by."""
+        agent = self._registry.get(target)
+        if agent is None:
+            return NOTHING_BEYOND
+        others = [self._registry.get(reference.id) for reference in references_of(agent) if reference.kind == "agent"]
+        within = [(other, self.beyond(other.id)) for other in others if other is not None]
+        names = [agent.limiters_of(choice) for choice in agent.models[1:]]
+        for other, beyond in within:
+            names += [other.limiters_of(other.models[0]), beyond.limiters]
+        budgets = any(other.visit_budget is not None or beyond.budgets for other, beyond in within)
+        return Beyond(tuple(dict.fromkeys(name for some in names for name in some)), budgets)
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: ``not_found``, ``validation_error``, ``rate_limited``, ``timeout``,
@@ -93,6 +104,8 @@ class AgentInvoker:
             await log.open(agent.model_dump(mode="json", by_alias=True, exclude_unset=True))
         )
         call, keys = await revealed(agent, call)
+        if call.within and agent.visit_budget is not None:
+            call = replace(call, budgets=(*call.budgets, NestedBudget(call.within, agent.id, agent.visit_budget)))
         paid = Paid(agent.models[0].name)
         checked = Meter()
         guard = Guard(agent, call, log, self._tool_invoker.invoke, self.invoke, checked)

@@ -58,7 +58,10 @@ def model_of(agent: AgentDefinition, call: NodeCall, keys: Keys, choose: Choose 
     models = [_model(agent, choice, keys, choose) for choice in agent.choices]
     settings = _settings(agent, models)
     told: list[Model] = [LiveModel(model, call.live, call.mask) for model in models]
-    asked: list[Model] = told if call.gate is None else [GatedModel(model, call.gate) for model in told]
+    asked: list[Model] = told
+    if call.gate is not None:
+        limiters = map(agent.limiters_of, agent.choices)
+        asked = [GatedModel(model, call.gate, names, call.budgets) for model, names in zip(told, limiters, strict=True)]
     if len(asked) == 1:
         return asked[0], settings
     answers = [error for name, error in ANSWERS.items() if name in agent.fallback_on]

@@ -69,6 +69,7 @@ async def call_agent(
         inputs={},
         prompt=str(prompt),
         idempotency_key=f"{call.idempotency_key}:{prefix}",
+        within=call.within + prefix,
         output_schema=None,
         output_fields=None,
         meter=Meter(),

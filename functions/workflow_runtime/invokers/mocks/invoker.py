@@ -12,6 +12,7 @@ from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import DefinitionError, NodeError
 from workflow_runtime.findings import Finding
 from workflow_runtime.invokers.agents.schemas import expected_schema
+from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond
 from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult
 from workflow_runtime.invokers.mocks.file import Behaviour, Case, MockFile, read_mocks
 from workflow_runtime.language.expressions import (
@@ -113,6 +114,9 @@ class Unmocked:
     def budget(self, target: str) -> Budget | None:  # noqa: ARG002
         return None
 
+    def beyond(self, target: str) -> Beyond:  # noqa: ARG002
+        return NOTHING_BEYOND
+
     async def invoke(self, call: NodeCall) -> NodeResult:
         raise NodeError("not_found", f"the workflow {call.target!r} has no mock any more")
 
@@ -147,6 +151,9 @@ class MockedInvoker:
 
     def budget(self, target: str) -> Budget | None:
         return self._fallback.budget(target)
+
+    def beyond(self, target: str) -> Beyond:
+        return self._fallback.beyond(target)
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: what the mock raises, ``execution_error`` when no case matches or a

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.containment import Outcome, node_failure
+from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.invokers.tools.loops import AuthorLoops
 from workflow_runtime.invokers.tools.mcp.remote import RemoteTool
@@ -52,6 +53,9 @@ class ToolInvoker:
     def budget(self, target: str) -> Budget | None:  # noqa: ARG002
         """Tools ask no models."""
         return None
+
+    def beyond(self, target: str) -> Beyond:  # noqa: ARG002
+        return NOTHING_BEYOND
 
     def limiters(self, target: str) -> Sequence[str]:  # noqa: ARG002  all tools alike
         return ()

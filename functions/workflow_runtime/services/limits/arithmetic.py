@@ -80,14 +80,16 @@ def number(gauge: Gauge, name: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def taking(limiter: Limiter, need: Need, now: int, gauge: Gauge, *, in_line: bool = False) -> Taking:
+def taking(
+    limiter: Limiter, need: Need, now: int, gauge: Gauge, *, in_line: bool = False, has_begun: bool = False
+) -> Taking:
     """Take requests, tokens and a slot together or not at all. ``in_line``: who takes has waited; nobody else may while
-    there is a line."""
+    there is a line, but who ``has_begun``, and holds others up."""
     taken = booking(limiter, need, now, gauge)
     sets: dict[str, Attribute] = {**taken.change.set, **(_served(need, gauge) if in_line else {})}
     adds = {**taken.change.add, FENCE: 1}
     conditions = list(taken.conditions)
-    if not in_line:
+    if not (in_line or has_begun):
         conditions.append(Missing(LINE))
     if limiter.concurrency:
         holder = HOLDER + need.holder

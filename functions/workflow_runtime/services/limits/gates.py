@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import RetryableError
+from workflow_runtime.invokers.gate import Beyond, NestedBudget
 from workflow_runtime.invokers.invocation import Invoker
 from workflow_runtime.plan.graph import NodePlan
-from workflow_runtime.plan.limiters import Budget, Share
+from workflow_runtime.plan.limiters import Budget, Limiter, Share
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
@@ -70,8 +72,10 @@ class Gates:
             for use, booking in zip(admitted.uses, admitted.bookings, strict=True)
             if use.limiter.tokens is not None or (use.limiter.requests is not None and use.name.name in own)
         ]
-        accounts = self._accounts(order, plan, node, header, invokers, invoker.budget(target))
-        if not rated and not accounts:
+        beyond = invoker.beyond(target)
+        more = self._more(plan, header, beyond, {use.name.name for use in admitted.uses})
+        accounts = self._accounts(order, plan, node, header, invokers, invoker.budget(target), beyond)
+        if not (rated or accounts or more or beyond.budgets):
             return None
         holder = holder_of(order.execution_id, order.command.path, order.command.serial)
         visit = f"{order.execution_id}#{order.command.path}#{order.command.visit}"
@@ -82,12 +86,28 @@ class Gates:
             self._answers,
             target,
             accounts,
+            partial(_nested_account, order),
             rated,
+            more,
+            own.union(beyond.limiters).difference(node.limiters),
             holder,
             visit,
             deadline,
             order.command.answers,
         )
+
+    def _more(
+        self, plan: Plan, header: Header, beyond: Beyond, taken: Collection[str]
+    ) -> Mapping[str, tuple[LimiterName, Limiter]]:
+        """The limiters of which requests take beside those that were taken before it began, by name."""
+        found = {}
+        for name in beyond.limiters:
+            limiter = self._looks.limiters.get(name) or plan.limits.own.get(name)
+            share = header.shares.get(name, Share())
+            if name in taken or limiter is None or limiter.holds_nothing or (limiter.key and not share.key):
+                continue
+            found[name] = LimiterName(name, share.key if limiter.key else ""), limiter
+        return found
 
     def _accounts(
         self,
@@ -97,6 +117,7 @@ class Gates:
         header: Header,
         invokers: Mapping[NodeType, Invoker],
         of_visit: Budget | None,
+        beyond: Beyond,
     ) -> Sequence[Account]:
         found = []
         command, id = order.command, order.execution_id
@@ -104,7 +125,7 @@ class Gates:
             key = keys.visit_budget(id, command.path, command.visit)
             found.append(Account(key, id, of_visit, f"this visit of `{command.path}`"))
         payer = Payer(plan, header.shares, header.parent, header.attempt)
-        names = (*node.limiters, *limiters_of_call(node, invokers))
+        names = (*node.limiters, *limiters_of_call(node, invokers), *beyond.limiters)
         seen: set[LimiterName] = set()
         while True:
             draws = [draw for draw in self._draws(payer, names) if draw.name not in seen]
@@ -140,6 +161,13 @@ class Gates:
                 self._ancestors.clear()
             self._ancestors[execution_id] = known
         return known
+
+
+def _nested_account(order: Order, nested: NestedBudget) -> Account:
+    """That of an agent which the attempt's own has called."""
+    command, id = order.command, order.execution_id
+    key = keys.visit_budget(id, f"{command.path}/{nested.within}", command.visit)
+    return Account(key, id, nested.budget, f"this call of the agent `{nested.agent}`")
 
 
 def _budget(payer: Payer) -> Budget | None:

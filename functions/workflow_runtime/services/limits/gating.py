@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain, repeat
 
 import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine.awaited import BUDGET_CALL, CallAnswer, Wait
 from workflow_runtime.errors import NodeError, RetryableError
-from workflow_runtime.invokers.gate import ModelRequest, OverBudget, Permit, Spent
+from workflow_runtime.invokers.gate import ModelRequest, NestedBudget, OverBudget, Permit, Spent
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.limiters import MICROS, OUTPUT_TOKENS_DEFAULT
+from workflow_runtime.plan.limiters import MICROS, OUTPUT_TOKENS_DEFAULT, Limiter
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.limits.accounts import Account, Amount, amount_of, dollars, tokens_text
 from workflow_runtime.services.limits.arithmetic import Need
 from workflow_runtime.services.limits.bookings import Booking, begin_on_time, booked_again
 from workflow_runtime.services.limits.budgets import PATIENCE_SECONDS, Budgets, Lack, Reservation
-from workflow_runtime.services.limits.line import Lines
+from workflow_runtime.services.limits.line import LEASE_MS, Lines
 from workflow_runtime.services.patience import patiently
-from workflow_runtime.storage.limiters import holder_of
+from workflow_runtime.storage.limiters import LimiterName, holder_of
 
 ANSWERS_KEPT = 200  # of an agent and model, in this process: what is `expected` of the next one
 ANSWERS_NEEDED = 20  # with fewer, the worst is expected
@@ -66,12 +67,15 @@ class _Open(msgspec.Struct):
     request: ModelRequest
     paid: list[Reservation] = []
     booked: list[tuple[Booking, int]] = []
+    slots: list[LimiterName] = []
     made: bool = False
 
 
 class AttemptGate:
-    """The `ModelGate` of one attempt. ``accounts``: those that a request is paid from, all of them; ``rated``: limiters
-    with rates; ``holder``: names the attempt among all, ``visit`` its visit; ``deadline``: epoch ms;
+    """The `ModelGate` of one attempt. ``accounts``: those that a request is paid from, all of them, beside those of
+    agents that it has called, which ``nested_account`` makes; ``rated``: limiters with rates, of which it took before
+    it began; ``more``: others, by name, that only some requests take of; ``named``: those that hold only requests that
+    name them; ``holder``: names the attempt among all, ``visit`` its visit; ``deadline``: epoch ms;
     ``answers_of_people``: what they said of budgets, by what they were asked.
     """
 
@@ -83,7 +87,10 @@ class AttemptGate:
         answers: Answers,
         agent: str,
         accounts: Sequence[Account],
+        nested_account: Callable[[NestedBudget], Account],
         rated: Sequence[Rated],
+        more: Mapping[str, tuple[LimiterName, Limiter]],
+        named: Collection[str],
         holder: str,
         visit: str,
         deadline: int,
@@ -96,7 +103,11 @@ class AttemptGate:
         self._answers = answers
         self._agent = agent
         self._accounts = accounts
+        self._nested_account = nested_account
         self._rated = rated
+        self._unused = {rated.begun.name for rated in rated}
+        self._more = more
+        self._named = named
         self._holder = holder
         self._visit = visit
         self._deadline = deadline
@@ -107,23 +118,18 @@ class AttemptGate:
         self._count += 1
         key = f"{self._holder}.{self._count}"
         opened = self._open[key] = _Open(request)
-        is_first = self._count == 1
+        accounts = [*self._accounts, *map(self._nested_account, request.budgets)]
         try:
-            for account in self._accounts:
-                opened.paid.append(await self._pay(account, key, request))
-            for rated in self._rated:
-                opened.booked.append(await self._book(rated, request, is_first=is_first))
-            starts = [
-                *(booking for booking, _ in opened.booked),
-                *(rated.begun for rated in self._rated if rated.per_request and is_first),
-            ]
+            for account in accounts:
+                opened.paid.append(await self._pay(self._of_request(account, request), key, request))
+            starts = await self._taken(opened, key, request)
             if await begin_on_time(self._ports, self._lines, starts, self._deadline) is None:
                 raise NodeError("throttled", "its limiters have no start for a request of the model in time")
         except NodeError:
             await self._settle(key, Spent())
             raise
         opened.made = True
-        worst = any(not account.expects for account in self._accounts)
+        worst = any(not account.expects for account in accounts)
         bound = OUTPUT_TOKENS_DEFAULT if worst and not request.output_tokens else 0
         return Permit(key, request, bound)
 
@@ -140,6 +146,48 @@ class AttemptGate:
         if not self._count and tokens_used is not None:
             for rated in self._rated:
                 await self._correct(rated.begun, tokens_used - rated.tokens)
+
+    def _of_request(self, account: Account, request: ModelRequest) -> Account:
+        """Without the budgets of limiters that hold other requests."""
+        if all(draw.name.name not in self._named for draw in account.draws):
+            return account
+        draws = [draw for draw in account.draws if draw.name.name not in {*self._named} - {*request.limiters}]
+        return replace(account, draws=tuple(draws))
+
+    async def _taken(self, opened: _Open, key: str, request: ModelRequest) -> list[Booking]:
+        """Take what the request needs of limiters; the starts that they have booked for it."""
+        starts = []
+        for rated in self._rated:
+            if rated.per_request and rated.begun.name.name not in request.limiters:
+                continue
+            is_first = rated.begun.name in self._unused
+            self._unused.discard(rated.begun.name)
+            opened.booked.append(await self._book(rated, request, is_first=is_first))
+            starts.append(opened.booked[-1][0])
+            starts += [rated.begun] if rated.per_request and is_first else []
+        for name in request.limiters:
+            if name in self._more:
+                starts.append(await self._take_more(opened, key, request, *self._more[name]))
+        return starts
+
+    async def _take_more(
+        self, opened: _Open, key: str, request: ModelRequest, name: LimiterName, limiter: Limiter
+    ) -> Booking:
+        """Take of a limiter that holds only some requests, for this one: waits until it has room. Raises `NodeError`
+        (``throttled``)."""
+        tokens = request.input_tokens + request.output_tokens if limiter.tokens is not None else 0
+        need = Need(key, self._deadline + LEASE_MS, tokens=tokens)
+        for seconds in chain(PATIENCE_SECONDS, repeat(PATIENCE_SECONDS[-1])):
+            granted = await patiently(self._ports, self._lines.take_within, name, limiter, need)
+            if granted is not None:
+                booking = Booking(name, limiter, key, granted.starts_at)
+                opened.booked.append((booking, tokens))
+                opened.slots += [name] if limiter.concurrency else []
+                return booking
+            if self._ports.clock.now() + seconds * 1000 >= self._deadline:
+                break
+            await self._ports.clock.sleep(seconds)
+        raise NodeError("throttled", f"the limiter `{name}` has no room for a request of {request.model} in time")
 
     async def _pay(self, account: Account, key: str, request: ModelRequest) -> Reservation:
         """Reserve of one account; wait a little if there would be enough once others have settled."""
@@ -229,6 +277,10 @@ class AttemptGate:
                 if spent is not None:
                     await self._correct(booking, spent.input_tokens + spent.output_tokens - tokens)
                 opened.booked.pop()
+            while opened.slots:
+                if await patiently(self._ports, self._lines.release, opened.slots[-1], key):
+                    await patiently(self._ports, self._lines.nudge, opened.slots[-1])
+                opened.slots.pop()
         except RetryableError as error:  # what it had reserved counts, until somebody settles it
             logger.warning("what a request of a model has used could not be recorded: %s", error)
         else:

@@ -72,20 +72,31 @@ class Lines:
 
     def take(self, name: LimiterName, limiter: Limiter, need: Need) -> Grant | None:
         """Take what is needed; None: it must wait in the line."""
-        return self._take(name, limiter, need, in_line=False)
+        return self._take(name, limiter, need)
+
+    def take_within(self, name: LimiterName, limiter: Limiter, need: Need) -> Grant | None:
+        """The same for somebody who has begun, and cannot go back into a line; None: there is nothing now."""
+        return self._take(name, limiter, need, has_begun=True)
 
     def _take(
-        self, name: LimiterName, limiter: Limiter, need: Need, *, in_line: bool, gives: str | None = None
+        self,
+        name: LimiterName,
+        limiter: Limiter,
+        need: Need,
+        *,
+        in_line: bool = False,
+        has_begun: bool = False,
+        gives: str | None = None,
     ) -> Grant | None:
         """``gives``: who gives up a slot for it."""
         gauge = self.known(name)
-        if not in_line and arithmetic.LINE in gauge:
+        if not in_line and not has_begun and arithmetic.LINE in gauge:
             gauge = self.gauge(name)  # to read is cheaper than a write in vain
             if arithmetic.LINE in gauge and arithmetic.HOLDER + need.holder not in gauge:
                 return None
 
         def wanted_at(now: int) -> Taking:
-            wanted = taking(limiter, need, now, gauge, in_line=in_line)
+            wanted = taking(limiter, need, now, gauge, in_line=in_line, has_begun=has_begun)
             return wanted if gives is None else arithmetic.handed_over(wanted, gives)
 
         for _ in range(TRIES_MAX):
