@@ -13,6 +13,7 @@ from workflow_runtime.invokers.cassettes.answers import RecordedAnswers, outcome
 from workflow_runtime.invokers.cassettes.file import Cassette
 from workflow_runtime.invokers.cassettes.steps import Change, TapedSteps, ToMocks
 from workflow_runtime.invokers.cassettes.tape import Tape, VisitPlayed
+from workflow_runtime.invokers.gate import Beyond
 from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult, asked_of
 from workflow_runtime.invokers.steps import EndsAsRecorded, OffRecord
 from workflow_runtime.plan.limiters import Budget
@@ -84,6 +85,9 @@ class _Played:
 
     def budget(self, target: str) -> Budget | None:
         return self._invoker.budget(target)
+
+    def beyond(self, target: str) -> Beyond:
+        return self._invoker.beyond(target)
 
     async def _call_tool(self, call: NodeCall, why: str) -> NodeResult:
         """Really call a tool, if that is allowed. Raises `NodeError`."""
