@@ -20,15 +20,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from workflow_runtime.invokers.mocks import Mocks
-from workflow_runtime.plan.catalogue import FILE_NAME, Catalogue, CatalogueEntry, encode_catalogue
-from workflow_runtime.runtime.registries import Registries
+from workflow_runtime.plan.catalogue import FILE_NAME
+from workflow_runtime.runtime.packaged_catalogue import packaged_catalogue
 
 ROOT = Path(__file__).parents[1]
 LOCKS = Path(__file__).parent / "layers"
@@ -77,26 +75,11 @@ def code_bundle(
     files: list[tuple[str, Path | bytes]] = list(_files(functions, without="requirements.txt"))
     for kind in WORKER_DEFINITIONS:
         files += _below(f"{DEFINITIONS_DIRECTORY}/{kind}", definitions / kind)
-    files.append((f"{DEFINITIONS_DIRECTORY}/{FILE_NAME}", _catalogue(definitions, mocks_for_tests)))
+    mocks = Mocks.load(mocks_for_tests) if mocks_for_tests is not None else None
+    files.append((f"{DEFINITIONS_DIRECTORY}/{FILE_NAME}", packaged_catalogue(definitions, mocks)))
     if mocks_for_tests is not None:
         files.append((MOCKS_FILE, mocks_for_tests))
     return _archive("code", files, cache)
-
-
-def _catalogue(definitions: Path, mocks_for_tests: Path | None) -> bytes:
-    """The catalogue, without the places of this machine's files: it is the same wherever it is made."""
-    mocks = Mocks.load(mocks_for_tests) if mocks_for_tests is not None else None
-    found = Registries(definitions, mocks).catalogue
-
-    def moved(entries: Mapping[str, CatalogueEntry]) -> dict[str, CatalogueEntry]:
-        return {id: replace(entry, source=_inside(entry.source, definitions)) for id, entry in entries.items()}
-
-    return encode_catalogue(Catalogue(moved(found.agents), moved(found.tools)))
-
-
-def _inside(source: str, definitions: Path) -> str:
-    path = Path(source)
-    return path.relative_to(definitions).as_posix() if path.is_relative_to(definitions) else source
 
 
 def layer_bundle(layer: str, architecture: str = "arm64", python: str = PYTHON, cache: Path = CACHE) -> Bundle:

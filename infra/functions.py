@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 from aws_cdk import Duration, Stack
@@ -18,7 +19,7 @@ from infra.events import Events
 from infra.grants import Grants
 from infra.logs import log_group
 from infra.names import construct_id
-from infra.props import AGENTS_POOL, Reach, RuntimeProps, WorkerPool
+from infra.props import AGENTS_POOL, Image, Reach, RuntimeProps, WorkerPool
 from infra.storage import Storage
 from infra.suppressions import accept
 from workflow_runtime.deployment.settings import (
@@ -34,6 +35,8 @@ from workflow_runtime.deployment.topology import DISPATCH, POOLS, EventSource, F
 from workflow_runtime.invokers.tools.reach import SETTINGS
 
 ALIAS = "live"
+IMAGE_DEFINITIONS = "/definitions"
+IMAGE_ENTRYPOINT = ("python", "-m", "awslambdaric")  # the client of Lambda's runtime API
 POLLERS_MIN = 2  # AWS: the least maximum concurrency of an event source
 
 
@@ -56,8 +59,7 @@ class Functions(Construct):
         self._topology, self._storage, self._queues, self._events = topology, storage, queues, events
         self._props = props
         self._grants = Grants(self, storage, queues, events, props)
-        self._code = function_code(definitions=props.definitions, mocks_for_tests=props.mocks_for_tests)
-        self._layers: Layers = layers(self, architecture=props.architecture, python=props.wheels_for_python)
+        self._packages = _Bundled(self, props) if props.image is None else _Imaged(props.image)
         self.log_groups: dict[str, logs.LogGroup] = {}
         self.functions: dict[str, lambda_.Function] = {}
         self.targets: dict[str, lambda_.IFunction] = {}
@@ -91,15 +93,8 @@ class Functions(Construct):
             self,
             id,
             description=f"Workflow runtime: {function.name}",
-            code=self._code,
-            handler=function.handler,
-            runtime=RUNTIME,
+            **self._packages.of(function, pool),
             architecture=props.architecture,
-            layers=[
-                self._layers.core,
-                *([self._layers.agents] if pool.agents or function.pool == AGENTS_POOL else []),
-                *pool.layers,
-            ],
             timeout=Duration.seconds(function.timeout_seconds),
             memory_size=pool.memory_mb or function.memory_mb,
             environment=self._environment(function),
@@ -119,7 +114,7 @@ class Functions(Construct):
         return made
 
     def _snaps(self, function: Function) -> bool:
-        return self._props.snap_start and function.snap_start
+        return self._props.snap_start and function.snap_start and self._props.image is None
 
     def _target(self, function: Function, made: lambda_.Function) -> lambda_.IFunction:
         if not self._snaps(function):
@@ -148,6 +143,8 @@ class Functions(Construct):
             tool_allow_lists=_allow_lists(pool.reach),
         )
         variables = {name: value for name, value in settings.to_environment().items() if value}
+        if props.image is not None:
+            variables["DEFINITIONS_DIR"] = IMAGE_DEFINITIONS
         if function.pool and props.mocks_for_tests is not None:
             variables["MOCKS_FILE_FOR_TESTS"] = MOCKS_FILE
         workflow = {f"{ENV_PREFIX}{name}": value for name, value in props.environment.items()}
@@ -185,6 +182,37 @@ class Functions(Construct):
         )
         rule = "Serverless::Serverless-LambdaEventSourceMappingDestination"
         accept(mapping, rule, "A source that is a queue has no such destination: its redrive policy takes dead letters")
+
+
+class _Bundled:
+    """Code and layers, built here."""
+
+    def __init__(self, scope: Construct, props: RuntimeProps) -> None:
+        self._code = function_code(definitions=props.definitions, mocks_for_tests=props.mocks_for_tests)
+        self._layers: Layers = layers(scope, architecture=props.architecture, python=props.wheels_for_python)
+
+    def of(self, function: Function, pool: WorkerPool) -> dict[str, Any]:
+        """What of `lambda_.Function`'s arguments says what runs in it."""
+        agents = [self._layers.agents] if pool.agents or function.pool == AGENTS_POOL else []
+        found = [self._layers.core, *agents, *pool.layers]
+        return {"code": self._code, "handler": function.handler, "runtime": RUNTIME, "layers": found}
+
+
+class _Imaged:
+    """One image for all functions, of which each has a command of its own."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+
+    def of(self, function: Function, pool: WorkerPool) -> dict[str, Any]:  # noqa: ARG002  the image has it all
+        """As `_Bundled.of`."""
+        code = lambda_.Code.from_ecr_image(
+            self._image.repository,
+            tag_or_digest=self._image.tag_or_digest,
+            entrypoint=list(IMAGE_ENTRYPOINT),
+            cmd=[function.handler],
+        )
+        return {"code": code, "handler": lambda_.Handler.FROM_IMAGE, "runtime": lambda_.Runtime.FROM_IMAGE}
 
 
 def _accept_findings(function: lambda_.Function) -> None:

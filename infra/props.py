@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
@@ -147,6 +148,17 @@ class Collector:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """The functions' code as a container image in ECR: one made from `container/Dockerfile`, with /definitions.
+
+    ``tag_or_digest``: a digest (``sha256:…``) is what was tested; a tag may have become another image.
+    """
+
+    repository: ecr.IRepository
+    tag_or_digest: str
+
+
 ITEMS_POOL = SPARE_POOL  # the pool that reads items of loops
 WARM_READS_MIN, WARM_WRITES_MIN = 12_000, 4_000  # DynamoDB: what every table on demand is ready for
 AGENTS_POOL = "agent"  # the pool that runs agents unless their nodes choose another
@@ -167,6 +179,7 @@ class RuntimeProps:
     ``secrets_prefix``: of the names in Secrets Manager that are ``${secrets.NAME}``. ``definitions``: the folder with
     the agents and tools that workers load.
     Functions: ``reserved_concurrency`` by function; ``snap_start`` for those that the topology says somebody waits for.
+    ``image``: what runs in them instead of a bundle with layers; Lambda has no SnapStart and no layers for images.
     ``mocks_for_tests``: a file of mocks that take the place of all agents and tools. Never in production.
     Events: ``forwarding`` from other buses; ``publisher_accounts``: other accounts that may put events on the bus.
     ``archive_days``: how long its events can be replayed.
@@ -198,6 +211,7 @@ class RuntimeProps:
     wheels_for_python: str = PYTHON
     reserved_concurrency: Mapping[str, int] = field(default_factory=dict)
     snap_start: bool = True
+    image: Image | None = None
 
     forwarding: tuple[Forwarding, ...] = ()
     publisher_accounts: tuple[str, ...] = ()
@@ -222,6 +236,8 @@ class RuntimeProps:
             for other, wider in others.items():
                 if other != name and prefix.startswith(wider):
                     raise ValueError(f"pools: secrets of {name}, {prefix!r}, could be read by {other}, {wider!r}")
+        if self.image is not None and (self.mocks_for_tests or any(pool.layers for pool in self.pools.values())):
+            raise ValueError("image: what mocks or layers would add is put into the image itself")
         if not 1 <= self.retention_days <= RETENTION_DAYS_MAX:
             raise ValueError(f"retention_days: from 1 to {RETENTION_DAYS_MAX}, not {self.retention_days}")
         for name in self.pools:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event, Thread
+from types import MappingProxyType
 
 import yaml
+from infra.functions import IMAGE_ENTRYPOINT
 
 FOLDER = Path(__file__).parents[2] / "infra" / "container"
 DOCKERFILE = (FOLDER / "Dockerfile").read_text()
@@ -56,3 +62,55 @@ def test_compose_mounts_what_is_there() -> None:
     files = [source for source in sources if source.startswith(".")]
     assert files
     assert all((FOLDER / file).exists() for file in files)
+
+
+def test_the_image_has_what_lambda_starts_it_with(tmp_path: Path) -> None:
+    """Lambda's side is an HTTP API; a request of it is answered by the function that the command names."""
+    assert IMAGE_ENTRYPOINT[-1] in (FOLDER / "requirements.txt").read_text()
+    handler = tmp_path / "function.py"
+    handler.write_text("def handler(event, context):\n    return {'taken': event['value']}\n")
+    answered: list[bytes] = []
+    has_answered = Event()
+
+    class RuntimeApi(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            if answered:
+                has_answered.set()  # one event is enough
+                self._answer(500)
+            else:
+                arn = f"arn:aws:lambda:eu-central-1:{'1' * 12}:function:f"
+                event = {"Aws-Request-Id": "1", "Deadline-Ms": "9999999999999", "Invoked-Function-Arn": arn}
+                self._answer(200, b'{"value": 7}', {f"Lambda-Runtime-{name}": value for name, value in event.items()})
+
+        def do_POST(self) -> None:
+            answered.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self._answer(202)
+
+        def _answer(self, status: int, body: bytes = b"", headers: Mapping[str, str] = MappingProxyType({})) -> None:
+            self.send_response(status)
+            for name, value in {
+                **headers,
+                "Content-Type": "application/json",
+                "Content-Length": str(len(body)),
+            }.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), RuntimeApi) as api:
+        Thread(target=api.serve_forever, daemon=True).start()
+        variables = {**os.environ, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{api.server_port}"}
+        command = [sys.executable, *IMAGE_ENTRYPOINT[1:], "function.handler"]
+        process = subprocess.Popen(command, cwd=tmp_path, env=variables, stderr=subprocess.DEVNULL)
+        try:
+            has_answered.wait(60)
+        finally:
+            process.kill()
+            process.wait()
+            api.shutdown()
+    assert answered == [b'{"taken": 7}']

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aws_cdk import App, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
@@ -16,6 +17,7 @@ from infra.props import (
     Collector,
     Cors,
     Forwarding,
+    Image,
     Jwt,
     Network,
     Reach,
@@ -452,3 +454,45 @@ def test_two_stacks_of_one_app_do_not_share_names(shipped: Deployed) -> None:
             continue
         if resource["Type"] != "AWS::Lambda::Permission":
             assert named.isdisjoint(resource.get("Properties", {})), id
+
+
+def imaged(scope: Stack) -> RuntimeProps:
+    """An image in place of the bundle."""
+    repository = ecr.Repository.from_repository_name(scope, "Repository", "awr")
+    topic = sns.Topic(scope, "Alarms", enforce_ssl=True)
+    return RuntimeProps(image=Image(repository=repository, tag_or_digest=DIGEST), alarm_topic=topic)
+
+
+DIGEST = f"sha256:{'0' * 64}"
+
+
+@pytest.fixture(scope="session")
+def imaged_stack(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    return synthesize(tmp_path_factory.mktemp("imaged"), imaged)
+
+
+def test_an_image_runs_every_function_by_a_command_of_its_own(imaged_stack: Deployed) -> None:
+    for function in TOPOLOGY.functions:
+        made = imaged_stack.function(function.name)
+        assert made["PackageType"] == "Image"
+        assert str(made["Code"]["ImageUri"]).count(DIGEST) == 1
+        entrypoint = ["python", "-m", "awslambdaric"]
+        assert made["ImageConfig"] == {"EntryPoint": entrypoint, "Command": [function.handler]}
+        assert made["Environment"]["Variables"]["DEFINITIONS_DIR"] == "/definitions"
+        assert not {"Runtime", "Handler", "Layers", "SnapStart"} & made.keys()
+    assert imaged_stack.of_type("AWS::Lambda::LayerVersion") == imaged_stack.of_type("AWS::Lambda::Alias") == {}
+
+
+def test_cdk_nag_and_cfn_lint_agree_with_an_image(imaged_stack: Deployed) -> None:
+    assert [report["violations"] for report in imaged_stack.findings] == [[] for _ in imaged_stack.findings]
+    assert lint_findings(imaged_stack) == []
+
+
+def test_layers_and_mocks_do_not_go_with_an_image() -> None:
+    stack = Stack(App(), "S")
+    repository = ecr.Repository.from_repository_name(stack, "R", "awr")
+    layer = lambda_.LayerVersion.from_layer_version_arn(stack, "L", f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:l:1")
+    with pytest.raises(ValueError, match="into the image itself"):
+        RuntimeProps(
+            image=Image(repository=repository, tag_or_digest="v1"), pools={"tool": WorkerPool(layers=(layer,))}
+        )
