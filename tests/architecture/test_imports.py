@@ -49,7 +49,8 @@ THIRD_PARTY: dict[str, set[str]] = {
     "typer": {"frontends/cli"},
     "rich": {"frontends/cli"},
     "pydantic_ai": {"invokers/agents"},
-    "opentelemetry": {"invokers/agents"},
+    "opentelemetry": {"invokers/agents", "frontends/cli"},  # where evaluators look for calls
+    "pydantic_evals": {"frontends/cli"},
     "mcp": {"invokers/tools/mcp"},
     "httpx2": {"invokers/tools/mcp"},
     "uvicorn": {"frontends/server"},

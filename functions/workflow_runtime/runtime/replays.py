@@ -64,7 +64,7 @@ class Replay:
         """Start and run it, to its end or to where nothing more happens by itself: its document. Raises
         `DefinitionError`, `RequestError` (``not_found``, ``invalid_input``)."""
         services = self.runtime.services
-        self._publish(self.cassette.workflow_id)
+        publish_with_started(self.runtime, self.cassette.workflow_id)
         self.execution_id = services.starter.start(self.cassette.workflow_id, input)
         for said in self.cassette.said:
             await self.runtime.settle(self.execution_id)
@@ -75,23 +75,6 @@ class Replay:
         await self.runtime.settle(self.execution_id)
         await self.runtime.settle(self.execution_id, [(until, lambda: None)])
         return services.documents.document(self.execution_id)
-
-    def _publish(self, workflow_id: str) -> None:
-        """The workflow as it is in its file, and those that it starts."""
-        files = self.runtime.workflow_files
-        file = files.file_of(workflow_id)
-        if file is None:
-            raise RequestError("not_found", f"there is no workflow {workflow_id!r} in the definitions here")
-        published: set[str] = set()
-        wanted = [workflow_id]
-        for id in wanted:  # which grows
-            file = files.file_of(id)
-            if file is None or id in published:
-                continue
-            published.add(id)
-            with file.open("rb") as opened:
-                found = self.runtime.services.catalog.publish(opened.read(SOURCE_BYTES_MAX), str(file), scheduled=False)
-            wanted += sorted(found.plan.starts)
 
     def _say(self, said: Said) -> None:
         try:
@@ -127,3 +110,18 @@ class Replay:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def publish_with_started(runtime: LocalRuntime, workflow_id: str) -> None:
+    """Publish a workflow as it is in its file, and those that it starts. Raises `DefinitionError`, `RequestError`
+    (``not_found``)."""
+    if runtime.workflow_files.file_of(workflow_id) is None:
+        raise RequestError("not_found", f"there is no workflow {workflow_id!r} in the definitions here")
+    wanted = [workflow_id]
+    for id in wanted:  # which grows
+        file = runtime.workflow_files.file_of(id)
+        if file is None:
+            continue
+        with file.open("rb") as opened:
+            found = runtime.services.catalog.publish(opened.read(SOURCE_BYTES_MAX), str(file), scheduled=False)
+        wanted += sorted(found.plan.starts - set(wanted))

@@ -70,6 +70,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("replay:export", "Export an execution as a recording, for replays."),
     "record": ("record:record", "Record an execution as a cassette, for tests and what-ifs."),
     "whatif": ("whatif:whatif", "Take an execution again, changed, and show what comes out differently."),
+    "eval": ("eval:eval_", "Evaluate a workflow with a dataset of pydantic-evals."),
     "trace": ("trace:trace", "Show an execution as a trace, or send it to an OpenTelemetry collector."),
     "replay": ("replay:replay", "Replay an execution's journal, and show the first difference."),
     "logs": ("logs:logs", "Show what was logged about an execution."),
