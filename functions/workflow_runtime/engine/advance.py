@@ -85,6 +85,9 @@ GLOBALS_KEPT_BYTES_MAX = 512  # parts of the input that decisions read, kept in 
 
 NOTHING_KNOWN = Known()
 
+_OVERTAKEN = (TimerFired, EventReturned)
+"""Events before which a timer may have to fire."""
+
 
 class Decision(msgspec.Struct, frozen=True):
     """The next state (one version on) and what must be done. ``changed`` False: nothing happened, there is nothing to
@@ -172,7 +175,7 @@ def advance(
         if turn.state.escalated is not None and turn.state.suspension is None:
             suspend_escalated(scopes, turn.state.escalated)
         changed = changed or bool(turn.commands or turn.macrosteps) or not (reason or isinstance(event, Poked))
-        if turn.needs is not None:
+        if turn.missing is not None:
             break
     else:
         if plan.triggers:
@@ -182,8 +185,7 @@ def advance(
                     ending.fail(scopes, failed)
                     settling.settle(scopes)
                     changed = True
-    needs = turn.needs
-    if needs is not None:
+    if (needs := turn.needs) is not None:
         return needs
     turn.bound()
     changed = changed or bool(turn.commands)  # of the backlog
@@ -209,6 +211,9 @@ def _with_earlier_timers(turn: Turn, events: Sequence[Event]) -> Iterator[tuple[
     same time and started before it: delivery may change their order, which must not decide what an
     execution does."""
     for event in events:
+        if not isinstance(event, _OVERTAKEN):
+            yield event, holding.must_wait(turn.state, event)
+            continue
         held = holding.must_wait(turn.state, event)
         fired = event.held if isinstance(event, EventReturned) and holding.returns(turn.state) else event
         if isinstance(fired, TimerFired) and not held:
@@ -325,10 +330,10 @@ def _must_go_on(turn: Turn) -> bool:
         return bool(state.withdrawn or state.unannounced or state.backlog)
     if state.outbox or holding.returns(state):
         return True
-    if not turn.has_room and state.status is ExecutionStatus.COMPENSATING and compensation.goes_on(state):
-        return True
     if turn.has_room:
         return False
+    if state.status is ExecutionStatus.COMPENSATING and compensation.goes_on(state):
+        return True
     state.cut_short = bool(state.queued)
     return bool(state.withdrawn or state.unannounced or state.backlog or state.queued)
 

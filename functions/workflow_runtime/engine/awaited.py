@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.language.enumerations import direct
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_GRAPH, ScopeId
 
@@ -139,6 +140,7 @@ class Yields(msgspec.Struct, frozen=True, omit_defaults=True):
         return Yields(serials=self.serials, calls=self.calls, fresh=fresh)
 
 
+@direct
 class PendingKind(StrEnum):
     """What an execution waits for."""
 
@@ -148,6 +150,7 @@ class PendingKind(StrEnum):
     TASK = "task"  # what somebody outside has to do
 
 
+@direct
 class Purpose(StrEnum):
     """What for."""
 

@@ -34,6 +34,8 @@ RETURNED_TURN_MAX = 50  # taken in one commit
 
 def must_wait(state: ExecutionState, event: Event) -> bool:
     """Whether an event is held: because of the status, or because others that are held come first."""
+    if state.status is not SUSPENDED and state.held_next == state.held_first:
+        return False
     if not (state.status is SUSPENDED or returns(state)):
         return False
     row = EXECUTION_ROWS.get((SUSPENDED, type(event)))

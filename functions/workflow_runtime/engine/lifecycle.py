@@ -44,8 +44,10 @@ from workflow_runtime.engine.events import (
     TaskFailed,
     TimerFired,
 )
+from workflow_runtime.language.enumerations import direct
 
 
+@direct
 class ExecutionStatus(StrEnum):
     PENDING = "pending"
     RUNNING = "running"
@@ -66,6 +68,7 @@ AT_REST = _TERMINAL | {ExecutionStatus.SUSPENDED}
 """In these an execution decides nothing new."""
 
 
+@direct
 class NodeStatus(StrEnum):
     """Of what a worker runs, ``running`` is told apart from ``ready`` by the run's record, not by the engine."""
 
@@ -93,6 +96,7 @@ class ExecutionRow(msgspec.Struct, frozen=True):
     holds: bool = False
 
 
+@direct
 class Mark(IntEnum):
     """A node's status as the engine keeps it, in one byte: a letter, so that stored states can be read."""
 
@@ -139,6 +143,7 @@ STATUS_OF_MARK: dict[int, NodeStatus] = {
 }
 
 
+@direct
 class Change(IntEnum):
     """What happens to a node within its scope."""
 

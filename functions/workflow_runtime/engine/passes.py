@@ -14,11 +14,13 @@ import msgspec
 
 from workflow_runtime.engine.tables import forked
 from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.language.enumerations import direct
 from workflow_runtime.language.json_values import Json
 
 _PASSES_A_BYTE = 4
 
 
+@direct
 class PassEnd(IntEnum):
     """How a pass ended, in two bits."""
 

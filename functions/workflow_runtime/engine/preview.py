@@ -103,7 +103,7 @@ def preview(plan: Plan, state: ExecutionState, now: int, globals: dict[str, Json
               for scope in sorted(charts, key=lambda scope: scope.depth)),
         (*_of_waits(scopes), *(prospect for scope in charts for prospect in _of(scope))),
         timers,
-        turn.needs_globals,
+        turn.missing is not None and turn.missing.globals,
     )  # fmt: skip
 
 

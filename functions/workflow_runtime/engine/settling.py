@@ -132,7 +132,7 @@ def _settle_graphs(scopes: Scopes) -> None:
         if scope.is_closed:
             continue
         readiness.settle(scope)
-        if scopes.turn.needs is not None:
+        if scopes.turn.missing is not None:
             raise ValuesMissing
         if scopes.turn.state.status is SUSPENDED:
             return
@@ -170,7 +170,7 @@ def _settle_loops(scopes: Scopes) -> None:
     """Let the marked loops go on. Raises `ValuesMissing`."""
     for loop in scopes.take_marked(LoopScope):
         loops.settle(loop)
-        if scopes.turn.needs is not None:
+        if scopes.turn.missing is not None:
             raise ValuesMissing
         if scopes.turn.state.status is SUSPENDED:
             return

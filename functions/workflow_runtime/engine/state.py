@@ -121,15 +121,15 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.block,
             self.first_serial,
             forked(self.joins) if self.joins else {},
-            self.queue[:],
+            [*self.queue],
             forked(self.serials) if self.serials else {},
             forked(self.untaken) if self.untaken else {},
             self.values.copy(),
             self.kept_bytes,
             forked(self.values_bytes) if self.values_bytes else {},
             self.branches.copy(),
-            self.held[:],
-            self.tolerated[:],
+            [*self.held],
+            [*self.tolerated],
             self.failure,
             self.succeeded_by,
             forked(self.pending) if self.pending else {},
@@ -140,8 +140,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             forked(self.retries) if self.retries else {},
             self.undoes,
             forked(self.visits) if self.visits else {},
-            self.unresolved[:],
-            self.due[:],
+            [*self.unresolved],
+            [*self.due],
             self.fallbacks.copy() if self.fallbacks else {},
             self.callers.copy() if self.callers else {},
             self.notes.copy() if self.notes else {},
@@ -182,15 +182,15 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
     def copy(self) -> ChartState:
         return ChartState(
             self.chart,
-            self.configuration[:],
+            [*self.configuration],
             self.variables.copy(),
             self.history.copy(),
-            self.internal[:],
-            self.deferred[:],
+            [*self.internal],
+            [*self.deferred],
             self.next_serials.copy(),
             forked(self.pending),
             self.first_serial,
-            self.brought[:],
+            [*self.brought],
         )
 
 
@@ -324,13 +324,13 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
         copied.scopes = forked(self.scopes)
         copied.pending = forked(self.pending) if self.pending else {}
         copied.queued = forked(self.queued) if self.queued else {}
-        copied.withdrawn = self.withdrawn[:]
-        copied.unannounced = self.unannounced[:]
-        copied.backlog = self.backlog[:]
-        copied.outbox = self.outbox[:]
-        copied.kept = self.kept[:]
+        copied.withdrawn = [*self.withdrawn]
+        copied.unannounced = [*self.unannounced]
+        copied.backlog = [*self.backlog]
+        copied.outbox = [*self.outbox]
+        copied.kept = [*self.kept]
         copied.applied = forked(self.applied) if self.applied else {}
-        copied.undo = self.undo[:]
+        copied.undo = [*self.undo]
         copied.fates = forked(self.fates) if self.fates else {}
         copied.undoing = self.undoing.copy() if self.undoing is not None else None
         copied.crowded = forked(self.crowded) if self.crowded else {}

@@ -89,6 +89,32 @@ class Known(msgspec.Struct, frozen=True):
         )
 
 
+class Missing:
+    """What a turn lacks, as it comes up, each once: see `Needs`."""
+
+    __slots__ = ("blobs", "globals", "nodes", "orders", "passes", "visits")
+
+    def __init__(self) -> None:
+        self.nodes: dict[Read, None] = {}
+        self.globals = False
+        self.blobs: dict[str, None] = {}
+        self.orders: dict[Read, None] = {}
+        self.visits: dict[Read, None] = {}
+        self.passes: dict[Read, None] = {}
+
+    def needs(self, replaced: int) -> Needs:
+        reads = sorted(self.nodes, key=lambda read: (read.node, read.prefix or ""))
+        return Needs(
+            tuple(reads),
+            self.globals,
+            tuple(self.blobs),
+            tuple(self.orders),
+            replaced,
+            tuple(self.visits),
+            tuple(self.passes),
+        )
+
+
 class ValuesMissing(Exception):
     """Inside the engine only: the decision at hand cannot be taken yet; what it needs is noted on the turn."""
 
@@ -102,6 +128,7 @@ class Turn:
     - ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``
     - ``status_at_start``, ``status_before``: the execution's when the turn began, and when the event at hand came
     - ``replacing``: variables that this turn replaces
+    - ``missing``: what must be read before it can be decided, once something must
     - ``owns_alarms``: whether the state's order of timers is its own already, not the one it began with
     - ``reason``: why someone asked for the execution to end, in their words
     - ``applied``: identities of events from outside that it takes
@@ -112,9 +139,8 @@ class Turn:
 
     __slots__ = (
         "_replaced_before", "_stored", "applied", "commands", "evaluations", "idle", "known", "listened_before",
-        "macrosteps", "needs_blobs", "needs_globals", "needs_nodes", "needs_orders", "needs_passes", "needs_visits",
-        "originals", "owns_alarms", "pending_before", "plan", "reason", "replacing", "state", "status_at_start",
-        "status_before",
+        "macrosteps", "missing", "originals", "owns_alarms", "pending_before", "plan", "reason", "replacing", "state",
+        "status_at_start", "status_before",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
@@ -125,16 +151,11 @@ class Turn:
         self.known = known
         self.commands: list[Command] = []
         self.macrosteps: list[Macrostep] = []
-        self.needs_nodes: dict[Read, None] = {}
-        self.needs_blobs: list[str] = []
-        self.needs_passes: dict[Read, None] = {}
-        self.needs_orders: dict[Read, None] = {}
-        self.needs_globals = False
+        self.missing: Missing | None = None
         self.evaluations = 0
         self.owns_alarms = False
         self.status_before = self.status_at_start = state.status
         self.replacing: dict[str, Json] = {}
-        self.needs_visits: dict[Read, None] = {}
         self.reason = ""
         self.applied: dict[str, None] = {}
         self.idle: set[str] = set()
@@ -163,7 +184,7 @@ class Turn:
         if key in self._stored:
             return self._stored[key]
         if key not in self.known.blobs:
-            self.needs_blobs.append(key)
+            self.lacks().blobs[key] = None
             raise ValuesMissing
         return self.known.blobs[key]
 
@@ -176,18 +197,16 @@ class Turn:
         """Whether nothing new may be decided."""
         return self.state.status is SUSPENDED
 
+    def lacks(self) -> Missing:
+        """Where to note what must be read first."""
+        if self.missing is None:
+            self.missing = Missing()
+        return self.missing
+
     @property
     def needs(self) -> Needs | None:
         """What must be read first, if anything."""
-        if not (
-            self.needs_nodes or self.needs_globals or self.needs_blobs
-            or self.needs_orders or self.needs_visits or self.needs_passes
-        ):  # fmt: skip
-            return None
-        reads = tuple(sorted(self.needs_nodes, key=lambda read: (read.node, read.prefix or "")))
-        blobs, orders = tuple(self.needs_blobs), tuple(self.needs_orders)
-        visits, passes = tuple(self.needs_visits), tuple(self.needs_passes)
-        return Needs(reads, self.needs_globals, blobs, orders, self._replaced_before, visits, passes)
+        return None if self.missing is None else self.missing.needs(self._replaced_before)
 
     @property
     def globals(self) -> dict[str, Json] | None:
@@ -199,7 +218,7 @@ class Turn:
     def need_globals(self) -> dict[str, Json]:
         """Input, variables and env. Raises `ValuesMissing` when they must be read first."""
         if self.globals is None:
-            self.needs_globals = True
+            self.lacks().globals = True
             raise ValuesMissing
         return self.globals
 

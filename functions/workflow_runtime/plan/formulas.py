@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 
+from workflow_runtime.language.enumerations import direct
 from workflow_runtime.language.expressions import Expression, Template, compile_expression, compile_template
 from workflow_runtime.language.json_values import Json
 
 
+@direct
 class BindingKind(StrEnum):
     """Where the value of a name comes from (language §3)."""
 

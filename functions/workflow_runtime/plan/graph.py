@@ -7,6 +7,7 @@ from functools import cached_property
 
 import msgspec
 
+from workflow_runtime.language.enumerations import direct
 from workflow_runtime.plan.formulas import BindingKind, Formula, formulas_in
 from workflow_runtime.plan.policies import ErrorRule, NodeHandler, RetryPolicy
 from workflow_runtime.plan.specs import (
@@ -29,6 +30,7 @@ FALLBACK = "~fallback"
 """Ends the id of a node that is defined as another one's fallback."""
 
 
+@direct
 class JoinKind(StrEnum):
     ALL = "all"
     ALL_SUCCESS = "all_success"
@@ -42,6 +44,7 @@ class Join(msgspec.Struct, frozen=True, omit_defaults=True):
     count: int = 0
 
 
+@direct
 class EdgeKind(StrEnum):
     FLOW = "flow"  # alive when its source succeeded and its condition holds
     GATE = "gate"  # from a switch or condition to a target: alive when selected

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from workflow_runtime.language.enumerations import direct
 from workflow_runtime.plan.actions import Action
 from workflow_runtime.plan.formulas import Formula
 
@@ -13,6 +14,7 @@ ROOT_STATE = 0
 """The chart itself, whose children are the author's top states."""
 
 
+@direct
 class StateKind(StrEnum):
     ATOMIC = "atomic"
     COMPOUND = "compound"

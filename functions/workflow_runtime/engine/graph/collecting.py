@@ -96,7 +96,7 @@ def _recorded(loop: LoopScope, index: int) -> GraphScope:
         read = Read(loop.body.first + node, state.serial(node), f"{loop.pass_id(index)}/")
         value = loop.turn.known.nodes.get(read)
         if value is None:
-            loop.turn.needs_passes[read] = None
+            loop.turn.lacks().passes[read] = None
             lacks = True
         else:
             state.marks[node] = _MARKS.get(value.status, Mark.SKIPPED)

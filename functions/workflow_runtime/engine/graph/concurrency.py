@@ -17,10 +17,11 @@ from workflow_runtime.plan.specs import ParallelSpec
 def enqueue(scope: GraphScope, node: int) -> None:
     """A ready node joins the queue, behind those of the same priority."""
     scope.scopes.mark(scope)
-    if scope.graph.queue:
-        insort(scope.graph.queue, node, key=partial(_rank, scope.block))
+    queue, block = scope.graph.queue, scope.block
+    if not queue or _rank(block, queue[-1]) <= _rank(block, node):  # as nearly always
+        queue.append(node)
     else:
-        scope.graph.queue.append(node)
+        insort(queue, node, key=partial(_rank, block))
 
 
 def decides_next(scope: GraphScope) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from enum import Enum
 
 from workflow_runtime.engine.state import Progress
+from workflow_runtime.language.enumerations import direct
 from workflow_runtime.plan.graph import Join, JoinKind
 
 
+@direct
 class Verdict(Enum):
     WAIT = "wait"
     RUN = "run"

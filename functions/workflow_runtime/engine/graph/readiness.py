@@ -51,6 +51,8 @@ def _resolve(scope: GraphScope, node: int) -> None:
     if scope.graph.succeeded_by >= 0 and not scope.graph.open_count:
         return  # nothing is left to tell, and no edge condition can fail what has succeeded
     outgoing = scope.block.nodes[node].outgoing
+    if not outgoing:
+        return
     if scope.graph.failure is not None:
         outgoing = tuple(index for index in outgoing if scope.graph.marks[scope.block.edges[index].target] == WAITING)
     try:

@@ -83,7 +83,7 @@ def _order_of_last_run(scope: GraphScope, node: int) -> RunNode | None:
     """What the record of the run before kept of its order. Raises `ValuesMissing`."""
     ended = Read(scope.block.first + node, scope.graph.serial(node) - 1, scope.prefix)
     if ended not in scope.turn.known.orders:
-        scope.turn.needs_orders[ended] = None
+        scope.turn.lacks().orders[ended] = None
         raise ValuesMissing
     return scope.turn.known.orders[ended]
 

@@ -128,7 +128,8 @@ class GraphScope(GraphValues):
 
     def attempt(self, node: int) -> int:
         """The number of the attempt at hand, of a node that the dispatcher runs itself."""
-        return 1 + sum(self.graph.retries.get(node, ()))
+        retries = self.graph.retries
+        return 1 + sum(retries[node]) if node in retries else 1
 
     def cancel_run(self, node: int) -> None:
         """Have the run of a node that has begun, or was ordered, recorded as cancelled."""
@@ -272,11 +273,11 @@ class GraphScope(GraphValues):
                 wanted.add(previous)
             with_errors = with_errors or BindingKind.NODES in formula.kinds
             if formula.kinds & self.global_kinds and self.turn.globals is None:
-                self.turn.needs_globals = missing = True
+                self.turn.lacks().globals = missing = True
         wanted.discard(-1)
         seen = self.seen(formulas)
         if seen.lacks and self.turn.globals is None:
-            self.turn.needs_globals = missing = True
+            self.turn.lacks().globals = missing = True
         given, pages = loops_seen(self.around(), formulas) if self.plan.has_loops else ({}, {})
         nodes = self.nodes(wanted, with_errors=with_errors)
         if missing or nodes is None:

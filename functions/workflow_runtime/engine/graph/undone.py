@@ -26,6 +26,6 @@ def _seen_of_record(turn: Turn, record: RecordNode) -> dict[str, Json]:
 def _visit(turn: Turn, read: Read) -> Visit:
     """A recorded run, whole. Raises `ValuesMissing`."""
     if read not in turn.known.visits:
-        turn.needs_visits[read] = None
+        turn.lacks().visits[read] = None
         raise ValuesMissing
     return turn.known.visits[read]

@@ -141,7 +141,7 @@ class GraphValues(Scope):
         read = Read(number, self.graph.serial(node), self.prefix)
         value = self.turn.known.nodes.get(read)
         if value is None:
-            self.turn.needs_nodes[read] = None
+            self.turn.lacks().nodes[read] = None
         return value
 
     def previous(self, node: int, *, behind: bool = False) -> int:

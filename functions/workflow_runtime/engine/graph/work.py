@@ -107,6 +107,21 @@ def _run(
     inside: range = range(0),
 ) -> RunNode:
     """``inside``: numbers of nodes that are read otherwise."""
+    state, told = scope.turn.state, scope.told(reader)
+    command = RunNode(
+        path,
+        serial,
+        pool,
+        state.now,
+        scope.graph.visit(reader),
+        attempt,
+        undoes=scope.undone,
+        replaced=state.replaced,
+        reopened=state.attempt - 1,
+        names=told,
+    )
+    if not formulas and not operands:
+        return command
     wanted = dict.fromkeys([scope.block.first + operand for operand in operands]) if operands else {}
     previous = -1
     for formula in formulas:
@@ -128,21 +143,13 @@ def _run(
     seen = scope.seen(formulas)
     given, pages = loops_seen(scope.around(), formulas) if scope.plan.has_loops else ({}, {})
     names = pruned_names({**seen.names, **given}, formulas) if seen.names or given else {}
-    return RunNode(
-        path,
-        serial,
-        pool,
-        scope.turn.now,
-        visit=scope.graph.visit(reader),
-        attempt=attempt,
+    return replace(
+        command,
         reads=tuple(reads),
         previous=previous,
         statuses=statuses,
-        names=names | scope.told(reader),
+        names=names | told,
         states=tuple(sorted(seen.states)) if seen.states else (),
-        undoes=scope.undone,
-        replaced=scope.turn.state.replaced,
-        reopened=scope.turn.state.attempt - 1,
         pages=pages,
     )
 
