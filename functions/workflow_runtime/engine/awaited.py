@@ -77,6 +77,10 @@ class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
     heartbeat: int = 0
 
 
+SESSION = "session:"
+"""What the ids of waits for a session begin with: it is let go as if it were a task token that is completed."""
+
+
 class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a call of an agent waits for.
 

@@ -16,6 +16,7 @@ from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.invokers.gate import Beyond, ModelGate, NestedBudget
 from workflow_runtime.invokers.live import UNWATCHED, Live
 from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
+from workflow_runtime.invokers.sessions import Said, Sessions
 from workflow_runtime.invokers.steps import NOT_RECORDED, Steps
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.limiters import Budget
@@ -107,6 +108,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     ``steps``: where an agent's steps in it are recorded; ``answers``: what its calls have waited for, by call;
     ``is_ending``: whether the time of this run is nearly up, or nobody wants it any more, so that nothing begins in it;
     ``make_call_token``: the task token of a call; ``workflow_schema``: gives the schema of a workflow's input.
+    ``sessions``: where what was said in visits before is kept; None: nothing is, of this call.
     """
 
     type: NodeType
@@ -143,6 +145,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     is_ending: Callable[[], bool] = lambda: False
     make_call_token: Callable[[str], str] = lambda _: ""
     workflow_schema: Callable[[str], Awaitable[Json]] = _unknown_schema
+    sessions: Sessions | None = None
 
 
 def asked_of(mask: Mask, target: str, prompt: str | None, inputs: Json) -> str:
@@ -162,7 +165,8 @@ def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) 
 class NodeResult(msgspec.Struct, frozen=True):
     """What an attempt returned. ``warnings``: what people should know of it, although it succeeded. ``pending``: it has
     not: somebody is to complete its task token. ``goes_on``: an agent has not, it goes on in another run, once all that
-    its calls wait for (``waits``) is in. ``is_shaped``: the output is the node's already, as its ``outputs`` says."""
+    its calls wait for (``waits``) is in. ``is_shaped``: the output is the node's already, as its ``outputs`` says.
+    ``said``: what is to be remembered of it in the agent's session."""
 
     output: Json
     warnings: tuple[str, ...] = ()
@@ -170,6 +174,7 @@ class NodeResult(msgspec.Struct, frozen=True):
     goes_on: bool = False
     waits: tuple[Wait, ...] = ()
     is_shaped: bool = False
+    said: Said | None = None
 
 
 class Invoker(Protocol):

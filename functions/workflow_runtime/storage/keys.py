@@ -20,6 +20,7 @@ JOURNAL_PREFIX = "J#"
 PROGRESS = "PROGRESS"
 STATE = "J#STATE"  # sorts after every J#<digits>
 RUN_PREFIX = "RUN#"
+TURN_PREFIX = "T#"  # of sort keys in the partition of a session
 STEP_PREFIX = "STEP#"
 WATCHED = "watch_until"  # attribute of headers and runs: until when somebody watches what agents write
 META = "META"
@@ -96,6 +97,20 @@ def live_of(execution_id: str) -> str:
 
 def live(execution_id: str, path: str, serial: int, seq: int) -> Key:
     return Key(live_of(execution_id), f"{safe(path)}#{serial:06d}#{seq:06d}")
+
+
+def session(agent: str, tenant: str, id: str) -> str:
+    """The partition of a session of an agent."""
+    return f"SESSION#{safe(agent)}#{safe(tenant)}#{safe(id)}"
+
+
+def session_head(agent: str, tenant: str, id: str) -> Key:
+    """Who works on it, and how much of it counts."""
+    return Key(session(agent, tenant, id), "HEAD")
+
+
+def session_turn(agent: str, tenant: str, id: str, number: int) -> Key:
+    return Key(session(agent, tenant, id), f"{TURN_PREFIX}{number:09d}")
 
 
 def dead(execution_id: str, identity: str) -> Key:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from workflow_runtime.storage.held import HeldStore
     from workflow_runtime.storage.live import LiveStore
     from workflow_runtime.storage.requests import RequestStore
+    from workflow_runtime.storage.sessions import SessionStore
     from workflow_runtime.storage.steps import StepStore
     from workflow_runtime.storage.tasks import TaskStore
     from workflow_runtime.storage.triggers import TriggerStore
@@ -116,6 +117,12 @@ class Stores:
         from workflow_runtime.storage.steps import StepStore  # only agents have steps
 
         return StepStore(self._table, self._blobs)
+
+    @cached_property
+    def sessions(self) -> SessionStore:
+        from workflow_runtime.storage.sessions import SessionStore  # few agents remember what was said
+
+        return SessionStore(self._table)
 
     @cached_property
     def tasks(self) -> TaskStore:

@@ -271,6 +271,14 @@ workflow:
   nodes:
     - {id: a, type: agent, agent: a, inputs: {x: "${start}"}}
 """,
+    "talk": """
+workflow:
+  id: talk
+  nodes:
+    - {id: a, type: agent, agent: a, inputs: {x: a}}
+    - {id: b, type: agent, agent: a, inputs: {x: b}}
+    - {id: c, type: agent, agent: a, dependencies: [a, b], inputs: {x: c}}
+""",
 }
 _LIMITED = {
     "limited": """

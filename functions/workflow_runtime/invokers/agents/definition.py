@@ -18,7 +18,9 @@ from workflow_runtime.invokers.agents.model_choices import (
     ModelChoice,
     ModelChoices,
 )
+from workflow_runtime.invokers.agents.session_entry import Session
 from workflow_runtime.invokers.agents.tool_entries import OnUnknown, ToolEntries
+from workflow_runtime.invokers.sessions import OnBusy
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.model_schemas import for_model
 from workflow_runtime.language.schemas import SchemaUnusable, validator_of
@@ -90,6 +92,8 @@ class AgentDefinition(FrozenModel):
     ``limiter``: one limiter, or several, that hold back its runs, beside those of the nodes.
     ``tools``: what it may call; ``on_unknown``: what to do when a crash leaves open whether a call happened that must
     not happen twice, for tools that do not say.
+    ``session``: the conversation that its visits go on with; ``on_busy``: what a visit does while another one works on
+    that.
     ``budget``: what the models of one visit may cost.
     ``guardrails``: the checks that the message to the model, its output and the arguments of its calls have to pass;
     ``rules``: which calls must not be made after which others.
@@ -114,6 +118,8 @@ class AgentDefinition(FrozenModel):
     limiter: TextOrTexts = ()
     tools: ToolEntries = ()
     on_unknown: OnUnknown | None = None
+    session: Session | None = None
+    on_busy: OnBusy = "queue"
     budget: VisitBudgetDefinition | None = None
     guardrails: Guardrails = Guardrails()
     rules: Rules = ()
@@ -161,6 +167,8 @@ class AgentDefinition(FrozenModel):
     def _problems(self) -> Iterator[str]:
         if "fallback_on" in self.model_fields_set and not (self.fallback_on and len(self.models) > 1):
             yield "`fallback_on` says after what the next of several `models` is asked"
+        if "on_busy" in self.model_fields_set and self.session is None:
+            yield "`on_busy` says what to do while others work on the agent's `session`"
         for field in ("base_url", "credentials"):
             if getattr(self, field) is not None and len({choice.provider for choice in self.models}) > 1:
                 yield f"`{field}` would go to several providers: write it beside each model, `{{model: …, {field}: …}}`"

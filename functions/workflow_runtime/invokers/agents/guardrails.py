@@ -193,6 +193,7 @@ class Guard:
             serial=1,
             visit=1,
             log=0,
+            sessions=None,
         )
         try:
             return (await invoke(call)).output

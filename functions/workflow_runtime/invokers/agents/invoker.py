@@ -18,6 +18,7 @@ from workflow_runtime.invokers.agents.step_log import GoesOn, StepLog
 from workflow_runtime.invokers.containment import Containment
 from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond, NestedBudget
 from workflow_runtime.invokers.invocation import Invoker, Meter, NodeCall, NodeResult
+from workflow_runtime.invokers.sessions import Busy
 from workflow_runtime.invokers.tools.invoker import ToolInvoker
 from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.invokers.usage import total
@@ -82,7 +83,8 @@ class AgentInvoker:
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: ``not_found``, ``validation_error``, ``rate_limited``, ``timeout``,
-        ``budget_exceeded``, ``guardrail_failed``, ``replay_diverged``, ``effect_unknown``, ``execution_error``."""
+        ``budget_exceeded``, ``guardrail_failed``, ``replay_diverged``, ``effect_unknown``, ``session_busy``,
+        ``execution_error``."""
         agent = self._registry.get(call.target)
         if agent is None:
             text = with_hint(f"there is no agent {call.target!r}", call.target, self._registry.ids)
@@ -120,6 +122,8 @@ class AgentInvoker:
         raised = outcome.error
         if isinstance(raised, GoesOn):
             return NodeResult(None, goes_on=True)
+        if isinstance(raised, Busy):
+            return NodeResult(None, goes_on=True, waits=(raised.wait,))
         if raised is None or isinstance(raised, NodeError):
             return outcome.result()
         if isinstance(raised, SchemaUnusable):

@@ -63,13 +63,17 @@ def cost_of(response: ModelResponse) -> float | None:
 
 
 class ModelSteps:
-    """``paid``: what was used by requests that were really made, which those taken from the log were not."""
+    """``paid``: what was used by requests that were really made, which those taken from the log were not. ``allow`` is
+    awaited before each of them."""
 
-    def __init__(self, log: StepLog, turns: Turns, mask: Mask, paid: Paid) -> None:
+    def __init__(
+        self, log: StepLog, turns: Turns, mask: Mask, paid: Paid, allow: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._log = log
         self._turns = turns
         self._mask = mask
         self._paid = paid
+        self._allow = allow
         self._prints = RequestPrints(mask)
 
     async def take(
@@ -96,6 +100,8 @@ class ModelSteps:
         return response
 
     async def _made(self, asked: Step, request: Request) -> tuple[ModelResponse, Step]:
+        if self._allow is not None:
+            await self._allow()
         began = time.monotonic()
         response = await request()
         milliseconds = round((time.monotonic() - began) * 1000)
@@ -105,12 +111,13 @@ class ModelSteps:
             ordinal=asked.ordinal,
             fingerprint=asked.fingerprint,
             result=self._mask.value(JSON_CODEC.dump(ModelResponse, response)),
-            usage=_usage(response),
+            usage=usage_of(response),
             milliseconds=milliseconds,
         )
 
 
-def _usage(response: ModelResponse) -> dict[str, Json]:
+def usage_of(response: ModelResponse) -> dict[str, Json]:
+    """What is recorded of what a request has used."""
     tokens = {name: count for name in USAGE_FIELDS if (count := getattr(response.usage, name))}
     usd = cost_of(response)
     return {"model": response.model_name, **tokens, **({"usd": usd} if usd is not None else {})}

@@ -76,6 +76,7 @@ async def call_agent(
         late=Late(),
         steps=NestedSteps(call.steps, log, prefix),
         answers=own,
+        sessions=None,  # a call has no inputs that could name one
         make_call_token=lambda id: call.make_call_token(prefix + id),
     )
     try:

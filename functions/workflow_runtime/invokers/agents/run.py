@@ -10,6 +10,7 @@ from pydantic_ai.models import Model
 from pydantic_ai.usage import RunUsage, UsageLimits
 
 from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.agents.conversation import conversation_of
 from workflow_runtime.invokers.agents.definition import AgentDefinition
 from workflow_runtime.invokers.agents.durability import AwrDurability
 from workflow_runtime.invokers.agents.guardrails import AskAgain, Guard
@@ -55,11 +56,18 @@ class AgentRun:
         turns = Turns(self._definition, offers)
         calls = ToolCalls(self._call, self._log, tools, agents)
         toolset = OfferedTools(offers, turns, calls, self._guard)
-        durability = AwrDurability(self._log, ModelSteps(self._log, turns, self._call.mask, self._paid))
+        conversation = await conversation_of(self._definition, self._call, self._log)
+        allow = conversation.check if conversation is not None else None
+        durability = AwrDurability(self._log, ModelSteps(self._log, turns, self._call.mask, self._paid, allow))
         agent, wrapped = self._agent(model, settings, durability, [toolset] if offers else [])
         message = await self._guard.message(_message(self._call))
         async with agent:  # closes the provider's connections: the next attempt may have another event loop
-            result = await agent.run(message, usage_limits=_usage_limits(self._definition), usage=RunUsage())
+            before = None
+            if conversation is not None:
+                before = await conversation.history(model, settings, self._log, self._paid)
+            result = await agent.run(
+                message, message_history=before, usage_limits=_usage_limits(self._definition), usage=RunUsage()
+            )
         if isinstance(result.output, DeferredToolRequests):
             return NodeResult(None, tuple(calls.warnings), goes_on=True, waits=tuple(toolset.waits))
         output = result.output[WRAPPER_FIELD] if wrapped else result.output
@@ -69,7 +77,9 @@ class AgentRun:
             text = f"agent {self._definition.id!r}: the output is larger than {OUTPUT_BYTES_MAX:,} bytes"
             raise NodeError("budget_exceeded", text)
         cut = (TRUNCATED,) if result.response.finish_reason == "length" else ()
-        return NodeResult(output, warnings=(*replaced(result.all_messages()), *cut, *calls.warnings))
+        said = conversation.said(result.new_messages(), self._call) if conversation is not None else None
+        warnings = (*replaced(result.new_messages()), *cut, *calls.warnings)
+        return NodeResult(output, warnings=warnings, said=said)
 
     def _problems_of(self, output: Json) -> list[str]:
         """Why the output cannot be taken; empty when it can."""

@@ -69,6 +69,11 @@ class StepLog:
         return counts.result
 
     @property
+    def number(self) -> int:
+        """How often the visit has begun anew."""
+        return self._log
+
+    @property
     def recorded(self) -> list[Step]:
         """What is recorded of the visit, as far as this run knows."""
         return list(self._recorded.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workflow_runtime.engine.awaited import BUDGET_CALL, Approval, Yields
+from workflow_runtime.engine.awaited import BUDGET_CALL, SESSION, Approval, Yields
 from workflow_runtime.engine.graph.approvals import approval_id
 from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.state import ExecutionState
@@ -48,6 +48,8 @@ def calls_text(state: ExecutionState, yields: Yields) -> str:
         if entry.approval is not None:
             more = ": whether it may have more of its budget" if entry.approval.call.startswith(BUDGET_CALL) else ""
             texts.append(people_text(state.execution_id, entry.approval) + more)
+        elif entry.name.startswith(SESSION):
+            texts.append("the end of the visit that works on the session of its agent")
         elif entry.callback is not None:
             texts.append(callback_text(entry.callback.heartbeat))
         else:

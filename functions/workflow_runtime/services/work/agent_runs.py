@@ -17,10 +17,12 @@ from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.work.callbacks import AttemptToken
 from workflow_runtime.services.work.live import LiveWriter
+from workflow_runtime.services.work.sessions import VisitSessions
 from workflow_runtime.services.work.steps import VisitSteps
 from workflow_runtime.services.work.under_way import Attempt
 from workflow_runtime.storage.payloads import pack_bytes
 from workflow_runtime.storage.records import Run, RunStatus, Yielded
+from workflow_runtime.storage.sessions import User
 from workflow_runtime.storage.steps import Visit
 from workflow_runtime.storage.stores import Stores
 
@@ -59,9 +61,13 @@ class AgentRuns:
         attempt.live = LiveWriter(
             self._ports, self._stores.live, order.execution_id, command.path, command.serial, watched_until
         )
+        user = User(order.execution_id, command.path, command.visit, command.serial)
+        tenant = attempt.header.tenant if attempt.header is not None else ""
+        attempt.sessions = VisitSessions(self._ports, self._stores, user, tenant, call.parent)
         return replace(
             call,
             steps=attempt.steps,
+            sessions=attempt.sessions,
             live=attempt.live,
             is_ending=lambda: call.stop.requested or clock.now() >= ends_at,
             workflow_schema=self._workflow_schema,

@@ -158,6 +158,8 @@ class AttemptRunner:
             if result.pending is not None:
                 ended = left_open(attempt.node, result.pending, attempt.token.value, claimed)
             ended = await _with_inputs(attempt, replace(ended, warnings=result.warnings))
+            if attempt.sessions is not None and result.said is not None:
+                await attempt.sessions.propose(result.said)
         except (RetryableError, InvalidEvent, Suspended):
             raise
         except Exception as error:
@@ -283,9 +285,9 @@ class AttemptRunner:
         if result.goes_on or result.is_shaped:
             return result
         if result.pending is not None or node.callback is not None:
-            return NodeResult(None, result.warnings, result.pending or Pending())
+            return NodeResult(None, result.warnings, result.pending or Pending(), said=result.said)
         output, warnings = await aside(attempt.mask, rendering.shaped, call.inputs, result.output)
-        return NodeResult(output, (*warnings, *result.warnings))
+        return NodeResult(output, (*warnings, *result.warnings), said=result.said)
 
     async def _invoked(self, type: NodeType, call: NodeCall, admitted: Admitted) -> NodeResult:
         """What the invoker gives. Whatever else it raises is a `NodeError`, unless we are cancelled: it has run, and

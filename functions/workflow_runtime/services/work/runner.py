@@ -289,6 +289,8 @@ class NodeRunner:
         if ended.status is not RunStatus.CANCELLED:
             await self._report(order, attempt.plan, ended)
         self._tell_of_end(order, attempt.plan, ended)
+        if attempt.sessions is not None:
+            await attempt.sessions.end(ended)
         if self._ports.traces is not None:
             await self._trace(attempt, ended)
 

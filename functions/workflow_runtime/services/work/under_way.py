@@ -16,14 +16,15 @@ from workflow_runtime.services.work.callbacks import AttemptToken
 from workflow_runtime.services.work.deciding import node_of
 from workflow_runtime.services.work.live import LiveWriter
 from workflow_runtime.services.work.rendering import Rendering
+from workflow_runtime.services.work.sessions import VisitSessions
 from workflow_runtime.services.work.steps import VisitSteps
 from workflow_runtime.storage.records import Header, Run
 
 
 class Attempt(msgspec.Struct):
     """An attempt under way: its order, what it runs, its record as claimed, its task token, what it took of limiters,
-    and ``steps`` and ``live``, if it runs an agent. ``stop`` tells its code that nobody wants it any more; ``late``,
-    what that came to when it was over."""
+    and ``steps``, ``live`` and ``sessions``, if it runs an agent. ``stop`` tells its code that nobody wants it any
+    more; ``late``, what that came to when it was over."""
 
     order: Order
     plan: Plan
@@ -35,6 +36,7 @@ class Attempt(msgspec.Struct):
     late: Late = msgspec.field(default_factory=Late)
     steps: VisitSteps | None = None
     live: LiveWriter | None = None
+    sessions: VisitSessions | None = None
     header: Header | None = None
     admitted: Admitted = NOTHING_TAKEN
 
