@@ -196,3 +196,23 @@ class Invoker(Protocol):
         """What its requests of models may be held to beside that."""
 
     async def invoke(self, call: NodeCall) -> NodeResult: ...
+
+
+class InvokerAround:
+    """Base of invokers that stand before another one: what they do not say themselves, that one says."""
+
+    def __init__(self, invoker: Invoker) -> None:
+        self._invoker = invoker
+
+    @property
+    def abandoned(self) -> int:
+        return self._invoker.abandoned
+
+    def limiters(self, target: str) -> Sequence[str]:
+        return self._invoker.limiters(target)
+
+    def budget(self, target: str) -> Budget | None:
+        return self._invoker.budget(target)
+
+    def beyond(self, target: str) -> Beyond:
+        return self._invoker.beyond(target)

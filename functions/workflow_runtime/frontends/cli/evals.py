@@ -25,11 +25,10 @@ from workflow_runtime.frontends.cli.errors import CliError
 from workflow_runtime.invokers.agents.turns import arguments_of
 from workflow_runtime.invokers.cassettes.tape import MODEL
 from workflow_runtime.invokers.cassettes.trajectory import OUTPUT_TOOL
-from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult
+from workflow_runtime.invokers.invocation import Invoker, InvokerAround, NodeCall, NodeResult
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools.reach import local_reach
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.limiters import Budget
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.runtime.replays import SLACK_MS, publish_with_started
@@ -134,22 +133,12 @@ def _why(document: Mapping[str, Any]) -> str:
     return f"the execution is {status}, and waits for something outside: {', '.join(waits)}"
 
 
-class Watched:
+class Watched(InvokerAround):
     """An invoker that keeps the calls it gets."""
 
     def __init__(self, invoker: Invoker, seen: list[NodeCall]) -> None:
-        self._invoker = invoker
+        super().__init__(invoker)
         self._seen = seen
-
-    @property
-    def abandoned(self) -> int:
-        return self._invoker.abandoned
-
-    def limiters(self, target: str) -> Sequence[str]:
-        return self._invoker.limiters(target)
-
-    def budget(self, target: str) -> Budget | None:
-        return self._invoker.budget(target)
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         self._seen.append(call)

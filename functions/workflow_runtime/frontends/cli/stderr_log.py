@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,7 @@ from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.language.texts import log_lines
 
 if TYPE_CHECKING:
-    from workflow_runtime.invokers.gate import Beyond
-    from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult
-    from workflow_runtime.plan.limiters import Budget
+    from workflow_runtime.invokers.invocation import InvokerAround, NodeCall, NodeResult
 
 TOLD_LOGGERS = (  # of what the progress and the summary say anyway
     "workflow_runtime.services.work.runner",
@@ -50,25 +48,9 @@ def log_to_stderr(verbose: bool) -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
-class TracedInvoker:
+class TracedInvoker(InvokerAround):
     """An invoker that logs what agents and tools raise, with its traceback; the runtime itself never does, as it may
     hold values. A `NodeError` of the invoker's own says nothing new, its cause does."""
-
-    def __init__(self, invoker: Invoker) -> None:
-        self._invoker = invoker
-
-    @property
-    def abandoned(self) -> int:
-        return self._invoker.abandoned
-
-    def budget(self, target: str) -> Budget | None:
-        return self._invoker.budget(target)
-
-    def beyond(self, target: str) -> Beyond:
-        return self._invoker.beyond(target)
-
-    def limiters(self, target: str) -> Sequence[str]:
-        return self._invoker.limiters(target)
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         try:

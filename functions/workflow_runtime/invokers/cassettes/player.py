@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 from msgspec.structs import replace
@@ -13,10 +13,8 @@ from workflow_runtime.invokers.cassettes.answers import RecordedAnswers, outcome
 from workflow_runtime.invokers.cassettes.file import Cassette
 from workflow_runtime.invokers.cassettes.steps import Change, TapedSteps, ToMocks
 from workflow_runtime.invokers.cassettes.tape import Tape, VisitPlayed
-from workflow_runtime.invokers.gate import Beyond
-from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult, asked_of
+from workflow_runtime.invokers.invocation import Invoker, InvokerAround, NodeCall, NodeResult, asked_of
 from workflow_runtime.invokers.steps import EndsAsRecorded, OffRecord
-from workflow_runtime.plan.limiters import Budget
 from workflow_runtime.plan.specs import NodeType
 
 MayCall = Callable[[str], bool]
@@ -69,25 +67,12 @@ class Player:
         return _Calls(self, invoker)
 
 
-class _Played:
+class _Played(InvokerAround):
     """What an invoker in front of another one has in common with that."""
 
     def __init__(self, player: Player, invoker: Invoker) -> None:
+        super().__init__(invoker)
         self._player = player
-        self._invoker = invoker
-
-    @property
-    def abandoned(self) -> int:
-        return self._invoker.abandoned
-
-    def limiters(self, target: str) -> Sequence[str]:
-        return self._invoker.limiters(target)
-
-    def budget(self, target: str) -> Budget | None:
-        return self._invoker.budget(target)
-
-    def beyond(self, target: str) -> Beyond:
-        return self._invoker.beyond(target)
 
     async def _call_tool(self, call: NodeCall, why: str) -> NodeResult:
         """Really call a tool, if that is allowed. Raises `NodeError`."""
