@@ -26,6 +26,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from workflow_runtime.definition import rules
 from workflow_runtime.findings import Rule
 from workflow_runtime.language.expressions.values import equals
+from workflow_runtime.language.refusals import refusal
 from workflow_runtime.language.suggestions import nearest
 from workflow_runtime.language.texts import quoted
 
@@ -338,7 +339,7 @@ def details(error: ValidationError, preferred: Mapping[str, str] | None = None) 
         elif "text" in context:
             found.append(_detail(PydanticCustomError(item["type"], "{text}", context), item["loc"]))
         else:
-            found.append(_detail(problem(rules.WRONG_KIND, item["msg"]), item["loc"]))
+            found.append(_detail(problem(rules.WRONG_KIND, refusal(item)), item["loc"]))
     return found
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
+from workflow_runtime.language.refusals import refusal
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.yaml.small_files import DECLARED_TWICE, UNKNOWN_KEY, WRONG_FIELD, Document, read_document
 
@@ -91,16 +92,13 @@ def parse_entry(
                     document.finding(UNKNOWN_KEY, f"unknown key {name!r}", place, did_you_mean(name, siblings))
                 )
             else:
-                message = f"`{problem['loc'][-1]}` is required" if problem["type"] == "missing" else _plain(problem)
-                findings.append(document.finding(WRONG_FIELD, message, place))
+                findings.append(document.finding(WRONG_FIELD, _plain(problem), place))
         return None
 
 
 def _plain(problem: Any) -> str:
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    message = message.replace("valid dictionary", "mapping").replace("valid tuple", "list")
     name = next((part for part in reversed(problem["loc"]) if isinstance(part, str)), None)
-    return f"`{name}`: {message}" if name is not None else message
+    return f"`{name}`: {refusal(problem)}" if name is not None else refusal(problem)
 
 
 def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

@@ -283,3 +283,19 @@ def _text(value: str) -> str:
     except UnicodeEncodeError:
         raise NotJson("is text with lone surrogates, which UTF-8 cannot hold") from None
     return value
+
+
+_KINDS = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
+
+
+def kind_of(value: object) -> str:
+    """What a value is, for a sentence: ``an object``, ``a list``; of what is not JSON, its Python type."""
+    return _KINDS.get(type(value)) or f"a {type(value).__name__}"

@@ -6,6 +6,7 @@ shows, except `visible` and `columns`, which show and measure the whole in one p
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 
@@ -29,6 +30,7 @@ DEPTH_SHOWN_MAX = 64
 _JOINERS = "\u200c\u200d"
 """Format characters that ordinary Persian, Hindi and emoji are written with; unlike others they move nothing."""
 _ZERO_WIDTH = ("Mn", "Me", "Cf")
+_ESCAPES = re.compile(r"\\[^u]|(?:\\u[0-9a-fA-F]{4})+")
 
 
 def visible(text: str) -> str:
@@ -42,6 +44,23 @@ def visible(text: str) -> str:
 def visible_lines(text: str) -> str:
     """`visible`, except for line breaks: of a traceback, or a log record."""
     return text if text.isprintable() else "\n".join(map(visible, text.split("\n")))
+
+
+def spelled_out(json: str) -> str:
+    """JSON text, or its beginning, with letters of other scripts as themselves where it has ``\\uXXXX`` for them."""
+    return _ESCAPES.sub(_letters, json)
+
+
+def _letters(match: re.Match[str]) -> str:
+    escaped = match[0]
+    if not escaped.startswith("\\u"):
+        return escaped
+    halves = bytes.fromhex(escaped.replace("\\u", ""))
+    try:
+        text = halves.decode("utf-16-be")
+    except UnicodeDecodeError:  # half of a character
+        return escaped
+    return text if text.isprintable() and '"' not in text and "\\" not in text else escaped
 
 
 def cut(text: str, characters_max: int = LINE_CHARS_MAX) -> str:

@@ -55,6 +55,31 @@ def test_a_parameter_that_there_is_not_is_refused(api: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("request_", "body", "said"),
+    [
+        ("POST /workflows/hooked/execute", '{"input": 5}', "input: must be an object"),
+        ("POST /workflows/hooked/execute", '{"input": null}', "input: must be an object"),
+        ("POST /workflows/hooked/execute", '{"inputs": {}}', "inputs: is not known here. Did you mean `input`?"),
+        ("POST /workflows/hooked/execute", "[]", "body: must be an object"),
+        ("POST /workflows/hooked/execute?wait=soon", "{}", "wait: must be a number"),
+        ("POST /workflows/hooked/execute?wait=nan", "{}", "wait: must be"),
+        ("POST /workflows/hooked/execute?wait=-1", "{}", "wait: must be at least 0"),
+        ("GET /executions?limit=many", "", "limit: must be a whole number"),
+        ("GET /executions?limit=0", "", "limit: must be at least 1"),
+        ("GET /executions?status=done", "", "status: must be 'pending', 'running'"),
+        ("POST /executions/x/events", '{"data": 1}', "event: is required"),
+        ("POST /executions/x/events", '{"event": ""}', "event: must not be empty"),
+        ("POST /executions/x/cancel", '{"reason": 5}', "reason: must be text"),
+    ],
+)
+def test_what_is_not_valid_is_told_in_words_of_http_and_json(api: Any, request_: str, body: str, said: str) -> None:
+    method, _, path = request_.partition(" ")
+    reply = api(method, path, body, JSON)
+    assert reply.code == "invalid_request"
+    assert reply.json["detail"].startswith(said), reply.json["detail"]
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("18446744073709551616", "is an integer beyond 64 bits; use text"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,7 +130,8 @@ def test_what_is_asked_in_a_file_is_answered_there(awr: Awr, flow: Path, tmp_pat
     assert waiting.exit_code == 5
     assert "check (running) waits for a decision" in waiting.stderr
     id = asked(awr, "--db", db)
-    assert f"--approve check=JSON, or awr approve {id}" in waiting.stderr
+    command = shlex.join(["awr", "approve", id, "--as", "ann", "--db", str(db)])
+    assert f"hint: --approve check=JSON, or {command}\n" in waiting.stderr, "as it can be pasted"
     assert awr("approve", id, "--db", db, "--as", "李雷").exit_code == 0
     done = awr("status", id.partition(".")[0], "--db", db, "--json")
     assert only_document(done.stdout)["output"]["by"] == "李雷"
@@ -175,7 +177,7 @@ def test_calls_of_agents_are_decided_like_what_nodes_ask(awr: Awr, tmp_path: Pat
     file.write_text("workflow:\n  id: w\n  nodes:\n    - {id: a, type: agent, agent: desk, prompt: hello}\n")
     waits = awr("run", file, "--definitions", folder)
     assert "asked: a The agent desk asks to call echo." in waits.stderr
-    assert "--approve a, or awr approve ex-" in waits.stderr
+    assert "hint: --approve a\n" in waits.stderr, "nothing outlives a run without a file"
     rejected = awr("run", file, "--definitions", folder, "--reject", "a=not now", "--json")
     assert "rejected: cli rejected the call: not now" in rejected.stdout
     assert "rejected" not in awr("run", file, "--definitions", folder, "--approve", "a", "--json").stdout

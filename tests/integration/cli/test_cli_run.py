@@ -92,11 +92,12 @@ def test_a_failed_run_names_the_node_and_exits_3(awr: Awr, chain: Path) -> None:
     [
         ("{", 1, "truncated"),
         ('{"n":\n  1,}', 1, "--input:2:5"),
-        ("[1]", 1, "must be a JSON object, not list"),
+        ("[1]", 1, "must be a JSON object, not a list"),
         ("null", 0, ""),
         ("@nowhere.json", 1, "nowhere.json"),
         ("@.", 1, "cannot be read"),
         ("chain.yaml", 1, "write --input @chain.yaml"),
+        ("-", 1, "to read stdin, write --input @-"),
         ("", 1, "not valid JSON"),
         ("[" * 100_000, 1, "not valid JSON"),
         ('{"a": NaN}', 1, "not valid JSON"),
@@ -114,6 +115,23 @@ def test_a_wrong_input_is_refused_and_said(
     if code:
         assert document["error"]["code"] == "invalid_input"
         assert words in f"{document['error']['message']} {document['error'].get('hint')}"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("start", "x", "--wait", "soon"), "Invalid value for '--wait': must be a number"),
+        (("start", "x", "--wait", "-1"), "Invalid value for '--wait': must be at least 0"),
+        (("run", "chain.yaml", "--timeout", "0"), "Invalid value for '--timeout': must be at least 0.001"),
+        (("run", "chain.yaml", "--backend", "mot"), "Invalid value for '--backend': 'mot' is not one of"),
+        (("list", "--limit", "x"), "Invalid value for '--limit': must be a whole number"),
+    ],
+)
+@pytest.mark.usefixtures("chain")
+def test_a_wrong_value_of_an_option_is_told_without_python(awr: Awr, words: tuple[str, ...], said: str) -> None:
+    result = awr(*words, "--json")
+    assert result.exit_code == 2
+    assert only_document(result.stdout)["error"]["message"].startswith(said)
 
 
 def test_an_input_can_come_from_stdin_and_must_match_the_schema(awr: Awr) -> None:

@@ -50,3 +50,24 @@ def test_messages_are_told_when_they_have_ended_and_void_ones_are_not() -> None:
     writing.void("a")
     writing.wrote("a", [Part("end", 2)])
     assert writing.written() == []
+
+
+@pytest.mark.parametrize("pieces", [1, 3, 100])
+def test_arguments_of_calls_are_shown_in_their_own_script(pieces: int) -> None:
+    arguments = r'{"city": "\u5317\u4eac \ud83d\ude00", "path": "C:\\u5317", "mark": "\u0022\n", "half": "\ud83d"}'
+    size = len(arguments) // pieces + 1
+    writing = Writing()
+    writing.wrote("a", [Part("text", 1, "Let me look.", part=0), Part("call", 1, name="look", part=1)])
+    for at in range(0, len(arguments), size):
+        writing.wrote("a", [Part("arguments", 1, arguments[at : at + size], part=1)])
+    shown = r'Let me look. look{"city": "北京 😀", "path": "C:\\u5317", "mark": "\u0022\n", "half": "\ud83d"}'
+    assert writing.texts == {"a": shown}
+    writing.wrote("a", [Part("end", 1)])
+    assert writing.written() == [("a", shown)]
+
+
+def test_what_a_model_writes_in_two_calls_stays_apart() -> None:
+    writing = Writing()
+    for part, name in enumerate(("look", "buy")):
+        writing.wrote("a", [Part("call", 1, name=name, part=part), Part("arguments", 1, "{}", part=part)])
+    assert writing.texts == {"a": " look{} buy{}"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
 import time
@@ -70,3 +71,32 @@ def test_a_second_process_is_told_who_has_the_port_and_the_database(tmp_path: Pa
         assert httpx.get(f"{server.url}/health", headers={"Host": "evil.example"}).status_code == 403
         assert server.stop() == 0
     assert "stopped" in server.log.read_text()
+
+
+def raw_answer(url: str, data: bytes) -> httpx.Response:
+    """What the server answers to these bytes before it closes the connection."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(data)
+        with connection.makefile("rb") as file:
+            head, _, body = file.read().partition(b"\r\n\r\n")
+    status, *lines = head.decode("ascii").split("\r\n")
+    headers = [tuple(line.split(": ", 1)) for line in lines]
+    return httpx.Response(int(status.split()[1]), headers=headers, content=body)
+
+
+def test_what_is_no_http_is_answered_as_everything_else_is(tmp_path: Path) -> None:
+    rest = b" HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    with DevProcess(tmp_path / "log") as server:
+        for data in (
+            "GET /workflows/工单".encode() + rest,
+            b"GET /\xff" + rest,
+            b"GET / x" + rest,
+            b"\x16\x03\x01\r\n\r\n",
+        ):
+            answer = raw_answer(server.url, data)
+            assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+            assert answer.headers["connection"] == "close"
+            assert (answer.json()["code"], "percent-encode" in answer.json()["detail"]) == ("invalid_request", True)
+        encoded = raw_answer(server.url, b"GET /workflows/%E5%B7%A5%E5%8D%95" + rest)
+    assert (encoded.status_code, encoded.json()["detail"]) == (404, "workflow '工单' is not published")

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ValidationError
 from workflow_runtime.frontends.api.problems import Problem, invalid
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.language.json_values import DEPTH_MAX, TooDeep, is_deeper, malformed, read_json
+from workflow_runtime.language.refusals import refusal
+from workflow_runtime.language.suggestions import with_hint
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
 
 JSON_TYPES = ("application/json",)
@@ -45,7 +47,14 @@ def parsed_body(request: Request, model: type[Model]) -> Model:
         return model.model_validate(value)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-        raise invalid({**line, "loc": ("body", *line["loc"])} for line in found) from None
+        raise invalid({**_hinted(line, model), "loc": ("body", *line["loc"])} for line in found) from None
+
+
+def _hinted(line: Any, model: type[BaseModel]) -> dict[str, Any]:
+    """Of a field that the body does not have, which it has that may be meant."""
+    if line["type"] != "extra_forbidden" or len(line["loc"]) != 1:
+        return dict(line)
+    return {**line, "type": "value_error", "msg": with_hint(refusal(line), str(line["loc"][0]), model.model_fields)}
 
 
 def hook_body(request: Request) -> Any:

@@ -9,6 +9,7 @@ import msgspec
 
 from workflow_runtime.errors import ConflictError, DefinitionError, RequestError, RetryableError
 from workflow_runtime.findings import Finding
+from workflow_runtime.language.refusals import refusal
 
 PROBLEM_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:agent-workflow-runtime:problem:"
@@ -79,13 +80,13 @@ def invalid(errors: Iterable[Any]) -> Problem:
     found: list[dict[str, str]] = []
     for error in errors:
         place, *path = (str(part) for part in error["loc"])
-        found.append({"in": place, "name": ".".join(path), "message": str(error["msg"])})
+        found.append({"in": place, "name": ".".join(path), "message": refusal(error)})
     detail = "; ".join(f"{error['name'] or error['in']}: {error['message']}" for error in found)
     return Problem("invalid_request", detail, errors=found)
 
 
 def invalid_parameter(place: str, name: str, message: str) -> Problem:
-    return invalid([{"loc": (place, name), "msg": message}])
+    return invalid([{"type": "value_error", "loc": (place, name), "msg": message}])
 
 
 def findings_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 from workflow_runtime.frontends.cli import commands
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode, cli_error
 from workflow_runtime.frontends.cli.output import Output
+from workflow_runtime.language.refusals import refusal
 
 QUIET = {  # Powertools writes to stdout by default; set before anything imports it
     "POWERTOOLS_METRICS_DISABLED": "true",
@@ -156,7 +157,10 @@ def with_values(words: Sequence[str]) -> list[str]:
 def _usage(out: Output, error: TyperException) -> int:
     """What the parser refused."""
     context = getattr(error, "ctx", None)
-    message = error.format_message().replace("Value error, ", "")  # pydantic's, which checks choices
+    details = getattr(error.__cause__, "errors", None)  # pydantic's, which checks what options are given
+    if details is not None:
+        error.message = refusal(details(include_url=False, include_input=False)[0])
+    message = error.format_message()
     line = " ".join(message.split())  # a list of choices has one on each line
     if context is not None and type(error).__name__ == "NoArgsIsHelpError":
         out.note_text(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from workflow_runtime.runtime.in_process import LocalRuntime
 
 ANYBODY = "cli"  # who answers what asks nobody by name
@@ -72,16 +75,24 @@ def _path(text: str, option: str) -> str:
 
 
 class Decisions:
-    """Of one execution. ``given``: of `parse_decisions`; the last of a path holds for all that follow. ``asks``:
-    somebody at a terminal can be asked for the others."""
+    """Of one execution. ``given``: of `parse_decisions`; the last of a path holds for all that follow. ``db``: the file
+    in which it is kept, if it is. ``asks``: somebody at a terminal can be asked for the others."""
 
     def __init__(
-        self, out: Output, runtime: LocalRuntime, execution_id: str, given: Mapping[str, list[Decision]], *, asks: bool
+        self,
+        out: Output,
+        runtime: LocalRuntime,
+        execution_id: str,
+        given: Mapping[str, list[Decision]],
+        db: Path | None,
+        *,
+        asks: bool,
     ) -> None:
         self._out = out
         self._runtime = runtime
         self._id = execution_id
         self._given = {path: list(decisions) for path, decisions in given.items()}
+        self._db = db
         self._asks = asks
         self._chosen: dict[str, Decision] = {}
 
@@ -127,11 +138,12 @@ class Decisions:
     def hints(self) -> Iterator[Line]:
         """How what is asked can be answered."""
         for approval in self.open():
-            name = f" --as {approval['assignees'][0]}" if approval["assignees"] else ""
             data = "=JSON" if approval["kind"] == "node" else ""
-            how = f"--approve {approval['path']}{data}, or awr approve {approval['id']}{name} --db FILE"
+            name = ["--as", approval["assignees"][0]] if approval["assignees"] else []
+            command = shlex.join(["awr", "approve", approval["id"], *name, "--db", str(self._db)])
+            later = f", or {command}" if self._db is not None else ""
             yield [("asked: ", "cyan"), (approval["path"], "bold"), f" {shorten(approval['prompt'], PROMPT_COLUMNS)}"]
-            yield [("hint: ", "cyan"), how]
+            yield [("hint: ", "cyan"), f"--approve {approval['path']}{data}{later}"]
 
     def open(self) -> Sequence[dict[str, Json]]:
         """What people are asked now, in the order it was asked."""

@@ -150,7 +150,9 @@ def read_json(value: str, option: str, what: str, example: str = "") -> Json:
         return json_in(data.removeprefix(UTF8_MARK))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         hint = f"for example {example}" if example else ""
-        if not example and value and not value.startswith(("{", "[", '"', "@")):
+        if value == "-":
+            hint = f"to read stdin, write {option} @-"
+        elif not example and value and not value.startswith(("{", "[", '"', "@")):
             hint = (
                 f"to read a file, write {option} @{value}" if Path(value).is_file() else "to read a file, write @FILE"
             )

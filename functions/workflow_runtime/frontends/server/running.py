@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import RequestError
-from workflow_runtime.frontends.server.gateway import App
+from workflow_runtime.frontends.server.gateway import App, problem
 from workflow_runtime.frontends.server.log import logger
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import Backend, LocalRuntime
@@ -43,6 +43,13 @@ REQUESTS_END_SECONDS = 3  # at the end, for requests under way; those that only 
 INTERRUPTED_SECONDS = 1.0  # for attempts under way after Ctrl-C: somebody waits for the prompt
 INTERRUPTED_EXIT_CODE = 130
 PAGE_ITEMS = 1000
+NOT_HTTP = problem(
+    400,
+    "invalid_request",
+    "The request is not HTTP",
+    "the request line or a header is not as HTTP/1.1 has it; in a URL, percent-encode other characters than ASCII",
+    close=True,
+)
 OPEN_STATUSES = tuple(status for status in ExecutionStatus if not status.terminal)
 
 
@@ -212,16 +219,25 @@ def poke_open_executions(runtime: LocalRuntime, seen: Callable[[Header], None] =
 
 
 def _uvicorn_server(app: App, proxies: str) -> uvicorn.Server:
+    import h11
     import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 
     class QuietServer(uvicorn.Server):
         @contextlib.contextmanager
         def capture_signals(self) -> Generator[None, None, None]:
             yield  # signals are ours: see `Server`
 
+    class Protocol(H11Protocol):
+        def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's signature and words
+            headers = [*NOT_HTTP.headers, (b"content-length", str(len(NOT_HTTP.body)).encode())]
+            for event in (h11.Response(status_code=400, headers=headers), h11.Data(NOT_HTTP.body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event))
+            self.transport.close()
+
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Protocol,
         ws="none",
         lifespan="off",
         loop="none",

@@ -15,6 +15,7 @@ from pydantic.json_schema import PydanticJsonSchemaWarning
 from workflow_runtime.errors import WrongArguments
 from workflow_runtime.invokers.containment import attempt, printed
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.refusals import refusal
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.plan.catalogue import CatalogueEntry, Effects
 from workflow_runtime.sdk import NodeContext
@@ -122,9 +123,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
             known = [name for name in self.names.values() if name not in self.presets]
             return {}, [
                 (problem["type"], _problem(problem, known))
-                for problem in error.errors(include_url=False, include_input=False, include_context=False)[
-                    :PROBLEMS_MAX
-                ]
+                for problem in error.errors(include_url=False, include_input=False)[:PROBLEMS_MAX]
             ]
         bound = {parameter: getattr(model, field) for field, parameter in self.names.items()}
         return bound | (model.model_extra or {}), []
@@ -211,7 +210,7 @@ def _problem(problem: Any, known: list[str]) -> str:
             return f"unknown argument {place!r}" + (f" ({hint})" if hint else " (it takes none)")
         case "missing":
             return f"argument {place!r} is missing"
-    return f"argument {place!r}: {problem['msg']}" if place else str(problem["msg"])
+    return f"argument {place!r}: {refusal(problem)}" if place else refusal(problem)
 
 
 def _integral(value: Any) -> Any:

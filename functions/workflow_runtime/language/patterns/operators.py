@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import Json, kind_of
 
 Test: TypeAlias = Callable[[Json], bool]
 """Whether a leaf (null, boolean, number or string) of an event is one that the pattern wants."""
@@ -261,8 +261,3 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(text)
     except ValueError:
         return None
-
-
-def kind_of(value: Json) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import Json, kind_of
 from workflow_runtime.language.patterns.operators import (
     COMPARISONS,
     OPERATORS,
@@ -15,7 +15,6 @@ from workflow_runtime.language.patterns.operators import (
     PatternError,
     Place,
     Test,
-    kind_of,
     test_of,
 )
 from workflow_runtime.language.suggestions import nearest

@@ -19,7 +19,7 @@ from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.values.evaluation import View, evaluate
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.language.expressions import EvaluationError
-from workflow_runtime.language.json_values import Json, NotJson, to_json
+from workflow_runtime.language.json_values import Json, NotJson, kind_of, to_json
 from workflow_runtime.language.look_alikes import normalized, with_normalized_keys
 from workflow_runtime.language.schemas import violation
 from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
@@ -200,7 +200,7 @@ def checked_input(input: Json) -> dict[str, Json]:
     (``invalid_input``).
     """
     if input is not None and not isinstance(input, Mapping):
-        raise RequestError("invalid_input", f"the input must be a JSON object, not {type(input).__name__}")
+        raise RequestError("invalid_input", f"the input must be a JSON object, not {kind_of(input)}")
     try:
         checked: dict[str, Json] = to_json(input or {}, "input")
     except NotJson as error:

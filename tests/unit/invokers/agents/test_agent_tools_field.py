@@ -50,7 +50,7 @@ def test_an_entry_says_what_is_called_and_on_which_terms() -> None:
         ("[{tool: x, approve: 'args.x >'}]", "`approve`: the expression ends too early (character 9)"),
         ("[{tool: x, approve: 1}]", "`approve`: an expression is needed"),
         ("[{tool: x, effects: twice}]", "`effects`: must be `none`, `idempotent` or `once`"),
-        ("[{tool: x, as: nod}]", "`as`: Input should be 'inline' or 'node'"),
+        ("[{tool: x, as: nod}]", "`as`: must be 'inline' or 'node'"),
         ("[{tool: x, limit: 0}]", "`limit`"),
         ("[{tool: x, allow: [y]}]", "`allow` is for MCP servers"),
         ("[{agent: x, pin: false}]", "`pin` is for MCP servers"),
@@ -61,7 +61,7 @@ def test_an_entry_says_what_is_called_and_on_which_terms() -> None:
         ("[{tool: x, agent: y}]", "one of `tool`, `workflow_id`, `agent` and `mcp`"),
         ("[{limit: 1}]", "one of `tool`, `workflow_id`, `agent` and `mcp`"),
         ("[7]", "an entry is the id of a tool, or a mapping"),
-        ("x", "`tools`: Input should be a list"),
+        ("x", "`tools`: must be a list"),
         ("[x, {agent: x}]", "'x' is listed twice"),
     ],
 )

@@ -269,7 +269,7 @@ def test_a_rule_that_cannot_be_evaluated_denies(tmp_path: Path, bank: Bank) -> N
         ("guardrails: {output: [{check: {tol: x}}]}", "Did you mean `tool`?"),
         ("guardrails: {output: [{check: {tool: x, agent: y}}]}", "a check is an expression, or a mapping with one of"),
         ("guardrails: {output: [{check: {schema: {type: objct}}}]}", "not a valid JSON Schema"),
-        ("guardrails: {output: [{check: 'true', on_fail: retr}]}", "`on_fail`: Input should be"),
+        ("guardrails: {output: [{check: 'true', on_fail: retr}]}", "`on_fail`: must be"),
         ("guardrails: {output: [{check: 'true', on_fail: fix}]}", "`on_fail: fix` needs a tool or an agent"),
         ("guardrails: {output: [{check: 'true', max: 2}]}", "`max` is for `on_fail: retry`"),
         (

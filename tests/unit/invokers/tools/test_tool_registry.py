@@ -146,7 +146,7 @@ def test_a_variants_schema_leaves_out_what_is_fixed(tmp_path: Path) -> None:
         ("id: a\nuses: http_request\ninputs: {method: FETCH}\n", "method"),
         ("id: a\nuses: echo\ninput: {}\n", "Did you mean `inputs`?"),
         ("id: a b\nuses: echo\n", "`id`"),
-        ("uses: echo\n", "`id` is required"),
+        ("uses: echo\n", "`id`: is required"),
         ("tools:\n- {id: a, uses: echo}\n- {id: a, uses: echo}\n", "'a' is taken"),
         ("tools: {id: a}\n", "must be a list"),
         ("tools:\n- {id: a, uses: echo}\n- {id: b, uses: a}\n", "'a', which is not a tool"),

@@ -152,7 +152,7 @@ def _carry_out(out: Output, options: RunOptions) -> ExitCode:
             execution_id = _start(out, runtime, options, steps, input, decisions)
         out.note([("resumed " if options.resume is not None else "started ", "green"), execution_id])
         asks = not out.json and sys.stdin.isatty() and sys.stderr.isatty()
-        people = Decisions(out, runtime, execution_id, decisions, asks=asks)
+        people = Decisions(out, runtime, execution_id, decisions, options.db, asks=asks)
         return RunToEnd(out, options, runtime, execution_id, steps, people).to_the_end()
 
 
