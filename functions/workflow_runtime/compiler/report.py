@@ -32,6 +32,7 @@ class Report:
         self._text = text
         self._findings: list[Finding] = []
         self._counts: Counter[Severity] = Counter()
+        self._found: set[tuple[str, str, DocumentPath, int]] = set()
         self._places: dict[str, list[DocumentPath]] = {}
         self._suggestions = 0
         self.spent = Spent()
@@ -46,7 +47,12 @@ class Report:
         within: str | None = None,
         offset: int = 0,
     ) -> None:
-        """One finding at ``path``; with ``within`` (the text there) at its ``offset`` if it is on one line."""
+        """One finding at ``path``; with ``within`` (the text there) at its ``offset`` if it is on one line. What is
+        found a second time, since others take a text over, counts once."""
+        found = (rule.id, message, tuple(path), offset)
+        if found in self._found:
+            return
+        self._found.add(found)
         self._counts[rule.severity] += 1
         self._places.setdefault(rule.id, []).append(tuple(path))
         if self._counts[rule.severity] > FINDINGS_MAX:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 BUDGET_EXCEEDED = "budget_exceeded"
@@ -13,7 +15,7 @@ NEVER_BY_DEFAULT = frozenset(
 _NOT_EXECUTION_ERRORS = frozenset({"timeout", "cancelled"})
 
 
-def covers(types: tuple[str, ...], type: str) -> bool:
+def covers(types: Collection[str], type: str) -> bool:
     """Whether an error of this ``type`` is among ``types``. ``*`` stands for all, ``execution_error`` for all but
     `timeout` and `cancelled`.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.graphs import GraphSource
@@ -38,13 +38,14 @@ def check_handlers(
     workflows = catalogue.workflows if catalogue is not None else None
     handlers = definition.error_handlers
     busy = {number for nodes in by_graph for found in nodes for number, _ in found}
+    idle = busy - _acting(handlers, by_graph) if sources.graphs[0].gaps == Gaps() else set()
     for number, handler in enumerate(handlers):
         place = ("error_handlers", number)
         _check_target(handler, (*place, "action", "target"), sources, workflows, report)
         if number not in busy and sources.graphs[0].gaps == Gaps():
             message = f"no node that can fail has an id like `{handler.node_pattern}` (the whole of it has to match)"
             report.add(rules.NEVER_APPLIES, message, (*place, "node_pattern"))
-        elif _is_covered(number, handlers):
+        elif number in idle or _is_covered(number, handlers):
             report.add(rules.NEVER_APPLIES, "earlier handlers take all its nodes and errors", place)
 
 
@@ -66,13 +67,27 @@ def _check_target(
     report.add(rules.UNKNOWN_WORKFLOW, message, place, report.suggest(target, names, workflows or ()))
 
 
+def _acting(handlers: Sequence[ErrorHandler], by_graph: Sequence[Handlers]) -> set[int]:
+    """The handlers that at least one error of one node comes to, by number."""
+    found: set[int] = set()
+    asked = {tuple(number for number, _ in own) for nodes in by_graph for own in nodes}
+    for numbers in asked:
+        earlier: set[str] = set()
+        for number in numbers:
+            handler = handlers[number]
+            if not all(_all(earlier, type) for type in handler.errors):
+                found.add(number)
+            if handler.action.type not in _LEAVE_SOME:
+                earlier.update(handler.errors)
+    return found
+
+
 def _is_covered(number: int, handlers: Sequence[ErrorHandler]) -> bool:
-    """Whether earlier handlers for the same nodes, or all, act on all its errors. Those that retry, or fall back, leave
-    some to it."""
+    """Whether earlier handlers for the same nodes, or all, act on all its errors, whatever nodes there are."""
     pattern = handlers[number].node_pattern
     earlier: tuple[str, ...] = ()
     for handler in handlers[:number]:
-        if handler.node_pattern in (pattern, ".*") and handler.action.type not in ("retry", "fallback"):
+        if handler.node_pattern in (pattern, ".*") and handler.action.type not in _LEAVE_SOME:
             earlier += handler.errors
     return all(_all(earlier, type) for type in handlers[number].errors)
 
@@ -98,7 +113,7 @@ def _idle_rules(node: NodeDefinition) -> list[int]:
     return found
 
 
-def _all(types: tuple[str, ...], wanted: str) -> bool:
+def _all(types: Collection[str], wanted: str) -> bool:
     """Whether ``types`` are for every error that ``wanted`` is for."""
     return covers(types, wanted) if wanted != "*" else "*" in types or _EVERYTHING.issubset(types)
 
@@ -107,4 +122,6 @@ def _retried(types: tuple[str, ...], wanted: str) -> bool:
     return wanted in types if wanted in NEVER_BY_DEFAULT else _all(types, wanted)
 
 
+_LEAVE_SOME = ("retry", "fallback")
+"""Actions after which the next handler is asked, once they are used up."""
 _EVERYTHING = frozenset({"execution_error", "timeout", "cancelled"})

@@ -159,7 +159,7 @@ def _node_sites(graph: GraphSource, position: int, node: NodeDefinition) -> Iter
     works = kind.pool is not None
 
     def site(path: DocumentPath, value: Json, **options: Any) -> Site:
-        return Site(kind=options.pop("kind", SiteKind.NODE), path=graph.at(position, *path), value=value,
+        return Site(kind=options.pop("kind", SiteKind.NODE), path=graph.written_at(position, *path), value=value,
                     node=position, **options)  # fmt: skip
 
     if node.when is not None:

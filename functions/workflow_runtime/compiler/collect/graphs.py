@@ -8,6 +8,7 @@ from functools import cached_property
 import msgspec
 
 from workflow_runtime.compiler.collect.bodies import Listing, ids_in
+from workflow_runtime.compiler.collect.short_forms import INHERITED
 from workflow_runtime.compiler.collect.states import StateSource
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.report import DocumentPath
@@ -149,6 +150,16 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
             is_value = path[:1] == ("inputs",) and isinstance(self.nodes[position], PassNode)
             return self.at(own, "fallback", *(("value", *path[1:]) if is_value else path))
         return (*self.place, *path) if self.is_lone else (*self.place, self.written_position(position), *path)
+
+    def written_at(self, position: int, *path: str | int) -> DocumentPath:
+        """The document path of a field of a node, or of something in it. What a fallback has from the node in whose
+        place it runs stands there."""
+        own = self.fallbacks.get(position)
+        if own is not None and path[0] in INHERITED:
+            value = getattr(self.nodes[position], str(path[0]))
+            if value is getattr(self.nodes[own], str(path[0]), None):
+                return self.written_at(own, *path)
+        return self.at(position, *path)
 
     @cached_property
     def undoing(self) -> dict[int, tuple[int, ...]]:
