@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.invocation import InvokerAround
 from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.language.texts import log_lines
 
 if TYPE_CHECKING:
-    from workflow_runtime.invokers.invocation import InvokerAround, NodeCall, NodeResult
+    from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 
 TOLD_LOGGERS = (  # of what the progress and the summary say anyway
     "workflow_runtime.services.work.runner",
