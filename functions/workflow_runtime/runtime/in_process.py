@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from workflow_runtime.invokers.cassettes.player import Player
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.invokers.mocks import Mocks
+    from workflow_runtime.invokers.tools.invoker import BlockingRunner
     from workflow_runtime.plan.specs import NodeType
 
 BUCKETS_VARIABLE = "BUCKETS_DIR"  # the environment variable that names the folder that stands for S3
@@ -71,6 +72,7 @@ class LocalRuntime:
     allow. ``wrap`` is put around what runs agents, and around what runs tools. ``observer`` is told of every change of
     an execution or node run. ``files``: where workflows are that are not published yet (None: below ``definitions``).
     ``new_id``: gives a fresh identity per call, of 32 hexadecimal digits. ``player``: has a cassette answer first.
+    ``processes``: where authors' blocking tools run; None: in threads.
     Raises `DefinitionError` for agents and tools that cannot be read, `RequestError` for
     settings that cannot.
     """
@@ -88,8 +90,10 @@ class LocalRuntime:
         files: Callable[[], Iterable[Path]] | None = None,
         new_id: Callable[[], str] = new_id,
         player: Player | None = None,
+        processes: BlockingRunner | None = None,
     ) -> None:
         self._player = player
+        self._processes = processes
         self.backend = backend
         self._definitions = definitions
         self._environ = os.environ if environ is None else environ
@@ -138,12 +142,15 @@ class LocalRuntime:
             workflows=self.workflow_files,
             is_local=True,
             player=self._player,
+            processes=self._processes,
         )
         _ = registries.catalogue  # which finds all that is wrong
         return registries
 
     def take(self, registries: Registries) -> None:
         """Run these agents and tools from now on."""
+        if self._processes is not None:
+            self._processes.renew()
         self.services = self._assembled(registries)
         self._declare(registries)
 

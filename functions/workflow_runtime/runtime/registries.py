@@ -11,6 +11,7 @@ from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry
 from workflow_runtime.invokers.mocks import MockedInvoker, Mocks, Unmocked
 from workflow_runtime.invokers.mocks.file import MockFile
 from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
+from workflow_runtime.invokers.tools.invoker import BlockingRunner
 from workflow_runtime.invokers.tools.mcp.registry import McpServers
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.invokers.tools.services import ToolServices
@@ -33,6 +34,7 @@ class Registries:
     """What is below ``definitions`` (None: only built-in tools), allowed what ``reach`` says; with ``mocks``, calls
     that have one never reach the real thing. ``ports``: those of the runtime in which built-in tools run.
     ``workflows``: those that there are, if that is known. ``is_local``: MCP servers that are programs may be started.
+    ``processes``: where authors' blocking tools run; None: in threads.
     ``player``: has a cassette answer first.
 
     Raises `DefinitionError` for tools that cannot be used; for agents, `catalogue` and the first call of one do: a
@@ -49,10 +51,12 @@ class Registries:
         workflows: Mapping[str, CatalogueEntry] | None = None,
         is_local: bool = False,
         player: Player | None = None,
+        processes: BlockingRunner | None = None,
     ) -> None:
         services = ToolServices(bus=ports.bus, offload=ports.offload) if ports is not None else ToolServices()
         self._mocks = mocks
         self._player = player
+        self._processes = processes
         self._workflows = workflows
         self._definitions = definitions
         self._agents = AgentRegistry.load(_below(definitions, "agents"))
@@ -92,7 +96,7 @@ class Registries:
         """What runs agents and tools. ``clock``: the runtime's."""
         if self._player is not None:
             return self._played(self._player, clock)
-        tools: Invoker = ToolInvoker(self._tools, clock)
+        tools: Invoker = ToolInvoker(self._tools, clock, self._processes)
         if self._mocks is None:
             return {
                 NodeType.AGENT: AgentInvoker(self._agents, tools=self._tools, tool_invoker=tools),
@@ -111,7 +115,7 @@ class Registries:
         """The same behind a cassette; mocks answer for what it lacks."""
         mocks = self._mocks if self._mocks is not None else Mocks(MockFile({}, {}, None))
         mocked = partial(MockedInvoker, mocks, sleep=clock.sleep)
-        tools = mocked(NodeType.TOOL, ToolInvoker(self._tools, clock))
+        tools = mocked(NodeType.TOOL, ToolInvoker(self._tools, clock, self._processes))
         agents = AgentInvoker(self._agents, tools=self._tools, tool_invoker=player.calls(tools))
         return {
             NodeType.AGENT: player.nodes(mocked(NodeType.AGENT, agents, agent_schema=self._agent_schema), agents),

@@ -10,10 +10,14 @@ import msgspec
 from workflow_runtime.frontends.dev.options import PORT_DEFAULT
 from workflow_runtime.frontends.server.running import LOOPBACK_HOST
 
+WORKERS_MAX = 128
 DRAIN_SECONDS = 20.0  # Kubernetes kills after 30, of which requests may take some
 TOKENS_NAME = "tokens.yaml"
 
 HELP = """Run the whole runtime on this machine as its production server: one process, one database file.
+
+Tools that are plain functions (not async) run in threads of that process, or with --workers in so many processes of
+their own: on all processors, and a tool that crashes or cannot be stopped costs its attempt and no more.
 
 Callers need a token of the tokens file (default: tokens.yaml beside the database), which awr tokens writes. The server
 listens on loopback; --host makes it reachable from elsewhere, which should mean: by a proxy that speaks TLS.
@@ -47,6 +51,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
     ``proxies``: as `running.Listening.proxies`.
     ``drain_seconds``: at the end, for attempts under way.
     ``log_format``: of the lines on stderr.
+    ``workers``: processes for authors' blocking tools; 0: they run in threads of this one.
     ``allow_http``: hosts, addresses and networks that `http_request` may reach besides what the settings allow.
     """
 
@@ -59,6 +64,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
     drain_seconds: float = DRAIN_SECONDS
     log_format: LogFormat = LogFormat.JSON
     allow_http: tuple[str, ...] = ()
+    workers: int = 0
 
     @property
     def tokens_file(self) -> Path:

@@ -38,6 +38,7 @@ from workflow_runtime.frontends.server.running import (
     poke_open_executions,
     url_of,
 )
+from workflow_runtime.invokers.tools.processes import Processes
 from workflow_runtime.invokers.tools.reach import local_reach
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.runtime.observation import Observers
@@ -65,10 +66,17 @@ def serve(options: ServeOptions) -> signal.Signals | None:
         backend = open_backend(options.db)
         measurements = Measurements()
         reach = local_reach(os.environ, options.allow_http)
-        runtime = opened(backend, options.definitions, None, reach, Observers(ExecutionLog(), measurements))
+        observers = Observers(ExecutionLog(), measurements)
+        processes = _processes(options)
+        runtime = opened(backend, options.definitions, None, reach, observers, processes)
         measurements.workflow_of = partial(_workflow_of, runtime)
         measurements.registry.register(Gauges(measurements, backend.queue_depths, lambda: runtime.services.limits))
-        return asyncio.run(_serve(options, runtime, backend.database, listener, tokens, measurements))
+        return asyncio.run(_serve(options, runtime, backend.database, listener, tokens, measurements, processes))
+
+
+def _processes(options: ServeOptions) -> Processes | None:
+    folder = options.definitions / "tools" if options.definitions is not None else None
+    return Processes(folder, options.workers) if options.workers and folder is not None else None
 
 
 def _workflow_of(runtime: LocalRuntime, execution_id: str) -> str:
@@ -112,6 +120,7 @@ async def _serve(
     listener: socket.socket,
     tokens: TokenFile,
     measurements: Measurements,
+    processes: Processes | None,
 ) -> signal.Signals | None:
     api = CurrentApi(runtime)
     door = TokenDoor(tokens, api.routes, OWN_PATHS)
@@ -130,6 +139,8 @@ async def _serve(
         await server.run([_watch_tokens(tokens), _reload_on_hangup(reloader)])
     finally:
         await server.close()
+        if processes is not None:
+            await processes.close()
     return server.received[0] if server.received else None
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
+    from workflow_runtime.invokers.tools.invoker import BlockingRunner
     from workflow_runtime.invokers.tools.reach import Reach
     from workflow_runtime.runtime.observation import Observer
     from workflow_runtime.storage.records import Header
@@ -143,16 +144,21 @@ class Server:
 
 
 def opened(
-    backend: Backend, definitions: Path | None, mocks: Path | None, reach: Reach, observer: Observer
+    backend: Backend,
+    definitions: Path | None,
+    mocks: Path | None,
+    reach: Reach,
+    observer: Observer,
+    processes: BlockingRunner | None = None,
 ) -> LocalRuntime:
-    """A runtime on ``backend``, which is closed if there cannot be one. Raises `RequestError` (no such directory),
-    `DefinitionError` for agents, tools or mocks that cannot be read.
+    """A runtime on ``backend``, which is closed if there cannot be one; ``processes`` as there. Raises `RequestError`
+    (no such directory), `DefinitionError` for agents, tools or mocks that cannot be read.
     """
     try:
         if definitions is not None and not definitions.is_dir():
             raise RequestError("not_found", f"there is no directory {definitions}")
         answers = Mocks.load(mocks) if mocks is not None else None
-        return LocalRuntime(backend, definitions, answers, reach=reach, observer=observer)
+        return LocalRuntime(backend, definitions, answers, reach=reach, observer=observer, processes=processes)
     except BaseException:
         backend.close()
         raise

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 
@@ -26,20 +26,31 @@ from workflow_runtime.plan.limiters import Budget
 from workflow_runtime.ports import Clock
 from workflow_runtime.sdk import NodeContext, Pending
 
-_logger = logging.getLogger("workflow_runtime.tools")
+TOOLS_LOGGER = logging.getLogger("workflow_runtime.tools")  # where authors' lines go
 
 
 def _system_now() -> int:
     return time.time_ns() // 1_000_000
 
 
+class BlockingRunner(Protocol):
+    """Runs authors' blocking tools elsewhere; as `processes.Processes`."""
+
+    async def run(self, call: NodeCall, context: NodeContext) -> Outcome[NodeResult]: ...
+
+    def renew(self) -> None: ...
+
+
 class ToolInvoker:
-    """Runs tools: authors' async ones in an event loop of their own, sync ones in a daemon thread each, built-in async
-    ones where it is called. ``clock``: for `NodeContext`.
+    """Runs tools: authors' async ones in an event loop of their own, sync ones in ``processes`` or, without, in a
+    daemon thread each, built-in async ones where it is called. ``clock``: for `NodeContext`.
     """
 
-    def __init__(self, registry: ToolRegistry, clock: Clock | None = None) -> None:
+    def __init__(
+        self, registry: ToolRegistry, clock: Clock | None = None, processes: BlockingRunner | None = None
+    ) -> None:
         self._registry = registry
+        self._processes = processes
         self._now = clock.now if clock else _system_now
         self._threads = Threads()
         self._loops = AuthorLoops()
@@ -81,12 +92,15 @@ class ToolInvoker:
                 return Outcome(error=error)
         context = self._context(call)
         if not tool.is_async:
-            return await self._threads.run(partial(_called, tool, call, context), f"tool {tool.id}", call.late.came)
-        work = _awaited(tool, call, context)
+            if self._processes is not None and not tool.built_in:
+                return await self._processes.run(call, context)
+            work = partial(called, tool, call.inputs, context)
+            return await self._threads.run(work, f"tool {tool.id}", call.late.came)
+        awaited = _awaited(tool, call, context)
         if not tool.built_in:
-            return await self._loops.run(work, f"tool {tool.id!r}", call.late.came)
+            return await self._loops.run(awaited, f"tool {tool.id!r}", call.late.came)
         try:  # our own code: it ends when it is cancelled, and raises nothing but errors
-            return Outcome(await work)
+            return Outcome(await awaited)
         except Exception as error:
             return Outcome(error=error)
 
@@ -99,7 +113,7 @@ class ToolInvoker:
             attempt=call.attempt,
             idempotency_key=call.idempotency_key,
             deadline=call.deadline,
-            logger=logging.LoggerAdapter(_logger, place),
+            logger=logging.LoggerAdapter(TOOLS_LOGGER, place),
             now=self._now,
             hops=call.hops,
             correlation_id=call.correlation_id,
@@ -112,8 +126,9 @@ class ToolInvoker:
 # Both run all that may be the author's code: the checks of arguments, the function, the form of its result.
 
 
-def _called(tool: Tool, call: NodeCall, context: NodeContext) -> NodeResult:
-    return _result(tool, tool.function(**tool.bind(call.inputs, context)), context)
+def called(tool: Tool, inputs: dict[str, Json], context: NodeContext) -> NodeResult:
+    """What a blocking tool returns. Raises whatever it raises."""
+    return _result(tool, tool.function(**tool.bind(inputs, context)), context)
 
 
 async def _awaited(tool: Tool, call: NodeCall, context: NodeContext) -> NodeResult:

@@ -9,7 +9,7 @@ import typer
 
 from workflow_runtime.frontends.cli.options import AllowHttp, existing
 from workflow_runtime.frontends.dev.options import PORT_DEFAULT, definitions_default
-from workflow_runtime.frontends.serve.options import DRAIN_SECONDS, HELP, LogFormat, ServeOptions
+from workflow_runtime.frontends.serve.options import DRAIN_SECONDS, HELP, WORKERS_MAX, LogFormat, ServeOptions
 from workflow_runtime.frontends.serve.server import serve as run_server
 from workflow_runtime.frontends.server.running import LOOPBACK_HOST, exit_code
 
@@ -41,6 +41,9 @@ def serve(
     drain: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="At the end, how long nodes under way may go on.")
     ] = DRAIN_SECONDS,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=0, max=WORKERS_MAX, help="Processes for tools that are not async; 0: none.")
+    ] = 0,
     log_format: Annotated[LogFormat, typer.Option(help="Of the lines on stderr.")] = LogFormat.JSON,
     allow_http: AllowHttp = None,
 ) -> int:
@@ -54,6 +57,7 @@ def serve(
         drain,
         log_format,
         tuple(allow_http or ()),
+        workers,
     )
     return exit_code(run_server(options))
 
