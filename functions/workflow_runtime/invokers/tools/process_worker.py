@@ -1,6 +1,6 @@
 """A worker process of `processes`: it runs one blocking tool after another, until its server has gone.
 
-``python -m workflow_runtime.invokers.tools.process_worker FD FOLDER``: the socket to the server, and the tools.
+Its arguments: the file descriptor of the socket to the server, and the folder of the tools.
 Signals are the server's to answer, which stops its workers when it has drained; a terminal or a supervisor sends them
 to all.
 """
@@ -98,7 +98,7 @@ def _answer(registry: ToolRegistry, call: Call, server: Server) -> Returned | Fa
     if tool is None:
         return Failed("not_found", f"there is no tool {call.tool!r} any more")
     try:
-        result = called(tool, call.inputs, _context(call, server))  # type: ignore[arg-type]  # MCP's are never blocking
+        result = called(tool, call.inputs, _context(call, server))
     except BaseException as error:  # SystemExit, too: the tool ends its attempt, not this process
         failure = node_failure(error, f"tool {tool.id!r}")
         return Failed(failure.type, failure.message, failure.retry_after, isinstance(failure, WrongArguments))
@@ -128,7 +128,3 @@ def failure_of(failed: Failed) -> NodeError:
     if failed.wrong_arguments:
         return WrongArguments(failed.message)
     return NodeError(failed.type, failed.message, failed.retry_after)
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import sys
 from pathlib import Path
@@ -162,10 +161,9 @@ class _Worker:
         """Raises `OSError`."""
         ours, theirs = socket.socketpair()
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", process_worker.__name__, str(theirs.fileno()), str(folder),
-                pass_fds=[theirs.fileno()], env=_environment(),
-            )  # fmt: skip
+            program = f"import sys; sys.path[:] = {sys.path!r}; from {process_worker.__name__} import main; main()"
+            arguments = ("-c", program, str(theirs.fileno()), str(folder))
+            process = await asyncio.create_subprocess_exec(sys.executable, *arguments, pass_fds=[theirs.fileno()])
         reader, writer = await asyncio.open_connection(sock=ours)
         return cls(process, reader, writer, generation)
 
@@ -193,10 +191,11 @@ class _Worker:
     async def _received(self) -> FromWorker:
         try:
             head = await self._reader.readexactly(LENGTH_BYTES)
-            return from_worker.decode(await self._reader.readexactly(int.from_bytes(head, "big")))
+            message: FromWorker = from_worker.decode(await self._reader.readexactly(int.from_bytes(head, "big")))
         except asyncio.IncompleteReadError:
             code = await self._process.wait()
             raise EOFError(f"by signal {-code}" if code < 0 else f"with exit code {code}") from None
+        return message
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -222,8 +221,3 @@ def _message(call: NodeCall) -> Call:
         call.correlation_id,
         call.limit_fences,
     )
-
-
-def _environment() -> dict[str, str]:
-    """This process's, with the places that it imports from."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
