@@ -28,6 +28,7 @@ from workflow_runtime.deployment.topology import (
     TableCall,
 )
 from workflow_runtime.ports import IndexName
+from workflow_runtime.storage.keys import LIMITERS
 
 TABLE_ACTIONS: Mapping[TableCall, tuple[str, ...]] = {
     "get": ("GetItem", "BatchGetItem"),
@@ -148,8 +149,13 @@ class Grants:
 
     def _table(self, function: Function) -> Iterator[Grant]:
         table = self._storage.table.table_arn
-        actions = _distinct(f"dynamodb:{name}" for call in function.table for name in TABLE_ACTIONS.get(call, ()))
-        yield Grant("Table", actions, (table,))
+        for sid, calls, operator in (
+            ("Table", function.table, "ForAllValues:StringNotLike"),
+            ("Limits", function.limits, "ForAllValues:StringLike"),
+        ):
+            actions = _distinct(f"dynamodb:{name}" for call in calls for name in TABLE_ACTIONS.get(call, ()))
+            keys = {operator: {"dynamodb:LeadingKeys": [f"{LIMITERS}*"]}}
+            yield Grant(sid, actions, (table,), conditions=keys)
         read: list[IndexName] = ["index"] if "query_index" in function.table else []
         read += ["listing"] if function.lists else []
         yield Grant("Index", ("dynamodb:Query",), tuple(f"{table}/index/{INDEXES[name][0]}" for name in read))

@@ -17,6 +17,7 @@ from workflow_runtime.errors import RetryableError
 from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond, ModelRequest, Spent
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.plan.limiters import Budget
+from workflow_runtime.ports import SqsRecord
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.limiters import LimiterName
@@ -146,6 +147,22 @@ class Calls:
         return call
 
 
+class Invocations:
+    """The receiving side of queues, on which batches that a function is invoked with are counted."""
+
+    def __init__(self, poller: Any, calls: Counter[str]) -> None:
+        self._poller = poller
+        self._calls = calls
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._poller, name)
+
+    def receive(self, queue: str, maximum: int) -> list[SqsRecord]:
+        records: list[SqsRecord] = self._poller.receive(queue, maximum)
+        self._calls["invocations"] += bool(records)
+        return records
+
+
 class LimitsWorld:
     """``seconds``: how long a node takes; ``failures``: of a thousand calls, from a seed."""
 
@@ -163,6 +180,7 @@ class LimitsWorld:
         backend.ports = replace(
             ports, table=Calls(ports.table, "table", self), queues=Calls(ports.queues, "queues", self)
         )
+        backend.poller = Invocations(backend.poller, self.calls)
         ids = random.Random(seed)  # so that the seed says everything
         self.runtime = LocalRuntime(
             backend, wrap=lambda _invoker: self.worker, new_id=lambda: f"{ids.getrandbits(128):032x}"

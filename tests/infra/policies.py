@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from tests.infra.recorded_aws import ACCOUNT, REGION
+from tests.infra.recorded_aws import ACCOUNT, OF_LIMITERS, REGION
 
 PSEUDO_PARAMETERS = {
     "AWS::Region": REGION,
@@ -93,8 +93,9 @@ class Template:
         found: set[Permission] = set()
         for statement in self._statements(role):
             assert statement["Effect"] == "Allow"
+            of = OF_LIMITERS if "ForAllValues:StringLike" in statement.get("Condition", {}) else ""
             for resource in _listed(statement["Resource"]):
-                found |= {Permission(action, self.resolved(resource)) for action in _listed(statement["Action"])}
+                found |= {Permission(action, self.resolved(resource) + of) for action in _listed(statement["Action"])}
         return found
 
     def _statements(self, role: str) -> Iterator[Mapping[str, Any]]:

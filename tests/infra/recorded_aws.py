@@ -22,10 +22,12 @@ from botocore.awsrequest import AWSResponse
 from tests.ahead_clock import AheadClock
 from tests.handlers.bench import LONGER_THAN_ANY_TIMEOUT_SECONDS
 
+from workflow_runtime.backends.aws.items import PARTITION_ATTRIBUTE
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.backends.simulated_aws import simulated
 from workflow_runtime.deployment.topology import TOPOLOGY
 from workflow_runtime.runtime.aws import aws_runtime
+from workflow_runtime.storage.keys import LIMITERS
 
 REGION = simulated.REGION
 ACCOUNT = "123456789012"  # moto's
@@ -37,6 +39,9 @@ ACTIONS = {
     "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
     "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
 }
+
+OF_LIMITERS = "/limits"
+"""Stands behind the table's ARN for its items of limiters, which statements of their own are for."""
 
 Call = tuple[str, str]
 """An IAM action, and the ARN of the resource that it was on."""
@@ -97,7 +102,8 @@ def calls(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[C
         case "dynamodb":
             tables = [params["TableName"]] if "TableName" in params else list(params["RequestItems"])
             index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
-            yield from ((action, f"arn:aws:dynamodb:{here}:table/{table}{index}") for table in tables)
+            of = OF_LIMITERS if not index and _is_of_limiters(params) else ""
+            yield from ((action, f"arn:aws:dynamodb:{here}:table/{table}{index}{of}") for table in tables)
         case "s3":
             if operation == "ListObjectsV2":
                 yield "s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}"
@@ -122,6 +128,27 @@ def calls(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[C
             yield action, f"arn:aws:secretsmanager:{here}:secret:{params['SecretId']}-AbCdEf"
         case _:
             raise AssertionError(f"{service}:{operation}: on which resource?")
+
+
+def _is_of_limiters(params: Mapping[str, Any]) -> bool:
+    """Whether an operation is about items of limiters. Raises `AssertionError` where it is about others, too: neither
+    of the statements allows that."""
+    found = {key.startswith(LIMITERS) for key in _leading_keys(params)}
+    assert len(found) == 1, f"of limiters and others at once: {params}"
+    return found.pop()
+
+
+def _leading_keys(params: Mapping[str, Any]) -> Iterator[str]:
+    """The partition keys that an operation names."""
+    if "KeyConditionExpression" in params:
+        yield params["ExpressionAttributeValues"][":p"]["S"]
+    rows = [params[name] for name in ("Key", "Item") if name in params]
+    for requested in params.get("RequestItems", {}).values():
+        if isinstance(requested, list):  # writes
+            rows += [write.get("PutRequest", {}).get("Item") or write["DeleteRequest"]["Key"] for write in requested]
+        else:
+            rows += requested["Keys"]
+    yield from (row[PARTITION_ATTRIBUTE]["S"] for row in rows)
 
 
 class RecordedSystem:

@@ -128,7 +128,7 @@ def _expected(shipped: Deployed, function: Function) -> Any:
     log = arn(shipped.paths[f"Functions/{construct_id(function.name)}Logs"])
     yield from each(("logs:CreateLogStream", "logs:PutLogEvents"), log)
     yield from each(("xray:PutTraceSegments", "xray:PutTelemetryRecords"), "*")
-    for call in function.table:
+    for call in (*function.table, *function.limits):
         yield from each((f"dynamodb:{name}" for name in TABLE_ACTIONS.get(call, ())), table)
         if call == "query_index":
             for index in (INDEX, LISTING) if function.lists else (INDEX,):
@@ -221,3 +221,14 @@ def test_every_policy_of_a_function_is_its_own(shipped: Deployed) -> None:
         assert len(listed(policy["Roles"])) == 1
     for role in shipped.of_type("AWS::IAM::Role").values():
         assert "ManagedPolicyArns" not in role
+
+
+@functions
+def test_items_of_limiters_have_a_statement_of_their_own(shipped: Deployed, function: Function) -> None:
+    statements = shipped.statements(function.name)
+    conditions = {sid: statements[sid]["Condition"] for sid in ("Table", "Limits") if sid in statements}
+    of_limiters = {"dynamodb:LeadingKeys": ["LIMIT#*"]}
+    expected = {"Table": {"ForAllValues:StringNotLike": of_limiters}}
+    if function.limits:
+        expected["Limits"] = {"ForAllValues:StringLike": of_limiters}
+    assert conditions == expected

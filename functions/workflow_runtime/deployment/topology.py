@@ -74,9 +74,10 @@ class Tick(msgspec.Struct, frozen=True):
 class Function(msgspec.Struct, frozen=True):
     """A Lambda. ``pool``: the worker pool it serves, for `run_node`. ``sends``: the queues it may send to. ``http``: it
     answers the HTTP API. ``table``, ``blobs``, ``schedules``: what it calls of these ports; schedules send to the queue
-    `TIMERS` or `EVENTS`. ``secrets``: it reads the deployment's secrets. ``open_routes``:
-    routes of the HTTP API whose requests prove themselves, so that no authorizer does. ``lists``: it reads lists of
-    executions, which are an index of their own. ``snap_start``: somebody waits while it starts.
+    `TIMERS` or `EVENTS`. ``limits``: what it calls of the table for items of limiters, which ``table`` is not for.
+    ``secrets``: it reads the deployment's secrets. ``open_routes``: routes of the HTTP API whose requests prove
+    themselves, so that no authorizer does. ``lists``: it reads lists of executions, which are an index of their own.
+    ``snap_start``: somebody waits while it starts.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Function(msgspec.Struct, frozen=True):
     http: bool = False
     schedules: tuple[ScheduleCall, ...] = ()
     table: tuple[TableCall, ...] = ()
+    limits: tuple[TableCall, ...] = ()
     blobs: tuple[BlobCall, ...] = ()
     secrets: bool = False
     open_routes: tuple[str, ...] = ()
@@ -217,6 +219,7 @@ TOPOLOGY = Topology(
             http=True,
             schedules=("put", "delete"),
             table=("get", "put", "update", "change", "put_all", "delete_all", "query", "query_index"),
+            limits=("get", "change", "query"),
             lists=True,
             blobs=("get", "put"),
             secrets=True,
@@ -238,6 +241,7 @@ TOPOLOGY = Topology(
             publishes=True,
             schedules=("create", "delete"),
             table=("get", "put", "update", "change", "put_all", "delete", "delete_all", "query"),
+            limits=("get", "put", "change", "put_all", "delete_all"),
             blobs=("get", "put"),
             snap_start=True,
         ),
@@ -249,7 +253,8 @@ TOPOLOGY = Topology(
             sources=(EventSource(node_queue("agent"), batch_size=1, concurrency_max=100, hides=True),),
             sends=(DISPATCH, LIMITS, node_queue("agent")),
             pool="agent",
-            table=("get", "put", "update", "change", "put_all", "delete_all", "query"),
+            table=("get", "put", "update", "change", "query"),
+            limits=("get", "put", "change", "put_all", "delete_all", "query"),
             blobs=("get", "put"),
             secrets=True,
         ),
@@ -262,7 +267,8 @@ TOPOLOGY = Topology(
             sends=(DISPATCH, LIMITS, node_queue("tool")),
             publishes=True,
             pool="tool",
-            table=("get", "put", "update", "change", "put_all", "delete_all", "query"),
+            table=("get", "put", "update", "change", "query"),
+            limits=("get", "put", "change", "put_all", "delete_all", "query"),
             blobs=("get", "put"),
             secrets=True,
         ),
@@ -293,7 +299,8 @@ TOPOLOGY = Topology(
             memory_mb=256,
             sources=(EventSource(LIMITS, batch_size=1, concurrency_max=50),),
             sends=(DISPATCH, LIMITS, *(node_queue(pool) for pool in POOLS)),
-            table=("get", "change", "delete_all", "query"),
+            table=("get",),
+            limits=("get", "change", "delete_all", "query"),
             blobs=("get",),
         ),
         Function(
@@ -314,6 +321,7 @@ TOPOLOGY = Topology(
             sources=(EventSource(SWEEP, batch_size=1),),
             sends=(DISPATCH, SWEEP, LIMITS, *(node_queue(pool) for pool in POOLS)),
             table=("get", "update", "change", "delete", "delete_all", "query", "query_index"),
+            limits=("get", "change"),
             blobs=("get", "renew"),
         ),
     ),

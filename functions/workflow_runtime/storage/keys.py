@@ -30,6 +30,7 @@ FREEZES = "FREEZE"  # partition of all switches that freeze something
 APPROVAL_PREFIX = "APPROVAL#"
 OPEN_APPROVALS = "APPROVALS#open"  # index partition
 ENDED_APPROVALS = "APPROVALS#ended"  # index partition
+LIMITERS = "LIMIT#"  # begins the partitions of limiters, of which functions have rights of their own
 LIMITER_RULE_PREFIX = "LIMIT#"  # of sort keys there: rules of limiters, which are read with the switches
 EXPOSED = "EXPOSED#mcp"  # partition of the workflows that the MCP server offers
 WAITER_PREFIX = "W#"
@@ -220,7 +221,7 @@ def limiter_rule(name: str) -> Key:
 
 def limiter_names(name: str) -> str:
     """The partition of what the values of a limiter's key were."""
-    return f"LIMIT#{safe(name)}"
+    return f"{LIMITERS}{safe(name)}"
 
 
 def limiter_name(name: str, key: str) -> Key:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
-from typing import Any
+import time
+from typing import Any, cast
 
 import pytest
+from tests.ahead_clock import AheadClock
 from tests.limits_world import START, LimitsWorld, fan
+
+from workflow_runtime.backends.simulated_aws import simulated
+from workflow_runtime.invokers.invocation import NodeCall, NodeResult
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 
 def waits_of(world: LimitsWorld, executions: list[str], began: dict[str, int]) -> list[int]:
@@ -16,6 +23,69 @@ def waits_of(world: LimitsWorld, executions: list[str], began: dict[str, int]) -
 
 def p95(waits: list[int]) -> float:
     return statistics.quantiles(waits, n=20)[-1]
+
+
+@pytest.mark.parametrize(
+    ("failures", "minutes", "writes", "invocations"), [(0, 17.5, 6, 2.5), (2, 23, 6, 2.5), (20, 23, 7, 3)]
+)
+def test_a_thousand_nodes_at_once_begin_at_the_rate_and_cost_little(
+    failures: int, minutes: float, writes: float, invocations: float
+) -> None:
+    """At 60 a minute and 6 at once, 16.7 minutes at best. ``failures``: of a thousand calls, of which a node that waits
+    needs a dozen."""
+    world = LimitsWorld(3.0, failures=failures, seed=1)
+    world.publish(fan("w", 1_000, "limiter: code", "  limits: {code: {requests: 60/min, concurrency: 6}}\n"))
+    execution = world.start("w")
+    world.calls.clear()
+    assert world.run(execution) == "completed"
+    assert world.worker.most <= 6
+    assert world.worker.most_in(60_000) <= 60
+    assert max(world.worker.starts) <= minutes * 60_000
+    of_any_node = 4  # writes, if its end is a commit of its own
+    assert world.calls["writes"] / 1_000 <= of_any_node + writes
+    assert world.calls["queues.send"] / 1_000 <= 4
+    assert world.calls["invocations"] / 1_000 <= invocations, "of all functions, the dispatcher too"
+
+
+class Clocked:
+    """Runs nodes in a tenth of a second, and notes when they begin and how many go on at once."""
+
+    def __init__(self, invoker: Any) -> None:
+        self._invoker = invoker
+        self.starts: list[float] = []
+        self.open = 0
+        self.most = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._invoker, name)
+
+    async def invoke(self, call: NodeCall) -> NodeResult:
+        self.starts.append(time.time())
+        self.open += 1
+        self.most = max(self.most, self.open)
+        await asyncio.sleep(0.1)
+        self.open -= 1
+        return NodeResult(call.path)
+
+
+def test_fifty_nodes_on_simulated_aws_begin_at_the_rate_and_never_more_at_once() -> None:
+    workers: list[Clocked] = []
+
+    def clocked(invoker: Any) -> Any:
+        workers.append(Clocked(invoker))
+        return workers[-1]
+
+    with LocalRuntime(simulated.open_backend(AheadClock()), wrap=clocked) as runtime:
+        limits = "  limits: {code: {requests: 600/min, concurrency: 4}}\n"
+        runtime.services.catalog.publish(fan("w", 50, "limiter: code", limits).encode())
+        execution = runtime.services.starter.start("w", {})
+        assert asyncio.run(runtime.run_until_ended(execution)) == "completed"
+        (gauge,) = cast("list[dict[str, Any]]", runtime.services.limits.get("w/code")["gauges"])
+        assert gauge["waiting"] == 0
+    (worker,) = [worker for worker in workers if worker.starts]
+    assert len(worker.starts) == 50
+    assert worker.most <= 4
+    assert worker.starts[-1] - worker.starts[0] >= 49 * 0.1
 
 
 def test_a_tenant_with_most_of_the_load_costs_the_others_at_most_as_much_time_again() -> None:

@@ -33,17 +33,6 @@ def test_slots_are_handed_on_when_they_get_free() -> None:
     assert world.worker.starts == sorted([0, 10_000, 20_000] * 6)
 
 
-def test_a_node_that_waits_costs_at_most_six_writes_and_two_messages_more() -> None:
-    """Beside the four writes of any node whose end is a commit of its own, and its order and result."""
-    world = LimitsWorld(3.0)
-    world.publish(fan("w", 200, "limiter: code", CODE))
-    execution = world.start("w")
-    world.calls.clear()
-    assert world.run(execution) == "completed"
-    assert world.calls["writes"] / 200 <= 4 + 6
-    assert world.calls["queues.send"] / 200 <= 2 + 2
-
-
 def test_nobody_polls_while_a_limiter_is_full() -> None:
     world = LimitsWorld(600.0)
     world.publish(fan("w", 300, "limiter: code", "  limits: {code: {concurrency: 1}}\n"))

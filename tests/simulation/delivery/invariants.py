@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from workflow_runtime.backends.limits import item_bytes
+from workflow_runtime.deployment.topology import TOPOLOGY
 from workflow_runtime.engine.codec import decode_state
 from workflow_runtime.engine.lifecycle import OPEN_MARKS, ExecutionStatus, Mark
 from workflow_runtime.engine.state import ExecutionState
@@ -149,9 +150,11 @@ def _check_header(before: Item, after: Item) -> None:
 
 
 class WatchedQueues:
-    """The queues; an order may only be sent once its commit stands, and a secret never."""
+    """The queues; an order may only be sent once its commit stands, and a secret never. ``sender`` names the function
+    that sends ("" for people), which may send to the queues that the topology says."""
 
-    def __init__(self, queues: Any, table: Any, plans: Mapping[str, Plan]) -> None:
+    def __init__(self, queues: Any, table: Any, plans: Mapping[str, Plan], sender: Callable[[], str]) -> None:
+        self._sender = sender
         self._queues = queues
         self._table = table
         self._plans = plans
@@ -161,6 +164,9 @@ class WatchedQueues:
         return getattr(self._queues, name)
 
     def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
+        functions = {function.name: function.sends for function in TOPOLOGY.functions}
+        sender = self._sender()
+        require(queue in functions.get(sender, (queue,)), f"{sender} sends to {queue}, which it may not")
         for message in messages:
             check_silent(message.body, f"a message to {queue}")
             if queue.startswith("node-"):

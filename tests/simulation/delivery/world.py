@@ -154,7 +154,7 @@ class World:
         self.plans = {each: scenarios.plan(each) for each in (name, *others)}
         table = WatchedTable(raw.table)
         self.queues = WatchedQueues(
-            raw.queues, raw.table, {plan.hash: plan for plan in _all_plans(self.plans.values())}
+            raw.queues, raw.table, {plan.hash: plan for plan in _all_plans(self.plans.values())}, self._sender
         )
         ids = (f"{number:016x}" * 2 for number in count(1))
         ports = Ports(
@@ -189,6 +189,9 @@ class World:
 
     def _faulty(self, port: Any) -> Any:
         return FaultyPort(port, self.point, self._suffer, self._die)
+
+    def _sender(self) -> str:
+        return self.current.name if self.current is not None else ""
 
     def _suffer(self, method: str) -> Any:
         if self.current is not None and self.current.dead:
