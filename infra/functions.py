@@ -24,6 +24,7 @@ from infra.storage import Storage
 from infra.suppressions import accept
 from workflow_runtime.deployment.settings import (
     ENV_PREFIX,
+    EXPRESS_VARIABLE,
     ITEMS_ALLOW,
     POOLS_VARIABLE,
     SCHEDULED_QUEUES,
@@ -31,7 +32,7 @@ from workflow_runtime.deployment.settings import (
     Settings,
     queues_used,
 )
-from workflow_runtime.deployment.topology import DISPATCH, POOLS, EventSource, Function, Topology
+from workflow_runtime.deployment.topology import DISPATCH, EXPRESS_POOL, POOLS, EventSource, Function, Topology
 from workflow_runtime.invokers.tools.reach import SETTINGS
 
 ALIAS = "live"
@@ -69,7 +70,18 @@ class Functions(Construct):
             self.targets[function.name] = self._target(function, made)
             for source in function.sources:
                 self._feed(function, source)
+        for function in topology.functions:
+            for name in function.invokes:
+                self._let_invoke(function, name)
         self._deploy_in_order()
+
+    def _let_invoke(self, function: Function, name: str) -> None:
+        """``name``: the function that runs express executions."""
+        made, target = self.functions[function.name], self.targets[name]
+        made.add_environment(EXPRESS_VARIABLE, target.function_arn)
+        made.add_to_role_policy(
+            iam.PolicyStatement(sid="RunExpress", actions=["lambda:InvokeFunction"], resources=[target.function_arn])
+        )
 
     def _deploy_in_order(self) -> None:
         """The dispatcher before all that sends to it: what they say anew it knows then. What it orders anew, workers of
@@ -154,6 +166,8 @@ class Functions(Construct):
         if function.pool or function.name == "dispatch":
             service |= _collector(props)
         added = [name for name in self._topology.pools if name not in POOLS]
+        if self._topology.is_express:
+            added.append(EXPRESS_POOL)
         if added:
             service[POOLS_VARIABLE] = ",".join(added)
         return {"FUNCTION": function.name, **service, **variables, **workflow, **pool.environment}

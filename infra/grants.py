@@ -21,6 +21,7 @@ from infra.suppressions import accept_wildcard
 from workflow_runtime.backends.aws.items import INDEXES
 from workflow_runtime.deployment.topology import (
     CUSTOM_SOURCE,
+    EXPRESS_POOL,
     LIFECYCLE_SOURCE,
     BlobCall,
     Function,
@@ -127,9 +128,12 @@ class Grants:
             yield Grant("Network", NETWORK_ACTIONS, ("*",), TRACING_REASON)
 
     def _publishing(self, function: Function) -> Grant:
-        """Only the dispatcher speaks as the runtime; tools publish under any other name."""
+        """Only the dispatcher speaks as the runtime; tools publish under any other name. In an express execution both
+        are in one function."""
         own = [LIFECYCLE_SOURCE, CUSTOM_SOURCE]
         allowed = {"StringNotEquals": LIFECYCLE_SOURCE} if function.pool else {"StringEquals": own}
+        if function.pool == EXPRESS_POOL:
+            return Grant("Publish", ("events:PutEvents",), (self._events.bus.event_bus_arn,))
         conditions = {operator: {"events:source": sources} for operator, sources in allowed.items()}
         return Grant("Publish", ("events:PutEvents",), (self._events.bus.event_bus_arn,), conditions=conditions)
 

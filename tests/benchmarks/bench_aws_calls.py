@@ -9,6 +9,7 @@ between a larger and a smaller workflow; what is left of the smaller one without
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import logging
 import os
@@ -33,6 +34,8 @@ from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry  # noqa
 from workflow_runtime.invokers.tools.registry import ToolRegistry  # noqa: E402
 from workflow_runtime.invokers.tools.tool import describe  # noqa: E402
 from workflow_runtime.plan.specs import NodeType  # noqa: E402
+from workflow_runtime.runtime.express import ExpressRunner  # noqa: E402
+from workflow_runtime.services.express import ExpressStart, order_with  # noqa: E402
 
 BUDGETS = {
     "chain": {"write_units": 4.0, "read_units": 4.0, "sqs_requests": 6.0},
@@ -166,12 +169,46 @@ def _row(shape: str, meter: Meter, bench: Bench, nodes: Any, few: int, many: int
     }
 
 
+def express(count: int = 10) -> dict[str, Any]:
+    """What an express execution of a chain takes: from its start, which brings it, to its record."""
+    bench = Bench("moto", one_call_at_a_time=True)
+    try:
+        bench.tools.tools["kilobyte"] = lambda _: {"text": text(1000)}
+        meter = Meter(bench.backend.clients, create_clients(session()).dynamodb)
+        source = f"workflow:\n  id: w\n  durability: express\n  nodes:\n{chain(count)}"
+        bench.runtime.catalog.publish(source.encode())
+        for _ in range(3):  # the last finds plans and switches read
+            meter.reset()
+            starts: list[ExpressStart] = []
+            execution_id = bench.runtime.starter.start("w", {"start": "go"}, run_express=starts.append)
+            asyncio.run(ExpressRunner(bench.runtime).run(order_with(bench.runtime.ports, starts[0])))
+        counts = {
+            "write_units": meter.write_units,
+            "read_units": meter.read_units,
+            "sqs_requests": meter.sqs_requests(),
+        }
+        counts["invocations"] = 1  # beside the API's
+        requests = dict(sorted(meter.requests.items()))
+        assert bench.document(execution_id)["status"] == "completed"
+        return {
+            "nodes": count,
+            "counts": counts,
+            "requests": requests,
+            "dollars_per_million": round(dollars_per_million(counts), 2),
+        }
+    finally:
+        bench.close()
+
+
 def _compared(row: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     """Of passes: what they cost beside the same nodes without a loop."""
     same = next((each for each in rows if each["shape"] == SAME_NODES.get(row["shape"])), None)
     if same is None:
         return ""
     return f", {row['dollars_per_million'] / same['dollars_per_million'] - 1:+.1%} to a node of a {same['shape']}"
+
+
+EXPRESS = "express execution"
 
 
 def main() -> None:
@@ -182,7 +219,7 @@ def main() -> None:
     logging.disable(logging.INFO)
     rows = measure(arguments.smoke)
     if arguments.json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print(json.dumps([*rows, {"shape": EXPRESS, **express()}], indent=2, ensure_ascii=False))
         return
     for row in rows:
         figures = ", ".join(f"{name} {value}" for name, value in row["per_node"].items())
@@ -192,6 +229,9 @@ def main() -> None:
         started = ", ".join(f"{name} {value}" for name, value in row["per_execution"].items())
         print(f"  besides, per execution: {started}")
         print(f"  whole execution: {row['whole_execution']}")
+    found = express()
+    print(f"{EXPRESS} of {found['nodes']}: {found['counts']}, ${found['dollars_per_million']:.2f} a million")
+    print(f"  {found['requests']}")
 
 
 if __name__ == "__main__":

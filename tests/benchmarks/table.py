@@ -106,7 +106,10 @@ def _others() -> list[str]:
     return [f"Others, ms for a no-op step as measured on such a machine: {named}."]
 
 
-def _aws(rows: list[dict[str, Any]]) -> list[str]:
+def _aws(every: list[dict[str, Any]]) -> list[str]:
+    rows = [row for row in every if "per_node" in row]
+    (express,) = (row for row in every if "per_node" not in row)
+
     def lines() -> Iterator[Sequence[str]]:
         for row in rows:
             counts = row["per_node"]
@@ -137,7 +140,16 @@ def _aws(rows: list[dict[str, Any]]) -> list[str]:
         f"at {EXAMPLE_MEMORY_GB * 1024:.0f} MB; logs, ${LOGS_GB:.2f} per GB and about a kilobyte a node; "
         f"traces, ${TRACES:.2f} per million; storage until it expires; receives by idle pollers."
     )
-    return [*_table(head, lines()), "", prices, _execution(rows), left_out]
+    return [*_table(head, lines()), "", prices, _execution(rows), _express(express), left_out]
+
+
+def _express(row: dict[str, Any]) -> str:
+    counts, dollars = row["counts"], row["dollars_per_million"]
+    taken = f"{counts['write_units']} write units, {counts['read_units']} read units and {counts['invocations']} Lambda"
+    return (
+        f"An express execution of {row['nodes']} nodes costs ${dollars:.2f} per million, its place in the list "
+        f"included: {taken} invocation, beside the API's own and the request to it (${API_REQUEST:.2f} per million)."
+    )
 
 
 def _execution(rows: list[dict[str, Any]]) -> str:

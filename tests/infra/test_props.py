@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -496,3 +497,25 @@ def test_layers_and_mocks_do_not_go_with_an_image() -> None:
         RuntimeProps(
             image=Image(repository=repository, tag_or_digest="v1"), pools={"tool": WorkerPool(layers=(layer,))}
         )
+
+
+def test_the_pool_express_adds_a_function_that_the_api_invokes(tmp_path: Path) -> None:
+    pools = {"express": WorkerPool(agents=True, memory_mb=2048, reach=Reach(http=("api.example.com",)))}
+    deployed = synthesize(tmp_path, lambda _: RuntimeProps(pools=pools))
+    made = deployed.function("run_express")
+    assert (made["Handler"], made["MemorySize"]) == ("workflow_runtime.handlers.run_express.handler", 2048)
+    invoked = [resource for action, resource in deployed.allowed("api") if action == "lambda:InvokeFunction"]
+    assert len(invoked) == 1
+    api = {name: str(value) for name, value in variables(deployed, "api").items()}
+    assert deployed_topology(api).is_express
+    assert Settings.from_environment(api, function="api", topology=deployed_topology(api)).express_function
+    assert str(deployed.queue_arn("node-express")) in queues_sent_to(deployed, "dispatch")
+    own = {name: str(value) for name, value in variables(deployed, "run_express").items()}
+    assert own["TOOLS_HTTP_ALLOW"] == "api.example.com"
+    assert Settings.from_environment(own, function="run_express", topology=deployed_topology(own)).secrets_prefix
+
+
+def test_without_the_pool_express_there_is_no_such_function(chosen_stack: Deployed) -> None:
+    api = {name: str(value) for name, value in variables(chosen_stack, "api").items()}
+    assert not deployed_topology(api).is_express
+    assert "EXPRESS_FUNCTION" not in api

@@ -19,6 +19,7 @@ from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, chec
 from workflow_runtime.compiler.check.compensation import check_compensations, check_reads
 from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn_of_early_reads
 from workflow_runtime.compiler.check.events import check_merging
+from workflow_runtime.compiler.check.express import check_express
 from workflow_runtime.compiler.check.graphs import check_graph, check_nodes, check_pools, warn_of_recursion
 from workflow_runtime.compiler.check.limits import check_limits, limit_sites
 from workflow_runtime.compiler.check.loops import check_bodies
@@ -119,6 +120,7 @@ def _plan(
         sources = Sources(definition, gaps, report.spent)
         check_support(sources, report)
         check_pools(sources, pools, report)
+        check_express(definition, sources, catalogue, pools, report)
         if not _has_fitting_size(definition, gaps, sources, report):
             return None
         others = [

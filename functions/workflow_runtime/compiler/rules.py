@@ -287,6 +287,20 @@ IMPOSSIBLE_WAIT = rule(
     "WF444", WARNING, "A `max_wait` that is shorter than the time between two starts", "Wait longer, or allow more."
 )
 
+NOT_EXPRESS = rule(
+    "WF460",
+    ERROR,
+    "Something for which an express workflow has no time",
+    "Leave `durability: express` out: then executions may wait, and survive.",
+)
+
+NO_EXPRESS_HERE = rule(
+    "WF461",
+    ERROR,
+    "An express workflow where there is no pool `express`",
+    "Name the pool in the props of the construct, or leave `durability: express` out.",
+)
+
 NEVER_TRUE = rule("WF421", WARNING, "A comparison whose result is always the same", "Correct the value, or the schema.")
 TOOL_INPUTS = rule("WF422", WARNING, "Inputs that do not fit what a tool takes")
 TOO_MANY_PASSES = rule("WF428", WARNING, "A loop with more passes than it may have", "Raise `max_iterations`.")

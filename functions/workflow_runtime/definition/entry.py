@@ -15,4 +15,5 @@ def entry_of(definition: WorkflowDefinition) -> CatalogueEntry:
         source="workflow",
         input_schema=input if isinstance(input, dict) else None,
         output_schema=output if isinstance(output, dict) else None,
+        express=definition.durability == "express",
     )

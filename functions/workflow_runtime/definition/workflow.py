@@ -145,6 +145,9 @@ class WorkflowDefinition(ChartDefinition):
         ("execution", "state"), description="Lifecycle events that are published."
     )
 
+    durability: Annotated[str, word("standard", "express")] = Field(
+        "standard", description="`express`: run the whole execution in one invocation, and record it once, at its end."
+    )
     expose: Annotated[tuple[Annotated[str, word("mcp")], ...], Many(single=True)] = Field(
         (), description="`mcp`: the workflow is a tool of the MCP server; it needs an `input_schema`."
     )

@@ -23,6 +23,7 @@ RETENTION_DAYS_MAX = 3650
 IDENTITY_CLAIM = "sub"  # of a JWT: who the caller is
 
 POOLS_VARIABLE = "WORKER_POOLS"
+EXPRESS_VARIABLE = "EXPRESS_FUNCTION"
 SCHEDULED_QUEUES = (TIMERS, EVENTS)  # where schedules send
 
 ITEMS_ALLOW = "TOOLS_ITEMS_ALLOW"
@@ -83,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``tool_allow_lists``: the variables named ``TOOLS_…_ALLOW``, as they are, for `tools.reach` and `item_files`.
     ``mocks_file_for_tests``: answers in place of agents and tools. Deployed code holds no such file, unless a test put
     it there; workers warn of it whenever they start.
+    ``express_function``: runs express executions; "": the deployment has none, or it is not for this function to call.
     """
 
     table_name: str
@@ -98,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     schedule_group: str = ""
     schedule_role_arn: str = ""
     queue_arns: dict[str, str] = {}
+    express_function: str = ""
     retention_days: int = RETENTION_DAYS
 
     @classmethod
@@ -113,6 +116,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         schedules = function is None or topology.function(function).schedules
         if schedules:
             variables |= {"SCHEDULE_GROUP", "SCHEDULE_ROLE_ARN", *map(arn_variable, SCHEDULED_QUEUES)}
+        if function is not None and topology.function(function).invokes:
+            variables.add(EXPRESS_VARIABLE)
         problems = [f"{name} is missing" for name in sorted(variables) if not environ.get(name)]
         log_level = environ.get("LOG_LEVEL", LOG_LEVEL).upper()
         if log_level not in LOG_LEVELS:
@@ -140,6 +145,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             schedule_role_arn=environ["SCHEDULE_ROLE_ARN"] if schedules else "",
             queue_arns={queue: environ[arn_variable(queue)] for queue in SCHEDULED_QUEUES} if schedules else {},
             retention_days=int(retention),
+            express_function=environ.get(EXPRESS_VARIABLE, ""),
         )
 
     @property
@@ -163,6 +169,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "MOCKS_FILE_FOR_TESTS": self.mocks_file_for_tests or "",
             "LOCAL": str(int(self.local)),
             "RETENTION_DAYS": str(self.retention_days),
+            EXPRESS_VARIABLE: self.express_function,
             **self.tool_allow_lists,
         }
 

@@ -72,12 +72,13 @@ class Tick(msgspec.Struct, frozen=True):
 
 
 class Function(msgspec.Struct, frozen=True):
-    """A Lambda. ``pool``: the worker pool it serves, for `run_node`. ``sends``: the queues it may send to. ``http``: it
-    answers the HTTP API. ``table``, ``blobs``, ``schedules``: what it calls of these ports; schedules send to the queue
-    `TIMERS` or `EVENTS`. ``limits``: what it calls of the table for items of limiters, which ``table`` is not for.
-    ``secrets``: it reads the deployment's secrets. ``open_routes``: routes of the HTTP API whose requests prove
-    themselves, so that no authorizer does. ``lists``: it reads lists of executions, which are an index of their own.
-    ``snap_start``: somebody waits while it starts.
+    """A Lambda. ``pool``: the worker pool it serves, for `run_node`, or `EXPRESS_POOL`. ``sends``: the queues it may
+    send to. ``http``: it answers the HTTP API. ``table``, ``blobs``, ``schedules``: what it calls of these ports;
+    schedules send to the queue `TIMERS` or `EVENTS`. ``limits``: what it calls of the table for items of limiters,
+    which ``table`` is not for. ``secrets``: it reads the deployment's secrets. ``open_routes``: routes of the HTTP API
+    whose requests prove themselves, so that no authorizer does. ``lists``: it reads lists of executions, which are an
+    index of their own. ``invokes``: functions that it calls and waits for. ``snap_start``: somebody waits while it
+    starts.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Function(msgspec.Struct, frozen=True):
     secrets: bool = False
     open_routes: tuple[str, ...] = ()
     lists: bool = False
+    invokes: tuple[str, ...] = ()
     snap_start: bool = False
 
 
@@ -107,7 +109,13 @@ class Topology(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def pools(self) -> tuple[str, ...]:
-        return tuple(function.pool for function in self.functions if function.pool is not None)
+        """Those that nodes may choose."""
+        return tuple(function.pool for function in self.functions if function.pool not in (None, EXPRESS_POOL))
+
+    @property
+    def is_express(self) -> bool:
+        """Whether express workflows can run."""
+        return any(function.pool == EXPRESS_POOL for function in self.functions)
 
     def queue(self, name: str) -> Queue:
         return next(queue for queue in self.queues if queue.name == name)
@@ -125,10 +133,13 @@ DEAD_LETTERS = "dead-letters"
 DEAD_LETTERS_FIFO = "dead-letters.fifo"
 POOLS = ("agent", "tool")
 SPARE_POOL = "tool"
+EXPRESS_POOL = "express"  # as workflows say; a deployment has it when it names it
 
 API_TIMEOUT_SECONDS = 29  # API Gateway gives up after 30
 DISPATCH_TIMEOUT_SECONDS = 15  # short: a stuck batch is retried soon
 NODE_TIMEOUT_SECONDS = 900  # Lambda's longest
+EXPRESS_FUNCTION = "run_express"
+EXPRESS_TIMEOUT_SECONDS = 90  # an execution may take 60, and then has to end and to be recorded
 PLUMBING_TIMEOUT_SECONDS = 30  # of the functions that only route: events, timers, dead letters, sweep
 PLUMBING_VISIBILITY_SECONDS = PLUMBING_TIMEOUT_SECONDS * FUNCTION_TIMEOUT_TO_VISIBILITY
 PLUMBING_RECEIVES_MAX = 20
@@ -142,6 +153,9 @@ def node_queue(pool: str) -> str:
     return f"node-{pool}"
 
 
+EXPRESS = node_queue(EXPRESS_POOL)
+
+
 def serving_queue(pool: str, pools: Collection[str] = POOLS) -> str:
     """The queue of a worker pool; the tool pool's, if there is no such pool: on one machine, or when it was removed."""
     return node_queue(pool if pool in pools else SPARE_POOL)
@@ -149,8 +163,11 @@ def serving_queue(pool: str, pools: Collection[str] = POOLS) -> str:
 
 def with_pools(topology: Topology, names: Sequence[str]) -> Topology:
     """``topology`` with further worker pools, each a queue and a function like those of the tool pool, and fed by the
-    same functions.
+    same functions. `EXPRESS_POOL` is one of its own kind, see `with_express`.
     """
+    if EXPRESS_POOL in names:
+        topology = with_express(topology)
+    names = [name for name in names if name not in topology.pools and name != EXPRESS_POOL]
     model = node_queue(SPARE_POOL)
     (worker,) = (function for function in topology.functions if function.pool == SPARE_POOL)
     added = tuple(map(node_queue, names))
@@ -328,3 +345,50 @@ TOPOLOGY = Topology(
     rules=(Rule("ingest", {"source": [{"anything-but": LIFECYCLE_SOURCE}]}, EVENTS),),
     ticks=(Tick("sweep", 1, SWEEP),),
 )
+
+
+def with_express(topology: Topology) -> Topology:
+    """``topology`` where express workflows can run: in a function of their own, which the API invokes and waits for;
+    starts that nobody waits for, or that had to wait themselves, come by its queue.
+    """
+    if topology.is_express:
+        return topology
+    queue = Queue(
+        EXPRESS,
+        visibility_seconds=EXPRESS_TIMEOUT_SECONDS * FUNCTION_TIMEOUT_TO_VISIBILITY,
+        dead_letters=DEAD_LETTERS,
+        receives_max=NODE_RECEIVES_MAX,
+    )
+    runs = Function(
+        EXPRESS_FUNCTION,
+        "workflow_runtime.handlers.run_express.handler",
+        timeout_seconds=EXPRESS_TIMEOUT_SECONDS,
+        memory_mb=1024,
+        sources=(EventSource(EXPRESS, batch_size=1, concurrency_max=100),),
+        sends=(DISPATCH, LIMITS),
+        publishes=True,
+        pool=EXPRESS_POOL,
+        table=("get", "put", "update", "change", "put_all", "delete", "delete_all", "query"),
+        limits=("get", "put", "change", "put_all", "delete_all", "query"),
+        blobs=("get", "put"),
+        secrets=True,
+        snap_start=True,
+    )
+
+    def feeding(function: Function) -> Function:
+        if function.http:
+            return replace(function, invokes=(EXPRESS_FUNCTION,))
+        starts = any(source.queue == DISPATCH for source in function.sources)
+        return replace(function, sends=(*function.sends, EXPRESS)) if starts else function
+
+    return replace(topology, queues=(*topology.queues, queue), functions=(*map(feeding, topology.functions), runs))
+
+
+WHOLE_TOPOLOGY = with_express(TOPOLOGY)
+"""With all that a deployment may have: what one machine has."""
+INVOCATION_FUNCTIONS = ("dispatch", "run_node_agent", "run_node_tool", "deliver_timer", EXPRESS_FUNCTION)
+INVOCATION_TOPOLOGY = Topology(
+    queues=tuple(queue for queue in WHOLE_TOPOLOGY.queues if queue.name not in (EVENTS, SWEEP, LIMITS)),
+    functions=tuple(function for function in WHOLE_TOPOLOGY.functions if function.name in INVOCATION_FUNCTIONS),
+)
+"""What runs inside one invocation of `EXPRESS_FUNCTION`, on memory; express executions that one awaits, too."""

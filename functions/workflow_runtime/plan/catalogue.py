@@ -46,10 +46,11 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     - ``source``: where it comes from (``built-in``, a Python function, a file, ``mock``)
     - ``input_schema``, ``output_schema``: JSON Schemas; None: unknown, anything may be given or come back. An agent's
       output is held to its schema; a tool's output schema is what its return annotation promises
-    - ``effects``: of a tool; None: they are not known
+    - ``effects``: of a tool; None: they are not known; ``declares_effects``: its author says so
     - ``models``: of an agent, in the order in which they are asked; ``models_elsewhere``: those that are not where
       their provider's API usually is; ``output_tokens``: the most that one answer may have, 0 if it does not say;
       ``budget``: of one visit
+    - ``express``: of a workflow: it runs in one invocation
     """
 
     id: str
@@ -62,6 +63,8 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     models_elsewhere: tuple[str, ...] = ()
     output_tokens: int = 0
     budget: Budget | None = None
+    declares_effects: bool = False
+    express: bool = False
 
     @property
     def arguments(self) -> tuple[Argument, ...]:

@@ -43,7 +43,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """A compiled workflow: a ``root`` graph (empty when there is none), a chart at the top (``charts[0]``, if
     ``has_chart``), or both, and in ``inner`` and ``charts`` what they hold.
 
-    - ``event_schemas``: of the data of events, by name
+    - ``event_schemas``: of the data of events, by name; ``express``: executions run in one invocation each
     - ``input_paths`` and ``variable_paths``: what the dispatcher's decisions read of them
     - ``exposed``: what it is as a tool of the MCP server; None: it is none
     """
@@ -70,6 +70,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     handlers: tuple[Handler, ...] = ()
     compensation: Compensation = BY_DEFAULT
     limits: PlanLimits = NO_LIMITS
+    express: bool = False
     exposed: Exposure | None = None
 
     @cached_property

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.runtime.environment import collector, workflow_env
+from workflow_runtime.runtime.foundation import RunExpress
 from workflow_runtime.runtime.services import Runtime
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
     from workflow_runtime.backends.aws.secrets import SecretsManagerSecrets
     from workflow_runtime.backends.aws.tracing import trace_in
     from workflow_runtime.deployment.settings import Callers, Settings, deployed_topology
+    from workflow_runtime.deployment.topology import EXPRESS_POOL
 
     topology = deployed_topology(environ)
     function = environ.get("FUNCTION")
@@ -66,10 +68,21 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
         catalogue=_packaged_catalogue(definitions) if publishes else None,
         end_process=lambda: os._exit(WORKER_LOST_EXIT_CODE),
         count=count,
-        pools=topology.pools,
+        pools=(*topology.pools, EXPRESS_POOL) if topology.is_express else topology.pools,
+        run_express=_express(settings.express_function),
         callers=Callers.from_environment(environ),
         retention_days=settings.retention_days,
     )
+
+
+def _express(function: str) -> RunExpress | None:
+    if not function:
+        return None
+    from workflow_runtime.backends.aws.invocation import InvokedFunction
+    from workflow_runtime.services.express import ORDER, express_body
+
+    invoked = InvokedFunction(function)
+    return lambda order: invoked({ORDER: express_body(order)})
 
 
 def _mocks_for_tests(settings: Settings) -> Mocks | None:

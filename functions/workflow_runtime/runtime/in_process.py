@@ -9,7 +9,6 @@ in between.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import inspect
 import logging
 import os
@@ -23,14 +22,17 @@ from msgspec.structs import replace
 
 from workflow_runtime.backends.embedded.pump import Handler, Pump
 from workflow_runtime.backends.folder_files import FolderFiles
-from workflow_runtime.deployment.topology import TOPOLOGY, Function
+from workflow_runtime.deployment.topology import WHOLE_TOPOLOGY
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.invokers.tools.reach import ALLOW_HTTP, SETTINGS, Reach, local_reach
 from workflow_runtime.ports import Poller, Ports, ScheduleRunner
 from workflow_runtime.runtime.environment import collector, workflow_env
+from workflow_runtime.runtime.express import ExpressRunner
+from workflow_runtime.runtime.foundation import new_id
+from workflow_runtime.runtime.making import handler_of
 from workflow_runtime.runtime.observation import GatedPoller, GatedScheduler, ObservedTable, Observer, Silence
 from workflow_runtime.runtime.registries import Registries
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, new_id
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 from workflow_runtime.runtime.workflow_files import WorkflowFiles, workflow_files
 from workflow_runtime.storage.keys import HEADER
 
@@ -124,10 +126,10 @@ class LocalRuntime:
         self._declare(registries)
         handlers = {
             function.name: self._sharing(handler_of(function, self.services))
-            for function in TOPOLOGY.functions
+            for function in WHOLE_TOPOLOGY.functions
             if function.sources
         }
-        self.pump = Pump(self._gate, self.ports.clock, TOPOLOGY, handlers, self._scheduler)
+        self.pump = Pump(self._gate, self.ports.clock, WHOLE_TOPOLOGY, handlers, self._scheduler)
         backend.on_send = self.pump.notice
 
     def read(self, mocks: Mocks | None) -> Registries:
@@ -173,6 +175,7 @@ class LocalRuntime:
             is_ending=lambda: self._is_ending,
             count=self._observer.counted,
             attempt_ended=self._observer.attempt_ended,
+            run_express=lambda order: ExpressRunner(self.services).run(order),
         )
 
     def _sharing(self, handler: Handler) -> Handler:
@@ -313,7 +316,7 @@ class LocalRuntime:
         self._stirred.set()
 
     def _stir(self) -> None:
-        self._notice(TOPOLOGY.queues[0].name)
+        self._notice(WHOLE_TOPOLOGY.queues[0].name)
 
     def _in_loop(self, function: Callable[..., None], *arguments: str) -> None:
         """Call in the loop's thread: ports may be called in others. Before the start there is nobody to tell."""
@@ -331,13 +334,6 @@ async def _as_task(handler: Handler, event: dict[str, Any], context: Any) -> Any
     except Exception:
         logger.exception("a handler failed; its messages are delivered again")
         return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in event["Records"]]}
-
-
-def handler_of(function: Function, runtime: Runtime) -> Handler:
-    """The handler that Lambda would run for this function, made for this runtime."""
-    module, _, _ = function.handler.rpartition(".")
-    handler: Handler = importlib.import_module(module).create(runtime, function)
-    return handler
 
 
 def _buckets_folder(definitions: Path | None, environ: Mapping[str, str]) -> Path | None:

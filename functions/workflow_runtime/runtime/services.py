@@ -5,32 +5,29 @@ A function uses two or three of these; the others, and what they import, are nev
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Mapping
-from functools import cached_property, partial
+from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from workflow_runtime.deployment.metrics import AttemptEnded, count_attempt
-from workflow_runtime.deployment.settings import RETENTION_DAYS, Callers
-from workflow_runtime.deployment.topology import POOLS
+from msgspec.structs import replace
+
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.runtime.environment import EnvironmentSecrets as EnvironmentSecrets
 from workflow_runtime.runtime.environment import workflow_env as workflow_env
-from workflow_runtime.services.mail import Mailer
+from workflow_runtime.runtime.foundation import Foundation, numbered_ids
 from workflow_runtime.services.views.executions import Documents
 from workflow_runtime.storage.stores import Stores
 
 if TYPE_CHECKING:
-    from workflow_runtime.engine.state import Parent
     from workflow_runtime.invokers.invocation import Invoker
-    from workflow_runtime.plan.catalogue import Catalogue
     from workflow_runtime.services.catalog.catalog import Catalog
     from workflow_runtime.services.catalog.publishing import Publishing
     from workflow_runtime.services.catalog.triggers import Triggers
     from workflow_runtime.services.control.bulk import Bulk
     from workflow_runtime.services.control.requests import Control
     from workflow_runtime.services.dispatch.dispatcher import Dispatcher
+    from workflow_runtime.services.express import ExpressNow, ExpressSender, Within
     from workflow_runtime.services.freeze.holding import Holder
     from workflow_runtime.services.freeze.looks import Looks
     from workflow_runtime.services.freeze.release import Releaser
@@ -58,89 +55,41 @@ if TYPE_CHECKING:
     from workflow_runtime.services.views.taken import Taken
     from workflow_runtime.services.views.traces import Traces
     from workflow_runtime.services.views.why import Explanations
-    from workflow_runtime.services.work.attempt import Secrets
     from workflow_runtime.services.work.runner import NodeRunner
 
-Invokers = Callable[[], "Mapping[NodeType, Invoker]"]
 
-ID_BYTES = 16
+class Runtime(Foundation):
+    """Everything that handlers and the command line call."""
 
-
-BY_SUBJECT = Callers()
-StandsIn = Callable[[str, "Parent", str], bool]
-
-
-def no_mocks(_workflow_id: str, _parent: Parent, _correlation_id: str) -> bool:
-    """No mock answers in the place of a workflow."""
-    return False
-
-
-def new_id() -> str:
-    """A fresh identity, as unlikely to come twice as a UUID."""
-    return os.urandom(ID_BYTES).hex()
-
-
-def _ignore(name: str, value: int) -> None:
-    """Takes a metric."""
-
-
-class Runtime:
-    """Everything that handlers and the command line call. ``invokers`` is called once, when the first node runs.
-
-    ``catalogue``: the agents and tools there are, for the compiler. ``end_process``: called after a blocking tool
-    outlived its timeout, when its result is recorded; on Lambda it ends the process, so that the thread ends too.
-    ``count`` takes metrics; ``attempt_ended`` is told of attempts (None: they are counted).
-    ``pools``: the worker pools there are; None: one worker serves whatever pool is named.
-    ``stands_in``: whether a mock answers in the place of a workflow that another execution starts.
-    ``is_ending``: whether the process is about to end, so that requests should not wait any longer. ``callers``: who
-    callers of the API are. ``retention_days``: how long executions are kept after their end.
-    """
-
-    def __init__(
-        self,
-        ports: Ports,
-        invokers: Invokers,
-        *,
-        secrets: Secrets,
-        env: Mapping[str, str] | None = None,
-        catalogue: Catalogue | None = None,
-        new_id: Callable[[], str] = new_id,
-        end_process: Callable[[], None] = lambda: None,
-        count: Callable[[str, int], None] = _ignore,
-        attempt_ended: Callable[[AttemptEnded], None] | None = None,
-        pools: Collection[str] | None = None,
-        is_ending: Callable[[], bool] = lambda: False,
-        stands_in: StandsIn = no_mocks,
-        callers: Callers = BY_SUBJECT,
-        retention_days: int = RETENTION_DAYS,
-    ) -> None:
-        self._retention_days = retention_days
-        self.ports = ports
-        self.count = count
-        self._attempt_ended = partial(count_attempt, count) if attempt_ended is None else attempt_ended
-        self.is_ending = is_ending
-        self.callers = callers
-        self._end_process = end_process
-        self._invokers = invokers
-        self._secrets = secrets
-        self._env = dict(env or {})
-        self._catalogue = catalogue
-        self._pools = pools
-        self._new_id = new_id
-        self._stands_in = stands_in
-
-    @property
-    def _served(self) -> Collection[str]:
-        """The pools that have a queue."""
-        return POOLS if self._pools is None else self._pools
+    def within(self, ports: Ports) -> Runtime:
+        """A runtime on other ports for one execution, with the same agents, tools and settings: the express executions
+        that it awaits run within it, and nothing waits in line.
+        """
+        inner = Runtime(
+            ports,
+            lambda: self.invokers,
+            secrets=self._secrets,
+            env=self._env,
+            new_id=numbered_ids(self._new_id()),
+            count=self.count,
+            attempt_ended=self._attempt_ended,
+            stands_in=self._stands_in,
+            is_within=True,
+        )
+        inner.looks = self.looks  # what was seen of switches and limiters a moment ago need not be read again
+        inner.stores.workflows = self.stores.workflows  # nor plans
+        return inner
 
     @cached_property
-    def stores(self) -> Stores:
-        return Stores(self.ports, self._retention_days)
+    def _viewed(self) -> Ports:
+        """The ports through which views look: recorded express executions look like all others."""
+        from workflow_runtime.storage.express import RecordedTable  # workers never look
+
+        return replace(self.ports, table=RecordedTable(self.ports.table, self.ports.blobs))
 
     @cached_property
-    def mailer(self) -> Mailer:
-        return Mailer(self.ports, self._new_id)
+    def _viewed_stores(self) -> Stores:
+        return Stores(self._viewed, self._retention_days)
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
@@ -150,7 +99,7 @@ class Runtime:
         from workflow_runtime.services.dispatch.pacing import TimeBudget
 
         budget = TimeBudget(self.ports.clock)
-        courier = Courier(self.stores, self.mailer, self.timers, lambda: self.starter)
+        courier = Courier(self.stores, self.mailer, self.timers, lambda: self.starter, lambda: self.express_sender)
         publisher = Publisher(
             self.ports, self.stores, self.mailer, courier, self.count, self._served, budget, self.starts
         )
@@ -164,9 +113,11 @@ class Runtime:
 
     @cached_property
     def starts(self) -> StartAdmission:
-        from workflow_runtime.services.limits.starts import StartAdmission
+        from workflow_runtime.services.limits.starts import Begun, StartAdmission
 
-        return StartAdmission(self.ports.clock, self.lines, self.looks, self.holder, lambda: self.budgets)
+        return (Begun if self._is_within else StartAdmission)(
+            self.ports.clock, self.lines, self.looks, self.holder, lambda: self.budgets
+        )
 
     @cached_property
     def granter(self) -> Granter:
@@ -190,7 +141,14 @@ class Runtime:
     def admission(self) -> Admission:
         from workflow_runtime.services.limits.admission import Admission
 
-        return Admission(self.ports, self.stores.runs, self.lines, self.granter, self.looks, self._served)
+        return Admission(
+            self.ports,
+            self.stores.runs,
+            self.lines,
+            self.granter,
+            self.looks,
+            self._served,
+        )
 
     @cached_property
     def budgets(self) -> Budgets:
@@ -230,13 +188,13 @@ class Runtime:
 
     @cached_property
     def documents(self) -> Documents:
-        return Documents(self.ports, self.stores, self.looks)
+        return Documents(self._viewed, self._viewed_stores, self.looks)
 
     @cached_property
     def explanations(self) -> Explanations:
         from workflow_runtime.services.views.why import Explanations
 
-        return Explanations(self.ports, self.stores, self.looks)
+        return Explanations(self._viewed, self._viewed_stores, self.looks)
 
     @cached_property
     def streams(self) -> Streams:
@@ -254,13 +212,13 @@ class Runtime:
     def traces(self) -> Traces:
         from workflow_runtime.services.views.traces import Traces
 
-        return Traces(self.ports, self.stores)
+        return Traces(self._viewed, self._viewed_stores)
 
     @cached_property
     def recordings(self) -> Recordings:
         from workflow_runtime.services.views.recordings import Recordings
 
-        return Recordings(self.ports, self.stores)
+        return Recordings(self._viewed, self._viewed_stores)
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -305,7 +263,27 @@ class Runtime:
             self._env,
             self._stands_in,
             self.looks,
+            self._within if self._is_within else None,
         )
+
+    @cached_property
+    def express_sender(self) -> ExpressSender:
+        from workflow_runtime.services.express import ExpressSender  # few workflows are express
+
+        return ExpressSender(self.ports)
+
+    @cached_property
+    def _within(self) -> Within:
+        from workflow_runtime.services.express import Within
+
+        return Within(self.express_sender, self.mailer, self._viewed_stores.executions, self.ports.clock.now)
+
+    @cached_property
+    def express_now(self) -> ExpressNow | None:
+        """Runs those that somebody waits for; None: they come by their queue, like all others."""
+        from workflow_runtime.services.express import ExpressNow
+
+        return ExpressNow(self.ports, self._run_express, self.starter) if self._run_express is not None else None
 
     @cached_property
     def signalling(self) -> Signalling:
@@ -335,7 +313,8 @@ class Runtime:
     def control(self) -> Control:
         from workflow_runtime.services.control.requests import Control
 
-        return Control(self.ports, self.stores, self.mailer, self._new_id)
+        recorded = self._viewed_stores.executions
+        return Control(self.ports, self.stores, self.mailer, self._new_id, recorded, lambda: self.starter)
 
     @cached_property
     def bulk(self) -> Bulk:

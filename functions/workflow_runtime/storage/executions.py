@@ -16,7 +16,7 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Table
+from workflow_runtime.ports import Absent, AnyOf, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import Due, DueStore
 from workflow_runtime.storage.headers import header_changes, header_item, header_of, outputs_key
@@ -73,6 +73,14 @@ class ExecutionStore:
         """
         held = self._put_named(f"executions/{header.execution_id}/input", pack(msgspec.to_builtins(data)))
         return self._create(header, held)
+
+    def record_express(self, item: Item) -> bool:
+        """Put the record of an express execution in the place of its header. False when it has ended before."""
+        try:
+            self._table.put(item, AnyOf((Absent(), Equals("status", ExecutionStatus.PENDING.value))))
+        except ConditionFailed:
+            return False
+        return True
 
     def create_beside(self, header: Header, origin: str, replaced: int) -> Header:
         """The same with the input and variables (of this number) of another execution, which may lie where they are."""

@@ -15,6 +15,8 @@ from workflow_runtime.storage.listing import place_in_workflow
 from workflow_runtime.storage.payloads import pack
 from workflow_runtime.storage.records import Header
 
+RECORD = "express"  # of an express execution: 0, until it is recorded; then its packed items, or where they are
+
 _errors = msgspec.json.Decoder(ErrorDocument)
 _shares = msgspec.json.Decoder(dict[str, Share])
 _parents = msgspec.json.Decoder(Parent)
@@ -77,6 +79,7 @@ def header_of(execution_id: str, item: Item) -> Header:
         renewed_at=int(values.get("renewed_at") or 0),
         renewed_to=str(values.get("renewed_to") or ""),
         shares=_shares.decode(shares) if isinstance(shares := values.get("shares"), bytes) else {},
+        express=RECORD in values,
     )
 
 
@@ -100,4 +103,6 @@ def header_item(header: Header) -> Item:
         attributes["tenant"] = header.tenant
     if header.shares:
         attributes["shares"] = msgspec.json.encode(header.shares)
+    if header.express:
+        attributes[RECORD] = 0
     return Item(Key(f"EX#{header.execution_id}", keys.HEADER), attributes, listing=place_in_workflow(header))

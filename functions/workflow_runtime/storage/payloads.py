@@ -47,6 +47,13 @@ def unpack_bytes(packed: bytes) -> bytes:
     return zlib.decompress(packed[1:]) if packed[:1] == _ZLIB else packed[1:]
 
 
+def unpacked(data: bytes) -> bytes:
+    """The same payload, not compressed. Other bytes, which are JSON texts, stay as they are: none begins like one."""
+    if data[:1] != _ZLIB:
+        return data
+    return _PLAIN + zlib.decompress(data[1:])
+
+
 def unpack(packed: bytes) -> Json:
     return msgspec.json.decode(unpack_bytes(packed))
 

@@ -44,6 +44,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     renewed_to: str = ""  # how far a renewal has come, while one is under way
     shares: dict[str, Share] = {}  # its part in limiters, by their names
     watched_until: int = 0  # somebody wants to know what its agents write
+    express: bool = False  # it runs in one invocation, and this is its record, or its place until there is one
 
     @property
     def correlation_id(self) -> str:

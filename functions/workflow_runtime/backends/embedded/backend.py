@@ -15,7 +15,7 @@ from workflow_runtime.backends.embedded.queues import EmbeddedQueues, QueueDepth
 from workflow_runtime.backends.embedded.schedules import EmbeddedSchedules
 from workflow_runtime.backends.embedded.table import EmbeddedTable
 from workflow_runtime.backends.folder_files import FolderFiles
-from workflow_runtime.deployment.topology import TOPOLOGY, Topology
+from workflow_runtime.deployment.topology import WHOLE_TOPOLOGY, Topology
 from workflow_runtime.ports import MINUTE_MS, Clock, Poller, Ports, ScheduleRunner
 
 GAP_MS = 5 * MINUTE_MS  # between ticks of every minute
@@ -112,7 +112,7 @@ class Backend:
         self.close()
 
 
-def open_backend(path: Path | None = None, clock: Clock | None = None, topology: Topology = TOPOLOGY) -> Backend:
+def open_backend(path: Path | None = None, clock: Clock | None = None, topology: Topology = WHOLE_TOPOLOGY) -> Backend:
     """Open the database at ``path`` (created when missing; None: in memory).
 
     Messages that were in flight become visible at once, with their receive counts. Raises `database.DatabaseLocked` (a

@@ -93,6 +93,22 @@ class VirtualClock:
                 if work is not None:
                     work.sleepers -= 1
 
+    async def rest(self, seconds: float | None, stirred: asyncio.Event) -> None:
+        """Returns when the event is set, or (not None) the clock was advanced by ``seconds``: until then, the work of
+        this task waits. Without a time, it should have begun work that it waits for.
+        """
+        if seconds is None:
+            await stirred.wait()
+            return
+        sleep = asyncio.create_task(self._on_behalf(self._own_work(), self.sleep(seconds)))
+        stir = asyncio.create_task(stirred.wait())
+        try:
+            await asyncio.wait((sleep, stir), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sleep, stir):
+                task.cancel()
+            await asyncio.wait((sleep, stir))
+
     async def within(self, seconds: float | None, work: Coroutine[Any, Any, Result]) -> Result:
         """Await ``work`` for at most ``seconds`` (None: without limit) of virtual time, then cancel it: `TimeoutError`.
 

@@ -60,7 +60,10 @@ class _Source:
 
 
 class Pump:
-    """``handlers`` by function name. `notice` must be told when a message is sent (the backends' ``on_send``)."""
+    """``handlers`` by function name. `notice` must be told when a message is sent (the backends' ``on_send``).
+
+    ``is_within``: it runs in a handler of another pump, which moves virtual time for both.
+    """
 
     def __init__(
         self,
@@ -69,7 +72,10 @@ class Pump:
         topology: Topology,
         handlers: Mapping[str, Handler],
         scheduler: ScheduleRunner,
+        *,
+        is_within: bool = False,
     ) -> None:
+        self._is_within = is_within
         self._poller = poller
         self._scheduler = scheduler
         self._clock = clock
@@ -83,7 +89,7 @@ class Pump:
         self._moments: deque[tuple[int, Callable[[], None]]] = deque()
         self._tasks: dict[asyncio.Task[None], None] = {}  # in the order they began: a set's order is another each time
         self._stirred = asyncio.Event()
-        if isinstance(clock, VirtualClock):
+        if isinstance(clock, VirtualClock) and not is_within:
             clock.on_rest = lambda: self._stirred.set()
 
     @property
@@ -209,12 +215,16 @@ class Pump:
         settled = self.settling and not self._tasks and self._poller.next_visible_at(without=TIMERS) is None
         visible_at = None if settled else self._poller.next_visible_at()
         once_at = None if settled else self._scheduler.next_at(recurring=False)
-        if isinstance(self._clock, VirtualClock):
+        if isinstance(self._clock, VirtualClock) and not self._is_within:
             return await self._move_time(self._clock, visible_at, once_at)
         if visible_at is None and once_at is None and not self._tasks:
             return False
         times = [time for time in (visible_at, next_at) if time is not None]
         seconds = max((min(times) - self._clock.now()) / 1000, PAUSE_SECONDS_MIN) if times else None
+        if isinstance(self._clock, VirtualClock):
+            await self._clock.rest(seconds, self._stirred)
+            self._heat()
+            return True
         try:
             async with asyncio.timeout(seconds):  # unlike `wait_for`, it never loses a cancellation
                 await self._stirred.wait()

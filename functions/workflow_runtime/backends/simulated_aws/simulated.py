@@ -17,7 +17,7 @@ from workflow_runtime.backends.simulated_aws.poller import SqsPoller
 from workflow_runtime.backends.simulated_aws.provision import create_resources, queue_arn
 from workflow_runtime.backends.simulated_aws.schedule_runner import SimulatedScheduleRunner
 from workflow_runtime.deployment.settings import Settings
-from workflow_runtime.deployment.topology import TOPOLOGY, Topology
+from workflow_runtime.deployment.topology import WHOLE_TOPOLOGY, Topology
 from workflow_runtime.ports import (
     BATCH_MESSAGES_MAX,
     Bus,
@@ -146,7 +146,7 @@ class _NoticedSchedules:
         self._schedules.delete(names)
 
 
-def open_backend(clock: Clock | None = None, topology: Topology = TOPOLOGY) -> Backend:
+def open_backend(clock: Clock | None = None, topology: Topology = WHOLE_TOPOLOGY) -> Backend:
     """Start moto for this process and create the runtime's resources in it.
 
     Every boto3 client created before `close` talks to moto, none to AWS; credentials are made up.

@@ -25,6 +25,7 @@ from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.exposure import Exposure
+from workflow_runtime.plan.express import EXPRESS, EXPRESS_SECONDS_MAX
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import Edge, EdgeKind, GraphBlock, Join, JoinKind, NodePlan
 from workflow_runtime.plan.plan import Plan, Variable
@@ -158,10 +159,10 @@ def assemble(
             Variable(name, formulas["variables", name], schema is None or name in declared)
             for name in definition.variables
         ),
-        timeout_seconds=definition.timeout,
+        timeout_seconds=time_limit(definition),
         max_concurrency=definition.limits.max_concurrency,
         priority=definition.limits.priority,
-        events=definition.events,
+        events=_lifecycle_events(definition),
         input_paths=decisions.inputs,
         variable_paths=decisions.variables,
         inner=tuple(blocks[1:]),
@@ -172,7 +173,22 @@ def assemble(
         compensation=_compensation(definition),
         limits=planned_limits(definition, formulas),
         exposed=_exposure(definition),
+        express=definition.durability == EXPRESS,
     )
+
+
+def _lifecycle_events(definition: WorkflowDefinition) -> tuple[str, ...]:
+    """Those that are published: of express executions only what is asked for, as they would cost more than the rest."""
+    if definition.durability == EXPRESS and "events" not in definition.model_fields_set:
+        return ()
+    return definition.events
+
+
+def time_limit(definition: WorkflowDefinition) -> float | None:
+    """Of an execution; express ones always have one."""
+    if definition.durability != EXPRESS:
+        return definition.timeout
+    return min(definition.timeout or EXPRESS_SECONDS_MAX, EXPRESS_SECONDS_MAX)
 
 
 def _exposure(definition: WorkflowDefinition) -> Exposure | None:

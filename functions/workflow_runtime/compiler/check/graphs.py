@@ -17,6 +17,7 @@ from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.work import SubWorkflowNode
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.plan.catalogue import Catalogue
+from workflow_runtime.plan.express import EXPRESS
 from workflow_runtime.plan.graph import EdgeKind, Join, JoinKind
 
 
@@ -38,12 +39,13 @@ def check_nodes(graph: GraphSource, catalogue: Catalogue | None, report: Report)
 
 def check_pools(sources: Sources, pools: Collection[str] | None, report: Report) -> None:
     """Nodes whose worker pool does not exist; None: there may be any."""
+    nodes_pools = [pool for pool in pools or () if pool != EXPRESS]
     for graph in sources.graphs if pools is not None else ():
         for position, node in graph.own_nodes:
             pool = getattr(node, "pool", None)
-            if pool is not None and pool not in (pools or ()):
+            if pool is not None and pool not in nodes_pools:
                 message = f"there is no worker pool `{pool}` here"
-                report.add(rules.UNKNOWN_POOL, message, graph.at(position, "pool"), did_you_mean(pool, pools or ()))
+                report.add(rules.UNKNOWN_POOL, message, graph.at(position, "pool"), did_you_mean(pool, nodes_pools))
 
 
 def check_graph(source: GraphSource, graph: Graph, joins: list[Join], doubtful: frozenset[int], report: Report) -> None:

@@ -46,6 +46,7 @@ from workflow_runtime.storage.records import LateResult, Run
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
+    from workflow_runtime.services.express import ExpressStart
 
 INCLUDED_DEFAULT = "output"
 INCLUDE_PATTERN = r"^(nodes|input|output|variables)(,(nodes|input|output|variables)){0,3}$"
@@ -97,6 +98,8 @@ class Executions:
         an event could move it.
         """
         body = parsed_body(request, StartRequest)
+        express = self._runtime.express_now if wait else None
+        at_once: list[ExpressStart] = []
         execution_id = await self._runtime.ports.offload(
             self._runtime.starter.start,
             workflow_id,
@@ -104,7 +107,10 @@ class Executions:
             version=version,
             start_key=idempotency_key,
             correlation_id=x_correlation_id or "",
+            run_express=at_once.append if express is not None else None,
         )
+        if express is not None and at_once:
+            await express.run(at_once[0], wait)
         if wait and await self._rests(execution_id, wait):
             return await self._document(request, execution_id, {INCLUDED_DEFAULT})
         header = await self._runtime.ports.offload(self._runtime.documents.header, execution_id)

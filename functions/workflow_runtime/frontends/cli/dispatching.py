@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from workflow_runtime.backends.embedded.backend import Backend
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY
-from workflow_runtime.runtime.in_process import handler_of
+from workflow_runtime.runtime.making import handler_of
 from workflow_runtime.runtime.services import Runtime
 
 PAUSE_SECONDS = 0.02  # between looks at the mailboxes, while the command waits for an answer

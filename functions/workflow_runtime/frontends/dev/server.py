@@ -37,7 +37,8 @@ from workflow_runtime.frontends.server.running import (
 )
 from workflow_runtime.invokers.tools.reach import ALLOW_HTTP, local_reach
 from workflow_runtime.language.texts import visible_lines
-from workflow_runtime.runtime.in_process import LocalRuntime, handler_of
+from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.runtime.making import handler_of
 
 PROGRAM = "awr dev"
 DRAIN_SECONDS = 10.0  # at the end, for attempts under way when there is a file to record them in

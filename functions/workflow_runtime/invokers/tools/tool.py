@@ -50,6 +50,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     presets: Mapping[str, Json] = {}
     built_in: bool = False
     effects: Effects = Effects.ONCE
+    declares_effects: bool = False
 
     @property
     def input_schema(self) -> dict[str, Json]:
@@ -79,6 +80,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
             input_schema=self.input_schema,
             output_schema=self.output_schema,
             effects=self.effects,
+            declares_effects=self.declares_effects,
         )
 
     @property
@@ -112,6 +114,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
             source=source,
             presets=dict(presets),
             effects=effects or self.effects,
+            declares_effects=effects is not None or self.declares_effects,
         )
 
     def _validate(self, inputs: Mapping[str, Json]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -170,6 +173,7 @@ def describe(
         returns=hints.get("return", Any),
         source=source or f"{function.__module__}.{function.__qualname__}",
         effects=Effects(effects) if effects is not None else _effects(function),
+        declares_effects=effects is not None,
     )
     _usable(lambda: tool.input_schema)
     return tool

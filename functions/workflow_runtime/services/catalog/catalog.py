@@ -45,7 +45,11 @@ class PublishedWorkflows(Mapping[str, CatalogueEntry]):
             raise KeyError(id)
         plan = self._workflows.plan(version.plan_hash)
         return CatalogueEntry(
-            id=id, source="workflow", input_schema=_object(plan.input_schema), output_schema=_object(plan.output_schema)
+            id=id,
+            source="workflow",
+            input_schema=_object(plan.input_schema),
+            output_schema=_object(plan.output_schema),
+            express=plan.express,
         )
 
     def __iter__(self) -> Iterator[str]:

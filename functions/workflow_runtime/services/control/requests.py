@@ -18,7 +18,9 @@ from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.language.look_alikes import normalized, with_normalized_keys
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.control.operations import OPERATIONS, Operation, Situation
+from workflow_runtime.services.intake.starts import Starter
 from workflow_runtime.services.mail import Mailer
+from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.payloads import is_large, pack_bytes
 from workflow_runtime.storage.records import Header
 from workflow_runtime.storage.requests import KeptAnswer
@@ -46,9 +48,20 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Control:
-    """``new_id`` gives a fresh identity per call."""
+    """``new_id`` gives a fresh identity per call. ``recorded`` sees what express executions have recorded; ``starter``
+    is called when the first of them is begun anew."""
 
-    def __init__(self, ports: Ports, stores: Stores, mailer: Mailer, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        stores: Stores,
+        mailer: Mailer,
+        new_id: Callable[[], str],
+        recorded: ExecutionStore,
+        starter: Callable[[], Starter],
+    ) -> None:
+        self._recorded = recorded
+        self._starter = starter
         self._clock = ports.clock
         self._blobs = ports.blobs
         self._executions = stores.executions
@@ -80,6 +93,10 @@ class Control:
         header = self._executions.header(execution_id)
         if header is None:
             raise RequestError("not_found", f"there is no execution {execution_id!r}")
+        if header.express:
+            _check_express(asked_for, header, fields)
+            if operation == "retry":
+                return self._begin_anew(header, key)
         row = EXECUTION_ROWS.get((header.status, asked_for.event), _NO_ROW)
         use = _use_of(operation, fields)
         kept = self._requests.kept_answer(execution_id, key, self._clock.now()) if key is not None else None
@@ -102,6 +119,19 @@ class Control:
             event = asked_for.event(f"control:{asked.id}", self._clock.now(), by, reason, **fields)
             self._mailer.send(execution_id, event)
         return asked
+
+    def _begin_anew(self, header: Header, key: str | None) -> Asked:
+        """Another execution, with the same input on the same version. Raises `RequestError`, `RetryableError`."""
+        asked = key or self._new_id()
+        input = self._recorded.globals(header.execution_id).input
+        started = self._starter().start(
+            header.workflow_id,
+            input,
+            version=header.workflow_version or None,
+            start_key=f"again:{header.execution_id}:{asked}",
+            correlation_id=header.correlation_id,
+        )
+        return Asked(started, "retry", asked, True)
 
     def _check_possible(self, operation: Operation, header: Header, fields: Mapping[str, Json]) -> None:
         """Raises `RequestError` (``refused``)."""
@@ -128,6 +158,22 @@ class Control:
 
 _NO_ROW = ExecutionRow()
 _TOO_LONG_AGO = "so long ago that what it would go on from expires; start another one"
+
+
+def _check_express(operation: Operation, header: Header, fields: Mapping[str, Json]) -> None:
+    """Raises `RequestError` (``refused``) for what cannot be asked of an express execution."""
+    if operation.name == "cancel" and header.status is ExecutionStatus.PENDING:
+        return  # it waits to begin; if it has begun, its end comes too late
+    if operation.name == "retry" and header.status in (ExecutionStatus.FAILED, ExecutionStatus.CANCELLED):
+        if fields:
+            message = "an express execution is begun anew, with the same input: `retry` takes nothing but a reason"
+            raise RequestError("refused", message)
+        return
+    message = f"an express execution runs in one invocation: it cannot be {operation.passive}"
+    hint = (
+        "; `retry` starts it anew when it has failed" if operation.name != "retry" else f" while it is {header.status}"
+    )
+    raise RequestError("refused", message + hint)
 
 
 def _fields(operation: Operation, said: Mapping[str, Json]) -> dict[str, Json]:

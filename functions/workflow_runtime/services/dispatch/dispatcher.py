@@ -25,16 +25,20 @@ from workflow_runtime.engine import applied, holding
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance, new_execution
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import (
-    AskApproval,
     Command,
-    RecordNode,
     RunNode,
     SetStatus,
-    StorePages,
 )
-from workflow_runtime.engine.events import ControlEvent, Event, EventReturned, ExecutionStarted, NodeSucceeded
+from workflow_runtime.engine.events import (
+    CancelRequested,
+    ControlEvent,
+    Event,
+    EventReturned,
+    ExecutionStarted,
+    NodeSucceeded,
+    Poked,
+)
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.payloads import payload, without_payload
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import VALUE_KEPT_BYTES_MAX, Known, Needs
@@ -45,11 +49,12 @@ from workflow_runtime.services.dispatch.effects import Publisher
 from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.dispatch.pacing import TimeBudget
 from workflow_runtime.services.dispatch.reads import Knowledge
+from workflow_runtime.services.dispatch.storing import LargeValues
+from workflow_runtime.services.express import GIVEN_UP
 from workflow_runtime.services.limits.starts import StartAdmission
 from workflow_runtime.services.messages import Mail, mail_body
 from workflow_runtime.storage.due import rearmed
 from workflow_runtime.storage.executions import StateTooLarge
-from workflow_runtime.storage.payloads import is_large, pack_bytes
 from workflow_runtime.storage.records import Tags
 from workflow_runtime.storage.stores import Stores
 
@@ -57,7 +62,6 @@ SUSPECT_RECEIVES = 3  # from this receive on, events are taken one by one; one t
 COMMIT_ATTEMPTS_MAX = 5  # races with other dispatchers of one execution; FIFO groups make them rare
 LAG_MS = 30_000  # that an event has waited: some 6,000 are behind it, and 20,000 of one group would hide all others
 LAGGING_MS = 10_000  # how long that is believed after each batch
-OUTPUTS_INLINE_BYTES_MAX = 64 * 1024  # of all nodes decided in one commit: its item must stay far below 400 KB
 
 logger = logging.getLogger(__name__)
 failure_log = logging.getLogger("workflow_runtime.failures")
@@ -91,6 +95,7 @@ class Dispatcher:
         self._clock = ports.clock
         self._stores = stores
         self._starts = starts
+        self._large = LargeValues(stores.executions)
         self._workflows = stores.workflows
         self._executions = stores.executions
         self._dead_letters = stores.dead_letters
@@ -166,6 +171,8 @@ class Dispatcher:
                 for event in events:
                     self._keep_refused(execution_id, event, "there is no such execution")
                 return True
+            if header.express and header.status.terminal:  # recorded: it takes nothing any more
+                return True
             tags = Tags(header.correlation_id, header.started_at)
             add_log_fields(correlation_id=tags.correlation_id)
             plan = self._plan(header.plan_hash)
@@ -181,6 +188,8 @@ class Dispatcher:
                 header.tenant,
                 header.shares,
             )
+            if header.express:
+                return self._run_express(plan, state, events, tags)
             events = _with_start(events, ExecutionStarted("start", header.started_at))
         events = self._knowledge.heard(state, events)
         returned = self._knowledge.heard(state, self._returned(state))
@@ -193,6 +202,20 @@ class Dispatcher:
         if not decision.changed:
             return True
         return self._commit(plan, state, decision, [*returned, *events], tags)
+
+    def _run_express(self, plan: Plan, state: ExecutionState, events: Sequence[Event], tags: Tags) -> bool:
+        """Have an express execution run that may begin; what comes for it meanwhile comes to nothing. It ends here if
+        somebody cancels it before, or if it was given up."""
+        if any(event.event_id.startswith(GIVEN_UP) for event in events):
+            error = ErrorDocument.of("worker_lost", "it was begun again and again, and never came to its end")
+            return self._abort(plan, state, error, tags)
+        requests: list[Event] = [event for event in events if isinstance(event, CancelRequested)]
+        if requests:
+            start = _with_start(requests, ExecutionStarted("start", state.started_at))
+            return self._commit(plan, state, self._decide(plan, state, start), start, tags)
+        if any(isinstance(event, Poked) for event in events):
+            self._courier.run_express(state.execution_id)
+        return True
 
     def _returned(self, state: ExecutionState) -> list[EventReturned]:
         """The next events that were held and may be taken now."""
@@ -300,7 +323,7 @@ class Dispatcher:
             commit_id,
             state.now,
             tuple(_without_values(event) for event in events),
-            self._stored(state, commit_id, decision.commands),
+            self._large.commands(state, commit_id, decision.commands),
             decision.ignored,
             refused,
             aborted,
@@ -334,45 +357,6 @@ class Dispatcher:
                 self._stores.due.put(due)
                 return due.since
         return since
-
-    def _stored(self, state: ExecutionState, commit_id: str, commands: Sequence[Command]) -> tuple[Command, ...]:
-        """The commands with large values replaced by where they were stored: commits, journal and messages stay
-        small."""
-        stored: list[Command] = []
-        room = OUTPUTS_INLINE_BYTES_MAX
-        for index, command in enumerate(commands):
-            if isinstance(command, StorePages):
-                self._put_pages(command)
-                command = replace(command, pages=())
-            large = payload(command)
-            if large is not None:
-                data = msgspec.json.encode(large)
-                packed = pack_bytes(data)
-                room -= len(packed)
-                keep = command.keep if isinstance(command, AskApproval) else ""
-                if keep or is_large(data, packed) or room < 0:
-                    key = keep or f"executions/{state.execution_id}/outputs/{commit_id}.{index}"
-                    self._executions.put_blob(key, packed)
-                    command = without_payload(command, key)
-            stored.append(self._without_inputs(state, commit_id, index, command))
-        return tuple(stored)
-
-    def _put_pages(self, command: StorePages) -> None:
-        """Store values apart. Another dispatcher that stores some under this key stores the same."""
-        for key, page in zip(command.keys, command.pages, strict=True):
-            self._executions.put_blob(key, pack_bytes(msgspec.json.encode(page)))
-
-    def _without_inputs(self, state: ExecutionState, commit_id: str, index: int, command: Command) -> Command:
-        """A record whose inputs, if they are large, are stored apart."""
-        if not isinstance(command, RecordNode) or command.inputs is None:
-            return command
-        data = msgspec.json.encode(command.inputs)
-        packed = pack_bytes(data)
-        if not is_large(data, packed):
-            return command
-        key = f"executions/{state.execution_id}/inputs/{commit_id}.{index}"
-        self._executions.put_blob(key, packed)
-        return replace(command, inputs=None, inputs_blob=key)
 
 
 def _without_values(event: Event) -> Event:

@@ -48,6 +48,7 @@ from workflow_runtime.plan.addresses import static_path
 from workflow_runtime.plan.parts import part_plan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.services.dispatch.pacing import Step
+from workflow_runtime.services.express import ExpressSender
 from workflow_runtime.services.intake.starts import Starter
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.timers import Timers
@@ -61,15 +62,27 @@ author_log = logging.getLogger("workflow_runtime.author")
 
 
 class Courier:
-    """``starter`` is called when the first child is started."""
+    """``starter`` is called when the first child is started, ``express`` when the first express execution is to run."""
 
-    def __init__(self, stores: Stores, mailer: Mailer, timers: Timers, starter: Callable[[], Starter]) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        mailer: Mailer,
+        timers: Timers,
+        starter: Callable[[], Starter],
+        express: Callable[[], ExpressSender],
+    ) -> None:
+        self._express = express
         self._executions = stores.executions
         self._subscriptions = stores.subscriptions
         self._mailer = mailer
         self._timers = timers
         self._starter = starter
         self._part_plans: dict[tuple[str, int], Plan] = {}
+
+    def run_express(self, execution_id: str) -> None:
+        """Have an express execution run that may begin. Raises `RetryableError`."""
+        self._express().send_stored(execution_id)
 
     def subscribe(self, plan: Plan, execution_id: str, commands: Sequence[Command]) -> None:
         """What a commit will wait for; before it, so that no event is missed."""

@@ -10,6 +10,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -29,6 +30,7 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType, ToolSpec
 from workflow_runtime.ports import Clock
 from workflow_runtime.services.catalog.catalog import Catalog
+from workflow_runtime.services.express import ExpressStart, Within
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.intake.tenants import shares_of, tenant_of
 from workflow_runtime.services.mail import Mailer
@@ -38,6 +40,8 @@ from workflow_runtime.storage.stores import Stores
 INPUT_BYTES_MAX = 10 * 1024 * 1024  # API Gateway takes no larger body either
 CORRELATION_PATTERN = r"^[!-~]{1,128}$"  # printable ASCII without spaces: it stands in headers, logs and queries
 
+RunStart: TypeAlias = Callable[[ExpressStart], None]
+
 logger = logging.getLogger(__name__)
 
 _correlation = re.compile(CORRELATION_PATTERN)
@@ -46,7 +50,8 @@ _correlation = re.compile(CORRELATION_PATTERN)
 class Starter:
     """``new_id`` gives a fresh identity per call; ``env``: deployment settings that definitions may read as
     ``${env.NAME}``. ``stands_in``: whether a mock answers in the place of a workflow, by its id, the execution that
-    starts it and the correlation id. ``looks``: what limiters there are.
+    starts it and the correlation id. ``looks``: what limiters there are. ``within``: runs what an express execution
+    awaits, in its own invocation; None: executions that are awaited are like any others.
     """
 
     def __init__(
@@ -59,7 +64,9 @@ class Starter:
         env: Mapping[str, str],
         stands_in: Callable[[str, Parent, str], bool],
         looks: Looks,
+        within: Within | None = None,
     ) -> None:
+        self._within = within
         self._clock = clock
         self._looks = looks
         self._executions = stores.executions
@@ -81,8 +88,10 @@ class Starter:
         parent: Parent | None = None,
         hops: int = 0,
         correlation_id: str = "",
+        run_express: RunStart | None = None,
     ) -> str:
-        """Start an execution and return its id; with a ``start_key`` seen before, that of the first.
+        """Start an execution and return its id; with a ``start_key`` seen before, that of the first. ``run_express``
+        takes an express execution that can begin at once, of which nothing is stored, to have it run.
 
         ``parent``: the execution that starts it; ``hops``: executions that passed on the event which does;
         ``correlation_id``: what brought it about, if that is not the execution itself.
@@ -98,12 +107,8 @@ class Starter:
             execution_id = keyed_execution_id(workflow_id, start_key)
             earlier = self._executions.header(execution_id)
             if earlier is not None:  # whatever version is the latest by now
-                return self._answer(earlier, input)
-        if parent is not None and self._stands_in(workflow_id, parent, correlation_id):
-            plan, number = self._stand_in(workflow_id), 0
-        else:
-            stored = self._catalog.version(workflow_id, version)
-            plan, number = self._catalog.plan(stored), stored.number
+                return self._started_before(earlier, input, parent)
+        plan, number = self._plan_of(workflow_id, version, parent, correlation_id)
         data = initial_globals(plan, execution_id, number, input, self._env, now)
         view = initial_view(plan, execution_id, number, data, now)
         tenant = tenant_of(plan, view)
@@ -120,13 +125,48 @@ class Starter:
             correlation=correlation_id if correlation_id != execution_id else "",
             tenant=tenant,
             shares=shares_of(plan, view, tenant, self._shared_limiters()),
+            express=plan.express,
         )
+        run = self._runs_at_once(plan, parent, run_express) if plan.express else None
+        if run is not None:
+            run(ExpressStart(header, data))
+            return execution_id
         header = self._executions.create(header, data)
         fields = {"execution_id": execution_id, "correlation_id": header.correlation_id, "workflow_id": workflow_id}
         if parent is not None:
             fields["parent_execution_id"] = parent.execution_id
         logger.info("execution created", extra=fields)
         return self._answer(header, input)
+
+    def _plan_of(
+        self, workflow_id: str, version: int | None, parent: Parent | None, correlation_id: str
+    ) -> tuple[Plan, int]:
+        """The plan to run, and the number of its version; 0 of one that stands in. Raises `RequestError`."""
+        within = self._within is not None and parent is not None and parent.notify
+        if parent is not None and self._stands_in(workflow_id, parent, correlation_id):
+            return self._stand_in(workflow_id, express=within), 0
+        stored = self._catalog.version(workflow_id, version)
+        plan = self._catalog.plan(stored)
+        if within and not plan.express:
+            message = f"`{workflow_id}` is not express, so an express execution cannot wait for its end"
+            raise RequestError("invalid_request", message)
+        return plan, stored.number
+
+    def _runs_at_once(self, plan: Plan, parent: Parent | None, run_express: RunStart | None) -> RunStart | None:
+        """What has an express execution run that is not stored; None: it is stored first, as something may hold it
+        back, or nobody waits for it. Raises `RetryableError`."""
+        if self._within is not None and parent is not None and parent.notify:
+            return self._within.run
+        if run_express is None or plan.limits.executions:
+            return None
+        return run_express if self._looks.holding_start(plan.workflow_id) is None else None
+
+    def keep(self, start: ExpressStart, *, is_running: bool) -> None:
+        """Store the start of an express execution that has not come to its end in time: it is found from now on, and
+        run again if it never does; soon, unless ``is_running``. Raises `RetryableError`."""
+        header = self._executions.create(start.header, start.data)
+        if not is_running and not header.status.terminal:
+            self._mailer.poke(header.execution_id)
 
     def start_part(
         self,
@@ -160,10 +200,10 @@ class Starter:
             self._executions.create_beside(header, origin.execution_id, origin.replaced)
         self._mailer.poke(execution_id)
 
-    def _stand_in(self, workflow_id: str) -> Plan:
+    def _stand_in(self, workflow_id: str, *, express: bool) -> Plan:
         """What runs instead of a mocked workflow, with the schemas of the one that is published, if one is."""
         latest = self._workflows.latest(workflow_id)
-        plan = stand_in(workflow_id, self._catalog.plan(latest) if latest is not None else None)
+        plan = stand_in(workflow_id, self._catalog.plan(latest) if latest is not None else None, express=express)
         self._workflows.keep(plan)
         return plan
 
@@ -188,11 +228,23 @@ class Starter:
                 raise RetryableError(f"execution {execution_id} is being started") from error
             return execution_id
 
+    def _started_before(self, header: Header, input: Json, parent: Parent | None) -> str:
+        """An express execution is not poked: it would run a second time beside the first."""
+        if self._within is not None and parent is not None and parent.notify:
+            self._within.tell_end(header)
+        if header.express:
+            self._check_same(header, input)
+            return header.execution_id
+        return self._answer(header, input)
+
     def _answer(self, header: Header, input: Json) -> str:
-        if header.input_hash != _input_hash(input):
-            raise RequestError("conflict", "the start key was used with another input")
+        self._check_same(header, input)
         self._mailer.poke(header.execution_id)
         return header.execution_id
+
+    def _check_same(self, header: Header, input: Json) -> None:
+        if header.input_hash != _input_hash(input):
+            raise RequestError("conflict", "the start key was used with another input")
 
 
 def checked_input(input: Json) -> dict[str, Json]:
@@ -264,7 +316,7 @@ MOCK = "mock"
 """Id of the only node of an execution that a mock answers."""
 
 
-def stand_in(workflow_id: str, published: Plan | None) -> Plan:
+def stand_in(workflow_id: str, published: Plan | None, *, express: bool = False) -> Plan:
     """The plan of an execution that a mock answers, held to the schemas of the workflow that is ``published``.
 
     It has one node, so that it takes its time, fails, is cancelled and is shown like any other.
@@ -283,4 +335,5 @@ def stand_in(workflow_id: str, published: Plan | None) -> Plan:
         GraphBlock((node,), (), sinks=(0,)),
         input_schema=published.input_schema if published is not None else None,
         output_schema=published.output_schema if published is not None else None,
+        express=express,
     )

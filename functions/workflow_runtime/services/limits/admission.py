@@ -18,6 +18,7 @@ from workflow_runtime.plan.limiters import Limiter, Share
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
 from workflow_runtime.ports import DELAY_SECONDS_MAX, Ports
+from workflow_runtime.services.express import CannotWait
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits.arithmetic import LINE, Need
 from workflow_runtime.services.limits.bookings import Booking, begin_on_time
@@ -96,9 +97,9 @@ class Admission:
             )
         return tuple(found[name] for name in sorted(found))
 
-    def admit(self, order: Order, uses: Sequence[Use]) -> Admitted | None:
+    def admit(self, order: Order, uses: Sequence[Use], *, may_wait: bool = True) -> Admitted | None:
         """Take of all of them, in turn; None: the order waits, and its message is to be acknowledged. If its run is
-        not to be claimed any more, nothing is taken. Raises `RetryableError`."""
+        not to be claimed any more, nothing is taken. Raises `RetryableError`; `CannotWait` if it had to and may not."""
         holder = holder_of(order.execution_id, order.command.path, order.command.serial)
         fences: dict[str, int] = {}
         held: list[tuple[Use, Grant]] = []
@@ -109,6 +110,8 @@ class Admission:
             )
             if granted is None:
                 self._give_up(order, held, holder)
+                if not may_wait:
+                    raise CannotWait(f"the limiter {use.name} has no room, and an express execution cannot wait for it")
                 return None if self._wait(order, use, holder) else Admitted(holder)
             fences[str(use.name)] = granted.fence
             held.append((use, granted))

@@ -140,6 +140,13 @@ class StartAdmission:
         return LimiterName(plan.limits.executions, share.key if limiter.key else ""), limiter, share
 
 
+class Begun(StartAdmission):
+    """Of executions that nothing holds back any more."""
+
+    def holds_start(self, plan: Plan, header: Header, events: Sequence[Event]) -> bool:  # noqa: ARG002
+        return False
+
+
 def start_place(plan: Plan, header: Header) -> tuple[LimiterName, str] | None:
     """The limiter for which the start of an execution may wait, and its place in the line; None: there is none."""
     if not plan.limits.executions:

@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 from msgspec.structs import replace
 
 from workflow_runtime.deployment.topology import TIMERS
-from workflow_runtime.engine.events import NodeFailed, run_event_id
+from workflow_runtime.engine.events import NodeFailed, Poked, run_event_id
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, RetryableError
 from workflow_runtime.ports import Message, Ports
+from workflow_runtime.services.express import GIVEN_UP, ExpressOrder, parse_express
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.messages import (
     Mail,
@@ -33,7 +34,7 @@ from workflow_runtime.storage.stores import Stores
 
 OWNER = "dead-letters"  # of runs whose order was given up
 
-Content: TypeAlias = Order | Mail | Timer | None
+Content: TypeAlias = Order | Mail | Timer | ExpressOrder | None
 """What a body was; None: nothing that the runtime sends."""
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,9 @@ class DeadLetters:
         content = _content(body)
         if isinstance(content, Order):
             self._fail_node(content)
+        elif isinstance(content, ExpressOrder):
+            event = Poked(f"{GIVEN_UP}{content.execution_id}", self._ports.clock.now())
+            self._mailer.send(content.execution_id, event)
         elif isinstance(content, Timer):
             self._start_timer_again(content, body)
         reason = f"given up by its queue {source}".rstrip()
@@ -124,7 +128,7 @@ def _sent(attributes: Mapping[str, str]) -> str:
 
 
 def _content(body: str) -> Content:
-    for parse in (parse_order, parse_mail, parse_timer):
+    for parse in (parse_order, parse_mail, parse_timer, parse_express):
         try:
             return parse(body)
         except (InvalidEvent, UnknownMessage):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine.awaited import Wait
 from workflow_runtime.engine.commands import RunNode
-from workflow_runtime.errors import RetryableError, TransportError
+from workflow_runtime.errors import NodeError, RetryableError, TransportError
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.graph import NodePlan
@@ -84,7 +85,9 @@ class AgentRuns:
 
     async def run_that_goes_on(self, attempt: Attempt, result: NodeResult) -> Run:
         """The run of an agent that goes on in another one, as it is recorded: with its order, which is for that one,
-        too. Raises `TransportError`."""
+        too. Raises `TransportError`, `NodeError` for what an express execution cannot wait for."""
+        if attempt.plan.express:
+            _check_express(result.waits)
         try:
             waits = [await self._ports.offload(self._stored, attempt, wait) for wait in result.waits]
         except RetryableError as error:
@@ -107,3 +110,13 @@ class AgentRuns:
         blob = f"executions/{attempt.order.execution_id}/calls/{digest}"
         self._ports.blobs.put(blob, packed)
         return replace(wait, data=None, blob=blob)
+
+
+def _check_express(waits: Sequence[Wait]) -> None:
+    for wait in waits:
+        if wait.kind != "workflow":
+            what = "its task token" if wait.kind == "callback" else "a person's answer"
+            raise NodeError(
+                "execution_error",
+                f"a call of `{wait.target}` would have to wait for {what}, and an express execution cannot",
+            )

@@ -156,7 +156,7 @@ class AttemptRunner:
             if attempt.order.command.reads_file:
                 ended = replace(ended, output=None, items=output)
             if result.pending is not None:
-                ended = left_open(attempt.node, result.pending, attempt.token.value, claimed)
+                ended = left_open(attempt.plan, attempt.node, result.pending, attempt.token.value, claimed)
             ended = await _with_inputs(attempt, replace(ended, warnings=result.warnings))
             if attempt.sessions is not None and result.said is not None:
                 await attempt.sessions.propose(result.said)

@@ -12,6 +12,7 @@ from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.tokens import said_times
 from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import CallbackPlan
 from workflow_runtime.sdk import Pending
 from workflow_runtime.storage.records import Run, RunStatus, Yielded
@@ -54,12 +55,14 @@ class AttemptToken:
             return self.value
 
 
-def left_open(node: NodePlan | None, said: Pending, token: str, claimed: Run) -> Run:
+def left_open(plan: Plan, node: NodePlan | None, said: Pending, token: str, claimed: Run) -> Run:
     """The run as it is recorded when its task token is to be completed. Raises `NodeError`."""
     assert node is not None, "only nodes have tokens"
     if not token:
         hint = "its tool must hand `context.task_token` to somebody first"
         raise NodeError("execution_error", f"it returned `pending`, but nobody has its task token: {hint}")
+    if plan.express:
+        raise NodeError("execution_error", "it returned `pending`, and an express execution cannot wait for its token")
     if node.callback is None and node.shape is not None:
         hint = "give it a `callback`"
         raise NodeError("execution_error", f"a node whose `outputs` are templates cannot wait for its token: {hint}")

@@ -14,16 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
-import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.deployment.log_fields import log_fields
 from workflow_runtime.deployment.metrics import AttemptEnded, Metric
 from workflow_runtime.deployment.topology import DISPATCH
-from workflow_runtime.engine.commands import RunNode
-from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, NodeYielded, run_event_id
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, RetryableError
 from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.invokers.invocation import Invoker, NodeResult
@@ -31,8 +27,9 @@ from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
 from workflow_runtime.ports import Ports
+from workflow_runtime.services.express import CannotWait
 from workflow_runtime.services.freeze.holding import Holder
-from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.freeze.looks import Looks, first_of
 from workflow_runtime.services.freeze.scopes import scopes_of_run
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted, Use, limiters_of_call
 from workflow_runtime.services.limits.gates import Gates
@@ -48,12 +45,11 @@ from workflow_runtime.services.work.attempt import (
 from workflow_runtime.services.work.callbacks import AttemptToken
 from workflow_runtime.services.work.deciding import node_of, order_to_keep
 from workflow_runtime.services.work.masked import aside
+from workflow_runtime.services.work.reports import after_loss, result_event
 from workflow_runtime.services.work.under_way import Attempt, ids_of
 from workflow_runtime.storage.records import LateResult, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 from workflow_runtime.storage.tasks import hash_of
-
-VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
 
 logger = logging.getLogger(__name__)
 
@@ -105,28 +101,41 @@ class NodeRunner:
         """Carry out one order. Raises `Postponed` when it must stay in the queue, `RetryableError`."""
         with self._ports.clock.working(), log_fields(**order.log_fields):
             plan = await self._ports.offload(self._plan, order.plan_hash)
-            if await self._is_held(order, plan):
+            try:
+                await self._run(order, plan)
+            except CannotWait as reason:
+                await self._begin(order, plan, self._throttled(order, plan, str(reason)))
+
+    async def _run(self, order: Order, plan: Plan) -> None:
+        if await self._is_held(order, plan):
+            return
+        claimed = await self._claim_of(order, plan)
+        if order.is_reminder:
+            await self._remind(order, plan, claimed)
+            return
+        uses = self._uses(order, plan)
+        admitted = NOTHING_TAKEN
+        if uses and claimed.error is None:
+            waited_for = await self._ports.offload(
+                partial(self._admission.admit, order, uses, may_wait=not plan.express)
+            )
+            if waited_for is None:
                 return
-            claimed = await self._claim_of(order, plan)
-            if order.is_reminder:
-                await self._remind(order, plan, claimed)
-                return
-            uses = self._uses(order, plan)
-            admitted = NOTHING_TAKEN
-            if uses and claimed.error is None:
-                waited_for = await self._ports.offload(self._admission.admit, order, uses)
-                if waited_for is None:
-                    return
-                admitted = waited_for
-            waited_as = self._admission.owner_in_line(order, uses) if order.granted else ""
-            existing = await patiently(self._ports, self._claim, order.execution_id, claimed, waited_as)
-            if existing is not None:
-                await self._met(order, plan, existing, claimed.owner, uses)
-            elif claimed.error is not None:
-                await self._report(order, plan, claimed)
-                self._tell_of_end(order, plan, claimed)
-            else:
-                await self._attempt(Attempt(order, plan, claimed, self._token(order), admitted=admitted))
+            admitted = waited_for
+        await self._begin(order, plan, claimed, uses, admitted)
+
+    async def _begin(
+        self, order: Order, plan: Plan, claimed: Run, uses: Sequence[Use] = (), admitted: Admitted = NOTHING_TAKEN
+    ) -> None:
+        waited_as = self._admission.owner_in_line(order, uses) if order.granted else ""
+        existing = await patiently(self._ports, self._claim, order.execution_id, claimed, waited_as)
+        if existing is not None:
+            await self._met(order, plan, existing, claimed.owner, uses)
+        elif claimed.error is not None:
+            await self._report(order, plan, claimed)
+            self._tell_of_end(order, plan, claimed)
+        else:
+            await self._attempt(Attempt(order, plan, claimed, self._token(order), admitted=admitted))
 
     def _plan(self, plan_hash: str) -> Plan:
         try:
@@ -138,33 +147,47 @@ class NodeRunner:
         return AttemptToken(order.execution_id, order.command, self._stores, self._ports.clock.now)
 
     async def _is_held(self, order: Order, plan: Plan) -> bool:
-        """Whether a freeze holds the order back."""
+        """Whether a freeze holds the order back. Raises `CannotWait`."""
         switches = self._looks.seen
         if switches is None:
             switches = await self._ports.offload(self._looks.read)
         if not switches:
             return False
         scopes = scopes_of_run(plan, order.command.path)
+        if plan.express:
+            switch = first_of(scopes, switches)
+            if switch is None:
+                return False
+            raise CannotWait(f"{switch.scope} is frozen, and an express execution cannot wait until it is thawed")
         return await self._ports.offload(self._holder.holds_order, order, scopes)
 
     async def _claim_of(self, order: Order, plan: Plan) -> Run:
         """The run as ours; one that has waited too long has failed, unrun."""
         now = self._ports.clock.now()
         command = order.command
-        owner = f"{self._ports.boot}/{self._new_id()}"
         if command.claim_by and now > await self._ports.offload(self._claimable_until, order, plan, now):
-            error = ErrorDocument.of("throttled", "no worker began the attempt within `max_wait`", command.path)
-            kept = order_to_keep(plan, command)
-            return Run.failed(command.path, command.serial, owner, now, error, attempt=command.attempt, order=kept)
+            return self._throttled(order, plan, "no worker began the attempt within `max_wait`")
         return Run(
             path=order.command.path,
             serial=order.command.serial,
             status=RunStatus.RUNNING,
-            owner=owner,
+            owner=self._new_owner(),
             attempt=order.command.attempt,
             started_at=now,
             lease_until=now + LEASE_SECONDS * 1000,
         )
+
+    def _throttled(self, order: Order, plan: Plan, why: str) -> Run:
+        """The run as one that failed before it began."""
+        command, now = order.command, self._ports.clock.now()
+        error = ErrorDocument.of("throttled", why, command.path)
+        kept = order_to_keep(plan, command)
+        return Run.failed(
+            command.path, command.serial, self._new_owner(), now, error, attempt=command.attempt, order=kept
+        )
+
+    def _new_owner(self) -> str:
+        return f"{self._ports.boot}/{self._new_id()}"
 
     def _claimable_until(self, order: Order, plan: Plan, now: int) -> int:
         """Until when (epoch ms) an attempt that may wait a while only can be begun, time in which it was frozen or its
@@ -350,48 +373,10 @@ class NodeRunner:
         logger.info("node ended", extra={**ids_of(order), **fields, **({"error": error} if error is not None else {})})
 
     async def _report(self, order: Order, plan: Plan, run: Run) -> None:
-        message = mail_message(order.execution_id, _result_event(order, plan, run), self._new_id())
+        message = mail_message(order.execution_id, result_event(order, plan, run), self._new_id())
         refusals = await self._ports.offload(self._ports.queues.send, DISPATCH, [message])
         if refusals:
             raise RetryableError(f"the result was refused: {refusals[0].reason}")
-
-
-def after_loss(command: RunNode) -> RunNode:
-    """An order whose attempt was lost with its worker, as it may be ordered again. Whose code ended the process is not
-    known, so each attempt that was in it goes on alone: the guilty one takes no others with it again.
-    """
-    return replace(command, alone=True)
-
-
-def _result_event(order: Order, plan: Plan, run: Run) -> Event:
-    event_id = run_event_id(run.path, run.serial)
-    if run.yielded is not None:
-        yielded = run.yielded
-        return NodeYielded(
-            event_id,
-            run.ended_at,
-            run.path,
-            run.serial,
-            yielded.task,
-            yielded.timeout,
-            yielded.heartbeat,
-            run.attempt,
-            run.started_at,
-            yielded.waits,
-            yielded.steps,
-        )
-    if run.error is not None:
-        command = after_loss(order.command) if run.error.type == "worker_lost" else order.command
-        return NodeFailed(event_id, run.ended_at, run.path, run.serial, run.error, command)
-    if order.command.reads_file:
-        return NodeSucceeded(event_id, run.ended_at, run.path, run.serial, run.items, True)
-    node = node_of(plan, run.path)
-    if node is None or not node.decision_paths:
-        return NodeSucceeded(event_id, run.ended_at, run.path, run.serial)
-    values = prune(run.output, node.decision_paths)
-    size = len(msgspec.json.encode(values))
-    small = size <= VALUES_ATTACHED_BYTES_MAX
-    return NodeSucceeded(event_id, run.ended_at, run.path, run.serial, values if small else None, small, size)
 
 
 def _target(node: NodePlan) -> str:

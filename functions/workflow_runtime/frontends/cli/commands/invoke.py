@@ -16,7 +16,7 @@ import typer
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.pump import LocalContext
-from workflow_runtime.deployment.topology import TOPOLOGY, Function
+from workflow_runtime.deployment.topology import WHOLE_TOPOLOGY, Function
 from workflow_runtime.findings import Finding
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
 from workflow_runtime.frontends.cli.files import INPUT_BYTES_MAX, definitions_directory, workflow_files
@@ -27,7 +27,7 @@ from workflow_runtime.frontends.cli.stderr_log import log_to_stderr
 from workflow_runtime.frontends.client.mock_targets import unknown_mocks
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.language.json_values import read_json
-from workflow_runtime.runtime.in_process import handler_of
+from workflow_runtime.runtime.making import handler_of
 from workflow_runtime.runtime.services import Runtime
 
 FunctionName = Annotated[str, typer.Argument(metavar="FUNCTION", help="One of the Lambda functions, such as dispatch.")]
@@ -93,12 +93,12 @@ class Invoked(msgspec.Struct, frozen=True):
 
 
 def _function(name: str) -> Function:
-    names = [function.name for function in TOPOLOGY.functions]
+    names = [function.name for function in WHOLE_TOPOLOGY.functions]
     if name not in names:
         near = get_close_matches(name, names, n=1)
         hint = f"{near[0]}, perhaps? " if near else ""
         raise usage_error(f"there is no function {name!r}", f"{hint}There are: {', '.join(names)}")
-    return TOPOLOGY.function(name)
+    return WHOLE_TOPOLOGY.function(name)
 
 
 def _event(path: Path) -> dict[str, Any]:

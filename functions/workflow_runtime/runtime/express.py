@@ -1,0 +1,233 @@
+"""Runs express executions: the whole of one in one invocation, on memory, recorded once at its end.
+
+The engine, the dispatcher, the workers and their protocol are the same as ever. Their ports are routed: what belongs to
+the execution itself stays in memory (its items, its mailbox, its orders, its timers); what belongs to all (workflows,
+limiters, other executions, the bus, large values) is where it always is. Express executions that it awaits run within
+it in the same way.
+
+At least once: two invocations that run one execution at the same time both do its work, and the first to record it
+decides. Nothing of it is visible before that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from msgspec.structs import replace
+
+from workflow_runtime.backends.embedded.backend import Backend, open_backend
+from workflow_runtime.backends.embedded.pump import Pump
+from workflow_runtime.deployment.topology import DISPATCH, INVOCATION_TOPOLOGY, LIMITS
+from workflow_runtime.errors import RetryableError
+from workflow_runtime.plan.express import EXPRESS_SECONDS_MAX
+from workflow_runtime.ports import (
+    Attribute,
+    Change,
+    Condition,
+    IndexName,
+    Item,
+    Key,
+    Message,
+    Ports,
+    Queues,
+    Refusal,
+    Table,
+)
+from workflow_runtime.runtime.making import handler_of
+from workflow_runtime.runtime.services import Runtime
+from workflow_runtime.services.express import ExpressOrder, ExpressStart, start_in
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.express import pack_items
+from workflow_runtime.storage.headers import RECORD
+from workflow_runtime.storage.listing import place_in_workflow
+from workflow_runtime.storage.records import Header
+
+RECORD_INLINE_BYTES_MAX = 8 * 1024  # packed; beyond, storing it apart costs less than the write units it would take
+GRACE_SECONDS = 15.0  # after its time limit, for an execution to be undone and to end
+
+logger = logging.getLogger(__name__)
+
+
+class ExpressRunner:
+    """Runs executions with the agents and tools, the settings and the ports of ``runtime``."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def run(self, order: ExpressOrder) -> None:
+        """Run an execution to its end and record it, unless it has ended. Raises `RetryableError`."""
+        ports = self._runtime.ports
+        with ports.clock.working():
+            start = await ports.offload(self._start, order)
+            if start is None:
+                return
+            with open_backend(None, ports.clock, INVOCATION_TOPOLOGY) as memory:
+                await self._run(start, memory)
+                record = _record(ports, memory, start.header)
+            if not await ports.offload(self._runtime.stores.executions.record_express, record):
+                logger.info("it was recorded before", extra={"execution_id": order.execution_id})
+
+    def _start(self, order: ExpressOrder) -> ExpressStart | None:
+        """What is to run; None: nothing, as the execution has ended."""
+        executions = self._runtime.stores.executions
+        start = start_in(self._runtime.ports, order)
+        if start is not None:
+            return start
+        known = executions.header(order.execution_id)
+        if known is None:
+            raise RetryableError(f"there is no execution {order.execution_id} yet")
+        if known.status.terminal:
+            return None
+        return ExpressStart(known, executions.globals(order.execution_id))
+
+    async def _run(self, start: ExpressStart, memory: Backend) -> None:
+        execution_id = start.header.execution_id
+        inner = self._runtime.within(_routed(self._runtime.ports, memory, execution_id))
+        inner.stores.executions.create(replace(start.header, express=False), start.data)
+        inner.mailer.poke(execution_id)
+        handlers = {
+            function.name: handler_of(function, inner) for function in INVOCATION_TOPOLOGY.functions if function.sources
+        }
+        clock = self._runtime.ports.clock
+        pump = Pump(memory.poller, clock, INVOCATION_TOPOLOGY, handlers, memory.scheduler, is_within=True)
+        memory.on_send = pump.notice
+        ended = partial(_has_ended, inner, execution_id)
+        try:
+            done = await clock.within(EXPRESS_SECONDS_MAX + GRACE_SECONDS, pump.run(ended))
+        except TimeoutError:
+            done = False
+        if not done:
+            raise RetryableError(f"the express execution {execution_id} did not come to its end")
+
+
+def _has_ended(inner: Runtime, execution_id: str) -> bool:
+    """With everything said that there is to say of the end."""
+    stored = inner.stores.executions.load(execution_id)
+    return stored is not None and stored.published and stored.state.status.terminal
+
+
+def _record(ports: Ports, memory: Backend, start: Header) -> Item:
+    """The header, with all else that the execution has written."""
+    execution_id = start.execution_id
+    items = memory.ports.table.query(keys.execution(execution_id, "").partition)
+    [header] = (item for item in items if item.key.sort == keys.HEADER)
+    packed = pack_items(item for item in items if item.key.sort not in (keys.HEADER, keys.DUE, keys.PROGRESS))
+    held: Attribute = packed
+    if len(packed) > RECORD_INLINE_BYTES_MAX:
+        held = f"executions/{execution_id}/express/record.{hashlib.sha256(packed).hexdigest()[:40]}"
+        ports.blobs.put(held, packed)
+    return replace(header, attributes={**header.attributes, RECORD: held}, listing=place_in_workflow(start))
+
+
+def _routed(ports: Ports, memory: Backend, execution_id: str) -> Ports:
+    own = memory.ports
+    return replace(
+        ports,
+        table=RoutedTable(own.table, ports.table, keys.execution(execution_id, "").partition),
+        queues=RoutedQueues(own.queues, ports.queues, execution_id),
+        schedules=own.schedules,
+        offload=own.offload,
+    )
+
+
+class RoutedTable:
+    """One execution's partition is in memory, all others where they always are. What is written into it stands in no
+    index: nothing looks for it there.
+    """
+
+    def __init__(self, own: Table, shared: Table, partition: str) -> None:
+        self._own = own
+        self._shared = shared
+        self._partition = partition
+
+    def _of(self, partition: str) -> Table:
+        return self._own if partition == self._partition else self._shared
+
+    def get(self, wanted: Sequence[Key]) -> dict[Key, Item]:
+        own = [key for key in wanted if key.partition == self._partition]
+        others = [key for key in wanted if key.partition != self._partition]
+        return {**(self._own.get(own) if own else {}), **(self._shared.get(others) if others else {})}
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        self._of(item.key.partition).put(item, condition)
+
+    def put_all(self, items: Sequence[Item]) -> None:
+        for table, mine in ((self._own, True), (self._shared, False)):
+            found = [item for item in items if (item.key.partition == self._partition) is mine]
+            if found:
+                table.put_all(found)
+
+    def update(
+        self,
+        key: Key,
+        changes: Mapping[str, Attribute],
+        condition: Condition,
+        index: Key | None = None,
+        listing: Key | None = None,
+    ) -> None:
+        self._of(key.partition).update(key, changes, condition, index, listing)
+
+    def change(self, key: Key, change: Change, condition: Condition | None = None) -> Item:
+        return self._of(key.partition).change(key, change, condition)
+
+    def delete(self, key: Key, condition: Condition) -> None:
+        self._of(key.partition).delete(key, condition)
+
+    def delete_all(self, wanted: Sequence[Key]) -> None:
+        for table, mine in ((self._own, True), (self._shared, False)):
+            found = [key for key in wanted if (key.partition == self._partition) is mine]
+            if found:
+                table.delete_all(found)
+
+    def query(
+        self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None, after: str = ""
+    ) -> list[Item]:
+        return self._of(partition).query(partition, prefix, descending=descending, limit=limit, after=after)
+
+    def query_index(
+        self,
+        partition: str,
+        prefix: str = "",
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        descending: bool = True,
+        limit: int,
+        of: IndexName = "index",
+        where: Condition | None = None,
+    ) -> list[Item]:
+        return self._shared.query_index(
+            partition, prefix, after=after, before=before, descending=descending, limit=limit, of=of, where=where
+        )
+
+
+class RoutedQueues:
+    """An execution's mailbox, its orders, its timers and what it awaits are in memory; the mailboxes of others and the
+    pumps of limiters are where they always are.
+    """
+
+    def __init__(self, own: Queues, shared: Queues, execution_id: str) -> None:
+        self._own = own
+        self._shared = shared
+        self._execution_id = execution_id
+
+    def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
+        if queue == LIMITS:
+            return self._shared.send(queue, messages)
+        if queue != DISPATCH:
+            return self._own.send(queue, messages)
+        mine = [message.group == self._execution_id for message in messages]
+        if all(mine):
+            return self._own.send(queue, messages)
+        refusals: list[Refusal] = []
+        for queues, wanted in ((self._own, True), (self._shared, False)):
+            places = [place for place, own in enumerate(mine) if own is wanted]
+            found = queues.send(queue, [messages[place] for place in places])
+            refusals += [replace(refusal, index=places[refusal.index]) for refusal in found]
+        return refusals
+
+    def set_visibility(self, queue: str, seconds: Mapping[str, int]) -> None:
+        self._own.set_visibility(queue, seconds)

@@ -1,0 +1,19 @@
+"""Handlers of the topology's functions, made for a runtime in this process."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from workflow_runtime.backends.embedded.pump import Handler
+from workflow_runtime.deployment.topology import Function
+
+if TYPE_CHECKING:
+    from workflow_runtime.runtime.services import Runtime
+
+
+def handler_of(function: Function, runtime: Runtime) -> Handler:
+    """The handler that Lambda would run for this function, made for this runtime."""
+    module, _, _ = function.handler.rpartition(".")
+    handler: Handler = importlib.import_module(module).create(runtime, function)
+    return handler
