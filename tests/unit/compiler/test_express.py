@@ -12,6 +12,12 @@ from workflow_runtime.plan.express import EXPRESS
 HEAD = "workflow:\n  id: w\n  durability: express\n"
 NODES = "  nodes:\n    - {id: a, type: tool, tool: echo}\n"
 
+LOOP = (
+    "  nodes:\n    - id: each\n      type: control\n      subtype: loop\n      items: ${xs}\n"
+    "      distribution: executions\n      body: [{id: b, type: tool, tool: echo}]\n"
+)
+TRIGGER = "  triggers:\n    - {type: event, topic: paid, event: paid, correlate: '${id}', with: '${data.id}'}\n" + NODES
+
 
 def findings(source: str, catalogue: Catalogue | None = None, pools: tuple[str, ...] | None = None) -> list[str]:
     compiled = compile_workflow(source, catalogue=catalogue, pools=pools)
@@ -43,12 +49,15 @@ def test_a_plan_says_that_it_is_express_and_takes_a_minute_at_most() -> None:
             "30 s, not 40 s",
         ),
         (
-            "  nodes:\n    - id: each\n      type: control\n      subtype: loop\n      items: ${xs}\n"
-            "      distribution: executions\n      body: [{id: b, type: tool, tool: echo}]\n",
+            LOOP,
             "nodes[0].distribution",
             "in its invocation",
         ),
-        ("  triggers: [{type: event, topic: paid, event: paid, correlate: '${id}', with: '${data.id}'}]\n" + NODES, "triggers[0].correlate", "over"),
+        (
+            "  triggers: [{type: event, topic: paid, event: paid, correlate: '${id}', with: '${data.id}'}]\n" + NODES,
+            "triggers[0].correlate",
+            "over",
+        ),
     ],
 )
 def test_what_takes_longer_is_an_error_where_it_stands(source: str, where: str, what: str) -> None:

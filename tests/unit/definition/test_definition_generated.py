@@ -116,7 +116,7 @@ FRAMES = {
 
 def test_the_guides_examples_are_right() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    whole = [block for block in blocks if block.startswith("workflow:")]
+    whole = [block for block in blocks if block.startswith("workflow:\n")]
     assert whole
     for block in blocks:
         yaml.safe_load(block)
