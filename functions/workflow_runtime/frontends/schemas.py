@@ -1,4 +1,4 @@
-"""JSON Schemas of the files that people write, for editors: workflows, agents, tools, limits, mocks and scenarios.
+"""JSON Schemas of the files that people write, for editors: workflows, agents, tools, limits, mocks, teams and scenarios.
 
 ``python -m workflow_runtime.frontends.schemas`` rewrites them: in the package, so that an installed one has them, and
 beside the definitions, where editors look for them; ``--check`` says whether they are current (else: exit code 1).
@@ -17,6 +17,7 @@ from workflow_runtime.definition import schema as workflow_schema
 from workflow_runtime.definition.limits import LimiterDefinition
 from workflow_runtime.invokers.agents.definition import AgentDefinition
 from workflow_runtime.invokers.mocks.file import TOP_KEYS
+from workflow_runtime.invokers.teams import Team
 from workflow_runtime.invokers.tools.mcp.servers import McpServer
 from workflow_runtime.invokers.tools.registry import Variant
 from workflow_runtime.testing import scenario_model
@@ -27,7 +28,7 @@ BESIDE_DEFINITIONS = Path(__file__).parents[3] / "definitions"
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """The schema of each kind of file: ``workflow``, ``agents``, ``tools``, ``mcp``, ``limits``, ``mocks``,
+    """The schema of each kind of file: ``workflow``, ``agents``, ``tools``, ``mcp``, ``limits``, ``mocks``, ``team``,
     ``scenario``."""
     mocks, workflow = _mocks(), workflow_schema.json_schema()
     return {
@@ -37,6 +38,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "mcp": _entries("mcp", "MCP servers: one, or a list below `mcp`.", McpServer),
         "limits": _limits(workflow["$defs"]),
         "mocks": mocks,
+        "team": _team(),
         "scenario": {"$schema": workflow_schema.DIALECT, **scenario_model.json_schema(mocks)},
     }
 
@@ -60,6 +62,20 @@ def _entries(plural: str, description: str, model: type[AgentDefinition | McpSer
         "then": listed,
         "else": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/entry"}]},
         "$defs": {**definitions, "entry": entry},
+    }
+
+
+def _team() -> dict[str, Any]:
+    team = Team.model_json_schema()
+    team.pop("description", None)
+    return {
+        "$schema": workflow_schema.DIALECT,
+        "title": "Team",
+        "description": "A team of agents, which awr expand writes out as a workflow.",
+        "type": "object",
+        "properties": {"team": team},
+        "required": ["team"],
+        "additionalProperties": False,
     }
 
 

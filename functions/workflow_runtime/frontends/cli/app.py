@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init:init", "Create a project that runs and has tests."),
     "validate": ("validate:validate", "Check workflows and print everything that is wrong."),
     "compile": ("compile:compile_", "Compile a workflow and show its plan."),
+    "expand": ("expand:expand", "Write out a team of agents as a workflow."),
     "graph": ("graph:graph", "Draw a workflow, or an execution with its statuses and active states."),
     "tools": ("tools:tools", "List the tools that workflows may name, with their arguments."),
     "agents": ("tools:agents", "List the agents that workflows may name."),

@@ -22,11 +22,12 @@ class Kind(StrEnum):
     MCP = "mcp"
     LIMITS = "limits"
     MOCKS = "mocks"
+    TEAM = "team"
     SCENARIO = "scenario"
 
 
 def schema(kind: Annotated[Kind, typer.Argument(help="What the file holds.", show_default=False)]) -> int:
-    """Print the JSON Schema of workflows, or of files with agents, tools, MCP servers, limits, mocks or scenarios.
+    """Print the JSON Schema of workflows, or of files with agents, tools, MCP servers, limits, mocks, teams or scenarios.
 
     \b
       awr schema workflow > workflow.schema.json
