@@ -1,4 +1,4 @@
-"""JSON Schemas of the files that people write, for editors: workflows, agents, tools, limits, mocks, teams and scenarios.
+"""JSON Schemas of the files that people write, for editors: workflows, agents, tools, limits, mocks, teams, scenarios.
 
 ``python -m workflow_runtime.frontends.schemas`` rewrites them: in the package, so that an installed one has them, and
 beside the definitions, where editors look for them; ``--check`` says whether they are current (else: exit code 1).

@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 
 def schema(kind: Annotated[Kind, typer.Argument(help="What the file holds.", show_default=False)]) -> int:
-    """Print the JSON Schema of workflows, or of files with agents, tools, MCP servers, limits, mocks, teams or scenarios.
+    """Print the JSON Schema of workflows, agents, tools, MCP servers, limits, mocks, teams or scenarios.
 
     \b
       awr schema workflow > workflow.schema.json
