@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import partial
-from typing import Any, TypeAlias
-from urllib.parse import unquote_to_bytes, urlsplit
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
+from typing import TypeAlias
+from urllib.parse import urlsplit
 
+from workflow_runtime.invokers.searching import ESCAPE_BYTES_MAX, Finder, Span, TooManyPlaces, without
 from workflow_runtime.language.json_values import Json, read_json
 
 MASK = "***"
@@ -24,21 +26,13 @@ PIECES_MAX = 200  # of such a secret: more than the lines of the longest keys
 CUT_CHARACTERS_MIN = 16  # of a secret that was cut off, in texts for people
 SECRET_NUMBER_MIN = 1000  # smaller numbers are lengths and counts
 TEXT_CHARACTERS_MAX = 64 * 1024  # of a text for people in which secrets are looked for
-WINDOW_CHARACTERS = 64 * 1024  # of a text that is decoded at once
-ENCODED_CHARACTERS_MAX = 12  # of one character: four bytes in UTF-8, or two halves as \uXXXX
-SIEVE_CHARACTERS_MAX = 20_000  # of all that is looked for at once: such a pattern is compiled in milliseconds
 ENCODED_CHARACTERS_MIN = 8  # of base64: what is shorter may be anything
 
-Span: TypeAlias = tuple[int, int]
-Piece: TypeAlias = tuple[str, int]
-"""A decoded character, and how many characters of the text it takes."""
 Derived: TypeAlias = tuple[str, Json]
 """The source of an expression that read secrets, and its value."""
 
-_ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
-_ESCAPED = re.compile(r'\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|["\'\\/bfnrt])')
+_APART = b"\0"  # between texts that are searched at once
 _ESCAPED_IN_JSON = re.compile(r'["\\\x00-\x1f]+')
-_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 class Mask:
@@ -48,7 +42,7 @@ class Mask:
     not made, so that messages have nothing to hide.
     """
 
-    __slots__ = ("_alone", "_encoded", "_numbers", "_secrets", "_sieve", "_texts", "overflows")
+    __slots__ = ("_alone", "_finder", "_numbers", "_secrets", "overflows")
 
     def __init__(self, secrets: Iterable[str] = (), derived: Iterable[Derived] = ()) -> None:
         self._alone: set[str] = set()
@@ -60,9 +54,7 @@ class Mask:
             self._derive(value, source, texts)
         self.overflows = len(texts) + len(self._alone) > VALUES_MAX
         self._secrets = [] if self.overflows else list(texts)
-        self._texts = {form for text in self._secrets for form in (text, text.lower(), text.upper().lower())}
-        self._encoded = {form for text in self._secrets for form in _encodings(text)}
-        self._sieve = _sieve(self._texts | self._encoded)
+        self._finder = Finder(self._secrets, {form for text in self._secrets for form in _encodings(text)})
 
     def _derive(self, value: Json, source: str, texts: set[str]) -> None:
         for leaf in _leaves(value):
@@ -75,26 +67,51 @@ class Mask:
                 texts.add(str(leaf))
 
     def __bool__(self) -> bool:
-        return bool(self._texts or self._alone or self.overflows)
+        return bool(self._finder or self._alone or self.overflows)
 
     @property
     def reach(self) -> int:
         """How many characters something hidden takes at the most."""
-        return ENCODED_CHARACTERS_MAX * max(map(len, self._secrets), default=0)
+        return ESCAPE_BYTES_MAX * max(map(len, self._secrets), default=0)
 
     def value(self, value: Json) -> Json:
         """``value`` without secrets in its texts, keys included, and numbers."""
         if not self:
             return value
+        changed = {} if self.overflows else self._changed(list(_texts_and_names(value)))
+        return self._masked(value, changed) if changed or self._numbers or self.overflows else value
+
+    def _masked(self, value: Json, changed: Mapping[str, str]) -> Json:
         if isinstance(value, str):
-            return MASK if self.overflows or value in self._alone else self._without(value, self._spans(value))
+            return MASK if self.overflows else changed.get(value, value)
         if isinstance(value, list):
-            return [self.value(element) for element in value]
+            return [self._masked(element, changed) for element in value]
         if isinstance(value, dict):
-            return {self.value(name): self.value(element) for name, element in value.items()}
+            return {self._masked(name, changed): self._masked(element, changed) for name, element in value.items()}
         if type(value) in (int, float) and value in self._numbers:
             return MASK
         return value
+
+    def _changed(self, texts: list[str]) -> dict[str, str]:
+        """What becomes of those in which there is a secret. All are searched at once: most values are many small
+        texts without any."""
+        alone = {text: MASK for text in texts if text in self._alone} if self._alone else {}
+        if len(texts) == 1:
+            return {texts[0]: self._hidden(texts[0])} | alone
+        parts = [text.encode("utf-8", "replace") for text in texts]
+        try:
+            spans = self._finder.spans(_APART.join(parts))
+        except TooManyPlaces:
+            return {text: self._hidden(text) for text in texts} | alone
+        held: dict[int, list[Span]] = {}
+        ends = list(accumulate(len(part) + len(_APART) for part in parts)) if spans else []
+        for begin, end in spans:
+            place = bisect_right(ends, begin)
+            first = ends[place] - len(_APART) - len(parts[place])
+            if end - first > len(parts[place]):  # a secret with what stands between texts in it
+                return {text: self._hidden(text) for text in texts} | alone
+            held.setdefault(place, []).append((begin - first, end - first))
+        return {texts[place]: _masked(parts[place], spans) for place, spans in held.items()} | alone
 
     def text(self, text: str) -> str:
         """A text for people, which may also hold a secret that was cut off; what is too long for people is cut off
@@ -102,87 +119,51 @@ class Mask:
         if not self or self.overflows:
             return text
         kept = text[:TEXT_CHARACTERS_MAX]
-        hidden = self._without(kept, [*self._spans(kept), *self._cut_spans(kept)])
+        hidden = self._hidden(kept, cut=True)
         return hidden if len(kept) == len(text) else hidden[:-CUT_CHARACTERS_MIN]
 
-    def _spans(self, text: str) -> list[Span]:
-        spans: list[Span] = []
-        if self._may_hold_any(text):
-            spans += [span for form in self._encoded for span in _found(form, text)]
-            spans += self._spans_plain(text)
-        for pattern, decode in ((_ENCODED, _percent_decoded), (_ESCAPED, _unescaped)):
-            if pattern.search(text):
-                for at, window in self._windows(text):
-                    if not self._may_hold_any(pattern.sub(partial(_joined, decode), window)):
-                        continue
-                    plain, places = _decoded(window, pattern, decode)
-                    spans += [(at + places[start], at + places[end]) for start, end in self._spans_plain(plain)]
-        return spans
+    def _hidden(self, text: str, *, cut: bool = False) -> str:
+        """``cut``: hide beginnings of secrets, too."""
+        data = text.encode("utf-8", "replace")
+        try:
+            spans = self._finder.spans(data)
+        except TooManyPlaces:
+            return MASK
+        if cut:
+            spans += self._cut_spans(data)
+        return _masked(data, spans) if spans else text
 
-    def _may_hold_any(self, text: str) -> bool:
-        """False if certainly no secret stands in the text, which one look at each character tells."""
-        return self._sieve is None or self._sieve.search(text.encode("utf-8", "replace")) is not None
-
-    def _windows(self, text: str) -> Iterator[tuple[int, str]]:
-        """Parts of a text, with their places, so that decoding a large text takes little memory. They overlap by as
-        much as the longest secret takes when all of it is encoded."""
-        for at in range(0, len(text), WINDOW_CHARACTERS):
-            yield at, text[at : at + WINDOW_CHARACTERS + self.reach]
-
-    def _spans_plain(self, text: str) -> Iterator[Span]:
-        """Where secrets stand, in any case, and with ``+`` for a space, as in forms."""
-        lower = text.lower()
-        if len(lower) != len(text):  # the places would be others
-            lower = text
-        for form in (lower, lower.replace("+", " ")) if "+" in lower else (lower,):
-            for secret in self._texts:
-                yield from _found(secret, form)
-
-    def _cut_spans(self, text: str) -> Iterator[Span]:
+    def _cut_spans(self, data: bytes) -> Iterator[Span]:
         """Where at least `CUT_CHARACTERS_MIN` of a secret's beginning stand."""
         for secret in self._secrets:
-            start = text.find(secret[:CUT_CHARACTERS_MIN]) if len(secret) > CUT_CHARACTERS_MIN else -1
+            beginning, whole = (part.encode("utf-8", "replace") for part in (secret[:CUT_CHARACTERS_MIN], secret))
+            start = data.find(beginning) if len(secret) > CUT_CHARACTERS_MIN else -1
             while start >= 0:
-                end = start
-                while end < len(text) and end - start < len(secret) and text[end] == secret[end - start]:
+                end = start + len(beginning)
+                while data[end : end + 1] == whole[end - start : end - start + 1] != b"":
                     end += 1
                 yield start, end
-                start = text.find(secret[:CUT_CHARACTERS_MIN], end)
-
-    def _without(self, text: str, spans: list[Span]) -> str:
-        """Spans may overlap, as two secrets may; what any of them covers is hidden."""
-        parts: list[str] = []
-        shown = 0
-        for start, end in sorted(spans):
-            if start >= shown and (start > shown or not parts):
-                parts += (text[shown:start], MASK)
-            shown = max(shown, end)
-        return "".join((*parts, text[shown:])) if parts else text
-
-
-def _sieve(forms: Collection[str]) -> Any:
-    """Finds any of these texts in any case, and with ``+`` for a space; None if it cannot tell for sure, for other
-    characters than ASCII have more than two cases, or if there are too many."""
-    if not forms or not all(map(str.isascii, forms)) or sum(map(len, forms)) > SIEVE_CHARACTERS_MAX:
-        return None
-    import re2
-
-    either = "|".join(re2.escape(form).replace(r"\ ", "[ +]") for form in sorted(forms))
-    return re2.compile(f"(?i){either}".encode())
-
-
-def _joined(decode: Callable[[str], list[Piece]], match: re.Match[str]) -> str:
-    return "".join([piece for piece, _ in decode(match[0])])
+                start = data.find(beginning, end)
 
 
 NOTHING_SECRET = Mask()
 
 
-def _found(form: str, text: str) -> Iterator[Span]:
-    start = text.find(form)
-    while start >= 0:
-        yield start, start + len(form)
-        start = text.find(form, start + 1)
+def _masked(data: bytes, spans: list[Span]) -> str:
+    return without(data, spans, MASK.encode()).decode()
+
+
+def _texts_and_names(value: Json) -> Iterator[str]:
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            yield from item
+            pending.extend(item.values())
+        elif isinstance(item, list):
+            pending.extend(item)
+        elif isinstance(item, str):
+            yield item
 
 
 def _leaves(value: Json) -> Iterator[str | int | float]:
@@ -228,35 +209,6 @@ def _encodings(text: str) -> Iterator[str]:
         if len(sure) >= ENCODED_CHARACTERS_MIN:
             yield sure
             yield sure.replace("+", "-").replace("/", "_")
-
-
-def _decoded(text: str, pattern: re.Pattern[str], decode: Callable[[str], list[Piece]]) -> tuple[str, list[int]]:
-    """The text with what ``pattern`` finds decoded, and where each of its characters stood; the end is one of them."""
-    characters: list[str] = []
-    places: list[int] = []
-    at = 0
-    for match in pattern.finditer(text):
-        characters += text[at : match.start()]
-        places += range(at, match.start())
-        at = match.start()
-        for character, width in decode(match[0]):
-            characters.append(character)
-            places.append(at)
-            at += width
-    characters += text[at:]
-    places += range(at, len(text) + 1)
-    return "".join(characters), places
-
-
-def _percent_decoded(run: str) -> list[Piece]:
-    decoded = unquote_to_bytes(run).decode("utf-8", "surrogateescape")
-    return [(character, 3 * len(character.encode("utf-8", "surrogateescape"))) for character in decoded]
-
-
-def _unescaped(escape: str) -> list[Piece]:
-    kind = escape[1]
-    character = chr(int(escape[2:], 16)) if kind in "ux" else _ESCAPES.get(kind, kind)
-    return [(character, len(escape))]
 
 
 def texts_in(value: Json) -> frozenset[str]:

@@ -13,10 +13,11 @@ from workflow_runtime.invokers.masking import (
     CUT_CHARACTERS_MIN,
     TEXT_CHARACTERS_MAX,
     VALUES_MAX,
-    WINDOW_CHARACTERS,
     Mask,
     blended,
 )
+from workflow_runtime.invokers.searching import PLACES_MAX
+from workflow_runtime.invokers.searching import WINDOW_BYTES as WINDOW
 from workflow_runtime.language.expressions import EvaluationError, Scope, compile_template
 from workflow_runtime.language.expressions.functions import FUNCTIONS, ITEM_FUNCTIONS
 from workflow_runtime.language.json_values import Json
@@ -201,7 +202,7 @@ def test_more_values_than_can_be_looked_for_hide_everything() -> None:
 
 
 @pytest.mark.parametrize("write", [lambda text: quote(text, safe=""), lambda text: json.dumps(text)[1:-1]])
-@pytest.mark.parametrize("before", [0, 1, WINDOW_CHARACTERS - 5, WINDOW_CHARACTERS, 3 * WINDOW_CHARACTERS - 1])
+@pytest.mark.parametrize("before", [0, 1, WINDOW - 5, WINDOW, 3 * WINDOW - 1])
 def test_an_encoded_secret_is_found_anywhere_in_a_large_text(write: Any, before: int) -> None:
     secret = SHAPES["unicode"] + SHAPES["marks"]
     text = "." * before + write(secret) + "." * 100_000 + "%41\\n"
@@ -222,6 +223,67 @@ def test_the_quick_look_misses_nothing_that_the_long_one_finds(shape: str, chang
     quick, slow = Mask([SHAPES[shape]]), Mask([SHAPES[shape], "é" * 9])  # which no quick look can find
     assert quick.value(text) == slow.value(text)
     assert "***" in quick.value(text)
+
+
+def piecewise(text: str, size: int) -> str:
+    return "".join(f"\\u{ord(text[at]):04x}" if at % size == 0 else text[at] for at in range(len(text)))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        json.dumps("钥匙-😀-🔑-geheim"),
+        repr("钥匙-😀-🔑-geheim".encode()),
+        ascii("钥匙-😀-🔑-geheim"),
+        quote("钥匙-😀-🔑-geheim"),
+        quote(base64.b64encode("钥匙-😀-🔑-geheim".encode()).decode(), safe=""),
+        piecewise("geheim-geheim-gehei", 3),
+        "".join(f"%{byte:02x}" if place % 2 else chr(byte) for place, byte in enumerate(b"geheim-geheim-gehei")),
+    ],
+)
+def test_characters_beyond_two_bytes_and_partly_encoded_ones_are_found(written: str) -> None:
+    shown = Mask(["钥匙-😀-🔑-geheim", "geheim-geheim-gehei"]).value(f"<{written}>")
+    assert shown.count("***") == 1
+    assert len(shown) <= len("<b'***'>") + 4, "at most what stands around a secret in base64"
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("aaaa", "a" * (PLACES_MAX + 4)),
+        ("a" * 1000, "a" * (PLACES_MAX + 1000)),
+        ("a" * 60_000, "%61" * (PLACES_MAX + 60_000)),
+        ("geheim", "geheim" * (PLACES_MAX + 1)),
+    ],
+)
+def test_a_text_full_of_secrets_is_hidden_whole(secret: str, text: str) -> None:
+    assert Mask([secret]).value([text, "x", f"<{secret}>"]) == ["***", "x", "<***>"]
+
+
+def test_no_letter_beside_a_secret_keeps_it_from_being_found_in_other_case() -> None:
+    for beside in "İẞKΩȺﬀ":
+        assert Mask(["пароль-straße"]).value([f"{beside} ПАРОЛЬ-STRAßE", "x"]) == [f"{beside} ***", "x"]
+
+
+def test_of_many_texts_only_those_with_a_secret_change() -> None:
+    value: Json = {"geheim": ["ge", "heim", "x geheim", "%67eheim"], "ge": {"heim": "GEHEIM"}, "c": [1, None, True]}
+    assert Mask(["geheim"]).value(value) == {
+        "***": ["ge", "heim", "x ***", "***"],
+        "ge": {"heim": "***"},
+        "c": [1, None, True],
+    }
+
+
+def test_a_secret_that_overlaps_itself_is_hidden_to_its_last_end() -> None:
+    assert Mask(["abcabcab"]).value("<abcabcabcab abcab>") == "<*** abcab>"
+
+
+def test_secrets_that_begin_alike_for_long_are_told_apart() -> None:
+    common = "x" * 40
+    assert (
+        Mask([common + "1", common + "2" * 9, common[:20]]).value(f"{common}1 {common}222 {common}222222222 {'x' * 19}")
+        == "*** ***222 *** " + "x" * 19
+    )
 
 
 def test_without_secrets_a_value_is_given_as_it_is() -> None:
