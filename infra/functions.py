@@ -262,7 +262,8 @@ def _collector(props: RuntimeProps) -> dict[str, str]:
         return {}
     headers = ",".join(f"{name}={quote(value)}" for name, value in props.collector.headers.items())
     named = {"OTEL_EXPORTER_OTLP_HEADERS": headers} if headers else {}
-    return {"OTEL_EXPORTER_OTLP_ENDPOINT": props.collector.endpoint, **named}
+    content = {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true"} if props.collector.content else {}
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": props.collector.endpoint, **named, **content}
 
 
 def _allow_lists(reach: Reach) -> dict[str, str]:

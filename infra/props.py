@@ -142,10 +142,12 @@ class Forwarding:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collector:
     """An OpenTelemetry collector that takes traces by OTLP/HTTP at ``<endpoint>/v1/traces``; ``headers`` go with them.
-    A Lambda extension of the collector listens at ``http://localhost:4318``; give its layer to the pools."""
+    A Lambda extension of the collector listens at ``http://localhost:4318``; give its layer to the pools. ``content``:
+    it gets what models, tools and nodes said, too, without secrets."""
 
     endpoint: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    content: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,7 +99,7 @@ def chosen(scope: Stack) -> RuntimeProps:
         },
         warm_throughput=WarmThroughput(reads=20_000, writes=10_000),
         environment={"REGION": REGION},
-        collector=Collector(endpoint="https://otlp.example.com", headers={"authorization": "Bearer a,b"}),
+        collector=Collector(endpoint="https://otlp.example.com", headers={"authorization": "Bearer a,b"}, content=True),
         secrets_prefix="orders/",
         architecture=lambda_.Architecture.X86_64,
         reserved_concurrency={"dispatch": 50, "api": 20},

@@ -14,17 +14,27 @@ from workflow_runtime.ports import SERVICE_DEFAULT
 SECONDS_MAX = 2  # a collector is near; a dispatcher has 15 s for everything
 PAUSE_SECONDS = 30  # after a failure: a collector that is away must not hold up what runs
 PATH = "/v1/traces"
+CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"  # the conventions' own switch, off by default
 
 logger = logging.getLogger(__name__)
 
 
 class OtlpCollector:
-    """``url``: of the endpoint for traces; ``headers``: sent with each request, credentials for instance."""
+    """``url``: of the endpoint for traces; ``headers``: sent with each request, credentials for instance; ``content``:
+    see `TraceSink`."""
 
-    def __init__(self, url: str, service: str = SERVICE_DEFAULT, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        service: str = SERVICE_DEFAULT,
+        headers: Mapping[str, str] | None = None,
+        *,
+        content: bool = False,
+    ) -> None:
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"an OTLP endpoint begins with http:// or https://, not {url!r}")
         self.service = service
+        self.content = content
         self._url = url
         self._headers = {"content-type": "application/json", **(headers or {})}
         self._silent_until = 0.0
@@ -52,14 +62,15 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
 
 def collector_of(environ: Mapping[str, str]) -> OtlpCollector | None:
     """What OpenTelemetry's own variables name: ``OTEL_EXPORTER_OTLP_ENDPOINT`` (or ``…_TRACES_ENDPOINT``, complete),
-    ``OTEL_EXPORTER_OTLP_HEADERS``, ``OTEL_SERVICE_NAME``; None: there is no collector. Raises `ValueError`.
+    ``OTEL_EXPORTER_OTLP_HEADERS``, ``OTEL_SERVICE_NAME``, `CONTENT`; None: there is no collector. Raises `ValueError`.
     """
     base, whole = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"), environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     url = whole or (base.rstrip("/") + PATH if base else "")
     if not url or environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
     service = environ.get("OTEL_SERVICE_NAME") or environ.get("POWERTOOLS_SERVICE_NAME") or SERVICE_DEFAULT
-    return OtlpCollector(url, service, _headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", "")))
+    headers = _headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""))
+    return OtlpCollector(url, service, headers, content=environ.get(CONTENT, "").lower() == "true")
 
 
 def _headers(text: str) -> dict[str, str]:

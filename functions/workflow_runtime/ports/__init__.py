@@ -342,9 +342,11 @@ SERVICE_DEFAULT = "workflow-runtime"  # what a deployment is called in traces, i
 
 
 class TraceSink(Protocol):
-    """An OpenTelemetry collector. ``service``: what the deployment is called there."""
+    """An OpenTelemetry collector. ``service``: what the deployment is called there; ``content``: whether it is to get
+    what models, tools and nodes said, too."""
 
     service: str
+    content: bool
 
     def send(self, body: bytes) -> None:
         """Hand over an OTLP request in JSON. Raises nothing: traces are for people, and nothing depends on them."""

@@ -132,6 +132,27 @@ def test_what_is_sent_as_it_ends_is_what_is_rendered_afterwards(collector: Colle
     assert root_of_child["links"] == [{"traceId": trace_id(execution_id), "spanId": span_id(execution_id)}]
 
 
+def test_content_is_told_where_it_is_asked_for_without_secrets(collector: Collector, tmp_path: Path) -> None:
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true",
+        "WORKFLOW_SECRET_KEY": "hidden-0815",
+    }
+    with runtime(tmp_path, environ) as local:
+        local.services.catalog.publish(WORKFLOW.replace('"${question}"', '"${question} ${secrets.KEY}"').encode())
+        execution_id = run(local)
+        page = local.services.traces.page(execution_id, content=True)
+    by_name = {span.name: span.attributes for span in page.spans}
+    look = by_name["execute_tool look"]
+    assert "canary-4711" in str(look["gen_ai.tool.call.result"])
+    assert "question" in str(look["gen_ai.tool.call.arguments"])
+    assert "tool_call" in str([span.attributes for span in page.spans if span.name == "chat test"])
+    assert "canary-4711" in str(by_name["ask"]["workflow.node.output"])
+    sent = {span["spanId"]: attributes(span) for span in collector.spans}
+    assert all(sent[span.span_id] == dict(span.attributes) for span in page.spans)
+    assert "hidden-0815" not in str(collector.requests)
+
+
 def test_no_span_holds_content(collector: Collector, tmp_path: Path) -> None:
     with runtime(tmp_path, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{collector.url}/own"}) as local:
         run(local)

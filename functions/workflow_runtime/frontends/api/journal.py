@@ -5,6 +5,7 @@ left out), and as they are stored, for replay.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,7 +24,7 @@ from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.frontends.api.answers import BODY_BYTES_MAX, JSON_TYPE, Answer, json_answer
 from workflow_runtime.frontends.api.http import decode_cursor, encode_cursor, page
-from workflow_runtime.frontends.api.parameters import Cursor, ExecutionId, Limit, Wait, check_id
+from workflow_runtime.frontends.api.parameters import Content, Cursor, ExecutionId, Limit, Wait, check_id
 from workflow_runtime.frontends.api.problems import Problem
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.waiting import wait_until
@@ -76,18 +77,30 @@ class Journals:
         last = entries[-1]["version"] if entries else after
         return json_answer(page(entries, None if finished else encode_cursor(of, str(last))))
 
-    async def trace(self, request: Request, execution_id: ExecutionId, cursor: Cursor = None) -> Answer:  # noqa: ARG002
+    async def trace(
+        self,
+        request: Request,  # noqa: ARG002
+        execution_id: ExecutionId,
+        cursor: Cursor = None,
+        content: Content = False,
+    ) -> Answer:
         """The execution as an OpenTelemetry trace, in OTLP's JSON: the execution itself, node runs that have ended, and
-        requests and calls of agents. Ids are the same whenever it is asked for.
+        requests and calls of agents. Ids are the same whenever it is asked for. No span holds content, unless `content`
+        is asked for: then what models, tools and nodes said, without secrets.
         """
         check_id(execution_id)
-        of = ("trace", execution_id)
+        of = ("trace", execution_id, str(content))
         after = decode_cursor(of, cursor) or ""
-        found = await self._runtime.ports.offload(self._runtime.traces.page, execution_id, after)
+        read = partial(self._runtime.traces.page, content=content)
+        found = await self._runtime.ports.offload(read, execution_id, after)
         more = encode_cursor(of, found.next) if found.next is not None else None
         sink = self._runtime.ports.traces
         service = sink.service if sink is not None else SERVICE_DEFAULT
-        return json_answer({**otlp_request(found.spans, service), "next_cursor": more})
+        body = msgspec.json.encode({**otlp_request(found.spans, service), "next_cursor": more})
+        if len(body) > BODY_BYTES_MAX:
+            what = f"the steps of one agent have {len(body):,} bytes with their content"
+            raise Problem("too_large", f"{what}; an answer takes {BODY_BYTES_MAX:,}: ask without content")
+        return Answer(200, body, JSON_TYPE)
 
     async def steps(self, request: Request, execution_id: ExecutionId, cursor: Cursor = None) -> Answer:  # noqa: ARG002
         """What the nodes of an execution, and the steps of its agents, came to: of this, `awr record` makes a cassette.

@@ -31,6 +31,7 @@ Cursor = Annotated[
     str | None, Query(max_length=CURSOR_CHARS_MAX, description="`next_cursor` of the page before, as it was given.")
 ]
 Wait = Annotated[float, Query(ge=0, le=WAIT_SECONDS_MAX, description="How many seconds to wait for a result.")]
+Content = Annotated[bool, Query(description="Whether to tell what models, tools and nodes said.")]
 StoredVersion = Annotated[int | None, Query(ge=1, description="A stored version; by default the latest.")]
 Range = Annotated[
     str | None, Query(pattern=RANGE_PATTERN, description="`START-END`: this slice of the value's JSON text, in bytes.")

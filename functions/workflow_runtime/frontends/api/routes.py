@@ -246,7 +246,7 @@ def _journal_routes(journals: Journals, streams: EventStreams) -> tuple[Route, .
             journals.trace,
             "getTrace",
             (json_reply(operator_models.Trace, "Spans of the trace"),),
-            (404, 422),
+            (404, 413, 422),
         ),
     )
 

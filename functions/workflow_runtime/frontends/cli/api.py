@@ -136,12 +136,13 @@ class Api(RemoteConnection):
                 elif event["type"] == "superseded":
                     writing.void(event["path"])
 
-    async def trace(self, execution_id: str) -> AsyncIterator[Document]:
-        """The execution's trace in OTLP's JSON, in parts that a collector takes."""
+    async def trace(self, execution_id: str, *, content: bool = False) -> AsyncIterator[Document]:
+        """The execution's trace in OTLP's JSON, in parts that a collector takes; ``content``: with what was said."""
         path = f"/executions/{_segment(execution_id)}/trace"
         cursor: str | None = None
         while True:
-            answer = await self._answer("GET", path, params={"cursor": cursor} if cursor is not None else {})
+            given = {"content": "true"} if content else {}
+            answer = await self._answer("GET", path, params={**given, **({"cursor": cursor} if cursor else {})})
             page = answer.json()
             cursor = page.pop("next_cursor")
             yield page

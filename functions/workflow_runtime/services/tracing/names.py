@@ -1,7 +1,8 @@
 """The names of spans' attributes, all in one place: OpenTelemetry's semantic conventions for generative AI are young.
 
 Source: opentelemetry.io/docs/specs/semconv, gen-ai (spans, agent spans) and general attributes. What has no convention
-is named ``workflow.…``. No attribute holds content: no prompts, inputs, outputs or messages of errors.
+is named ``workflow.…``. What holds content (`OUTPUT_MESSAGES` to `OUTPUT`) is only told where that is asked for; no
+attribute holds prompts, inputs or messages of errors.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ CHAT, INVOKE_AGENT, EXECUTE_TOOL, INVOKE_WORKFLOW = "chat", "invoke_agent", "exe
 AGENT = "gen_ai.agent.name"
 TOOL = "gen_ai.tool.name"
 RESPONSE_MODEL = "gen_ai.response.model"
+OUTPUT_MESSAGES = "gen_ai.output.messages"
+TOOL_ARGUMENTS = "gen_ai.tool.call.arguments"
+TOOL_RESULT = "gen_ai.tool.call.result"
+OUTPUT = "workflow.node.output"
 USAGE = {
     "input_tokens": "gen_ai.usage.input_tokens",
     "output_tokens": "gen_ai.usage.output_tokens",

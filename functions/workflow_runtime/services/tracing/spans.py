@@ -22,6 +22,7 @@ TOOL_STEP = "tool:"
 ENDED_RUNS = (RunStatus.SUCCESS, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.YIELDED)
 
 Value = str | int | float | bool
+NO_CONTENT: Mapping[str, str] = {}
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -73,8 +74,8 @@ def execution_span(plan: Plan, header: Header, now: int) -> Span:
     )
 
 
-def run_span(plan: Plan, execution_id: str, run: Run) -> Span | None:
-    """A node's run; None if it has not ended, or nothing ran."""
+def run_span(plan: Plan, execution_id: str, run: Run, content: Mapping[str, str] = NO_CONTENT) -> Span | None:
+    """A node's run, with its ``content``, if that is wanted; None if it has not ended, or nothing ran."""
     if run.status not in ENDED_RUNS or not run.started_at:
         return None
     place = plan.locate(run.path)
@@ -101,7 +102,7 @@ def run_span(plan: Plan, execution_id: str, run: Run) -> Span | None:
         name=run.path,
         started_at=run.started_at,
         ended_at=max(run.ended_at, run.started_at),
-        attributes=attributes | _usage(run.usage) | _error(run.error),
+        attributes={**attributes, **_usage(run.usage), **_error(run.error), **content},
         failed=run.status is RunStatus.FAILED,
         links=(Link(trace_id(run.child), span_id(run.child)),) if run.child else (),
     )
@@ -113,8 +114,11 @@ def runs_agent(plan: Plan, path: str) -> bool:
     return place is not None and plan.blocks[place.block].nodes[place.node].type is NodeType.AGENT
 
 
-def step_span(execution_id: str, path: str, visit: int, step: Step) -> Span | None:
-    """A model request or tool call of an agent's run; None for what is no call, or has not ended."""
+def step_span(
+    execution_id: str, path: str, visit: int, step: Step, content: Mapping[str, str] = NO_CONTENT
+) -> Span | None:
+    """A model request or tool call of an agent's run, with its ``content``, if that is wanted; None for what is no
+    call, or has not ended."""
     if not step.done or not (step.name == MODEL_STEP or step.name.startswith(TOOL_STEP)):
         return None
     attributes: dict[str, Value] = {names.EXECUTION: execution_id, names.NODE: path, names.STEP: step.name}
@@ -133,7 +137,7 @@ def step_span(execution_id: str, path: str, visit: int, step: Step) -> Span | No
         name=name,
         started_at=step.at - step.milliseconds,
         ended_at=step.at,
-        attributes=attributes,
+        attributes={**attributes, **content},
     )
 
 

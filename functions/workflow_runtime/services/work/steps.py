@@ -24,7 +24,8 @@ class VisitSteps:
         self._visit = visit
         self._lease_seconds = lease_seconds
         self.is_new = visit.serial == visit.number
-        self.made: list[Step] = []  # for people: without what they came to
+        self._tells_content = ports.traces is not None and ports.traces.content
+        self.made: list[Step] = []  # for people: without what they came to, unless traces are to tell
 
     def diverges(self) -> bool:
         return False
@@ -34,7 +35,9 @@ class VisitSteps:
 
     async def record(self, step: Step) -> Step:
         own = self._own(step)
-        self.made.append(replace(own, result=None, fingerprint=None, arguments=None))
+        self.made.append(
+            replace(own, result=own.result if self._tells_content else None, fingerprint=None, arguments=None)
+        )
         return await self._patiently(self._store.record, self._visit, own)
 
     async def begin(self, step: Step) -> Step:

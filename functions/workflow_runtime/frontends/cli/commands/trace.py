@@ -32,6 +32,9 @@ def trace(
         Path | None,
         typer.Option("--file", "-o", metavar="FILE", dir_okay=False, help="Write it here, in OTLP's JSON."),
     ] = None,
+    content: Annotated[
+        bool, typer.Option("--content", help="Tell what models, tools and nodes said, too, without secrets.")
+    ] = False,
     db: Database = None,
     url: Url = URL_DEFAULT,
     token: Token = None,
@@ -46,13 +49,14 @@ def trace(
       awr trace ex-01a2… --otlp http://localhost:4318
 
     The spans are made of what is recorded: the execution, its node runs, and model requests and tool calls of agents.
-    They have the same ids whenever this is done, so that sending a trace twice makes one. No span holds content.
+    They have the same ids whenever this is done, so that sending a trace twice makes one. No span holds content, unless
+    --content asks for it.
 
     Exit codes: 0 fine, 1 there is no such execution, 2 wrong usage, 6 the API or the collector cannot be reached.
     """
     if otlp is not None and not otlp.startswith(("http://", "https://")):
         raise usage_error(f"--otlp takes a URL with http:// or https://, not {otlp}")
-    parts = asyncio.run(_parts(Server(url, token, profile, region, db), execution))
+    parts = asyncio.run(_parts(Server(url, token, profile, region, db), execution, content=content))
     spans = [span for part in parts for span in _spans(part)]
     whole = {"resourceSpans": [resource for part in parts for resource in part["resourceSpans"]]}
     out = Output(json=json)
@@ -70,9 +74,9 @@ def trace(
     return ExitCode.OK
 
 
-async def _parts(server: Server, execution_id: str) -> list[dict[str, Any]]:
+async def _parts(server: Server, execution_id: str, *, content: bool) -> list[dict[str, Any]]:
     async with api(server) as connection:
-        return [part async for part in connection.trace(execution_id)]
+        return [part async for part in connection.trace(execution_id, content=content)]
 
 
 def _send(collector: str, part: dict[str, Any]) -> None:
