@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.plan.formulas import Formula
 
@@ -10,9 +13,18 @@ HORIZON_MS = 5_000
 """How far ahead a start may be booked, unless a limiter says otherwise."""
 
 
+SHARD_STARTS_PER_SECOND = 50  # of one item: DynamoDB takes a thousand writes a second of a partition, retries included
+SHARD_SLOTS = 30  # held in one item, so that it stays within a kilobyte, which a write is counted by
+SHARDS_MAX = 16  # of a limiter: its pump looks at all of them
+
 LATE_PARTS = 60
 """A start may come later than it was booked by one of so many parts of its rate's time, or of a minute if that is more:
 messages and workers take their time."""
+
+
+def _part(whole: int, shard: int, shards: int) -> int:
+    """What is a shard's of something that is divided; the first ones have what is left over."""
+    return whole // shards + (shard < whole % shards)
 
 
 class Rate(msgspec.Struct, frozen=True, array_like=True):
@@ -31,6 +43,9 @@ class Rate(msgspec.Struct, frozen=True, array_like=True):
         T and a sixtieth, for which T's units are booked.
         """
         return -(-units * self.milliseconds * 1000 * (LATE_PARTS + 1) // (self.units * LATE_PARTS))
+
+    def part(self, shard: int, shards: int) -> Rate:
+        return Rate(_part(self.units, shard, shards), self.milliseconds)
 
     @property
     def late_ms(self) -> int:
@@ -84,6 +99,30 @@ class Limiter(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str = ""
     weight: int | str = 1
     budget: Budget | None = None
+
+    @property
+    def shards(self) -> int:
+        """Among how many items it is divided, so that none is written too often or gets too large."""
+        rates = [rate for rate in (self.requests, self.tokens) if rate is not None]
+        starts = self.requests.units * 1000 / self.requests.milliseconds if self.requests is not None else 0
+        wanted = max(starts / SHARD_STARTS_PER_SECOND, self.concurrency / SHARD_SLOTS)
+        divisible = min(
+            [SHARDS_MAX, *(rate.units for rate in rates), *([self.concurrency] if self.concurrency else [])]
+        )
+        return max(min(ceil(wanted), divisible), 1)
+
+    def part(self, shard: int) -> Limiter:
+        """What is one shard's of it."""
+        shards = self.shards
+        if shards == 1:
+            return self
+        return replace(
+            self,
+            requests=self.requests.part(shard, shards) if self.requests is not None else None,
+            tokens=self.tokens.part(shard, shards) if self.tokens is not None else None,
+            concurrency=_part(self.concurrency, shard, shards),
+            burst=_part(self.burst, shard, shards),
+        )
 
     @property
     def holds_nothing(self) -> bool:

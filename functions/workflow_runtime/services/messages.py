@@ -32,7 +32,8 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``correlation_id``: see `log_fields`
     - ``tenant``: whom the execution is for; ``shares``: its part in limiters, by their names
     - ``granted``: of limiters that let it begin, by name, their fencing numbers; ``granted_at``: from when on (epoch
-      ms); ``booked``: the starts of those that have booked an earlier one
+      ms); ``booked``: the starts of those that have booked an earlier one; ``shards``: which ones, of limiters that are
+      divided
     - ``is_reminder``: it only has the time looked at that the order may wait
     """
 
@@ -48,6 +49,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     granted: dict[str, int] = {}
     granted_at: int = 0
     booked: dict[str, int] = {}
+    shards: dict[str, int] = {}
     is_reminder: bool = False
 
     @property

@@ -14,6 +14,7 @@ from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, NodeYielde
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RetryableError
+from workflow_runtime.plan.limiters import SHARDS_MAX
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.limits.arithmetic import holders, is_booked_ahead
 from workflow_runtime.services.limits.line import Lines
@@ -166,11 +167,12 @@ class OpenOrders:
         astray: set[tuple[str, int]] = set()
         for name, places in by_limiter.items():
             there = self._limiters.standing(name, list(places.values()))
-            gauge = self._limiters.gauge(name)
+            elsewhere = {key: place for key, place in places.items() if place not in there}
             now = self._ports.clock.now()
-            if not is_booked_ahead(gauge, now):  # else somebody's grant may be on its way
-                held = {holder for holder, until in holders(gauge).items() if until >= now}
-                astray |= {key for key, place in places.items() if place not in there and holder_in(place) not in held}
+            gauges = self._limiters.gauges_of([name.at(shard) for shard in range(SHARDS_MAX)]) if elsewhere else {}
+            if not any(is_booked_ahead(gauge, now) for gauge in gauges.values()):  # else a grant may be on its way
+                held = {holder for gauge in gauges.values() for holder, until in holders(gauge).items() if until >= now}
+                astray |= {key for key, place in elsewhere.items() if holder_in(place) not in held}
             if there and self._lines is not None:
                 self._lines.ensure_pump(name)
         return astray

@@ -228,9 +228,9 @@ def limiter_name(name: str, key: str) -> Key:
     return Key(limiter_names(name), f"KEY#{safe(key)}")
 
 
-def gauge(name: str, key: str) -> Key:
-    """How much of a limiter is taken; those who wait for it stand beside it."""
-    return Key(f"{limiter_names(name)}#{safe(key)}", "STATE")
+def gauge(name: str, key: str, shard: int = 0) -> Key:
+    """How much of a limiter is taken, or of one of the shards of it; those who wait for it stand beside the first."""
+    return Key(f"{limiter_names(name)}#{safe(key)}{f'#{shard}' if shard else ''}", "STATE")
 
 
 def waiter(name: str, key: str, place: str) -> Key:

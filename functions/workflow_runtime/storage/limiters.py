@@ -36,10 +36,19 @@ _PLAIN_TENANT = re.compile(r"[0-9A-Za-z._@-]{1,64}")
 
 
 class LimiterName(NamedTuple):
-    """A limiter, or what it is for one value of its key."""
+    """A limiter, or what it is for one value of its key; of one that is divided, one of its shards."""
 
     name: str
     key: str = ""
+    shard: int = 0
+
+    def at(self, shard: int) -> LimiterName:
+        return self._replace(shard=shard)
+
+    @property
+    def line(self) -> LimiterName:
+        """Where its waiters stand: a line is never divided."""
+        return self.at(0)
 
     def __str__(self) -> str:
         return f"{self.name}[{self.key}]" if self.key else self.name
@@ -162,25 +171,28 @@ class LimiterStore:
 
     def gauge(self, limiter: LimiterName) -> dict[str, Attribute]:
         """The attributes of its item; none, if there is none yet."""
-        key = keys.gauge(limiter.name, limiter.key)
-        item = self._table.get([key]).get(key)
-        return item.attributes if item is not None else {}
+        return self.gauges_of([limiter])[limiter]
+
+    def gauges_of(self, limiters: Sequence[LimiterName]) -> dict[LimiterName, dict[str, Attribute]]:
+        """The same of several."""
+        wanted = {limiter: keys.gauge(*limiter) for limiter in limiters}
+        items = self._table.get(list(wanted.values()))
+        return {limiter: items[key].attributes if key in items else {} for limiter, key in wanted.items()}
 
     def change(
         self, limiter: LimiterName, change: Change, condition: Condition | None = None
     ) -> tuple[bool, dict[str, Attribute]]:
         """Whether the gauge met the condition and was changed, and what it is now."""
         try:
-            item = self._table.change(keys.gauge(limiter.name, limiter.key), change, condition)
+            item = self._table.change(keys.gauge(*limiter), change, condition)
         except ConditionFailed as error:
             return False, error.item.attributes if error.item is not None else {}
         return True, item.attributes
 
-    def gauges(self, name: str) -> Sequence[tuple[LimiterName, Mapping[str, Attribute]]]:
+    def values_of(self, name: str) -> Sequence[LimiterName]:
         """What a limiter is, for each value of its key that somebody ever waited for."""
         items = self._table.query(keys.limiter_names(name))
-        names = [LimiterName(name, str(item.attributes["key"])) for item in items]
-        return [(one, self.gauge(one)) for one in names]
+        return [LimiterName(name, str(item.attributes["key"])) for item in items]
 
     def remember(self, limiter: LimiterName, until: int) -> None:
         """Have `gauges` find it until then (epoch seconds)."""

@@ -303,6 +303,17 @@ workflow:
     - {id: c, type: tool, tool: echo, limiter: place, dependencies: [a], inputs: {x: "${a.x}"}}
     - {id: d, type: tool, tool: echo, limiter: place, dependencies: [b], inputs: {x: "${b.x}"}}
 """,
+    "divided": """
+workflow:
+  id: divided
+  limits: {places: {concurrency: 2, requests: 100/s}}
+  nodes:
+    - {id: a, type: tool, tool: echo, limiter: places, inputs: {x: "${start}"}}
+    - {id: b, type: tool, tool: echo, limiter: places, inputs: {x: 1}}
+    - {id: c, type: tool, tool: echo, limiter: places, inputs: {x: 2}}
+    - {id: d, type: tool, tool: echo, limiter: places, inputs: {x: 3}}
+    - {id: e, type: tool, tool: echo, limiter: places, dependencies: [a], inputs: {x: "${a.x}"}}
+""",
     "paced": """
 workflow:
   id: paced
@@ -325,7 +336,7 @@ workflow:
     - {id: c, type: tool, tool: echo, limiter: starts, inputs: {x: "${b.x}"}}
 """,
 }
-"""Nodes that wait for limiters: of all kinds, of one place, of a rate alone, of a slow one."""
+"""Nodes that wait for limiters: of all kinds, of one place, of a rate alone, of a slow one, of one that is divided."""
 INPUT = {"start": 1}
 
 

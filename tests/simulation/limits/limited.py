@@ -22,9 +22,10 @@ from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.limits import arithmetic
+from workflow_runtime.services.limits.explaining import whole_gauge
 from workflow_runtime.storage.limiters import LimiterName, holder_of
 
-NAMES = ("limited", "one_place", "rated", "paced")
+NAMES = ("limited", "one_place", "rated", "paced", "divided")
 MINUTE_MS = 60_000
 TURN_MS = 50  # of time, by each that sleeps while others have to begin within a second of theirs
 TURNS = 2  # of a node's code, in which others may go first
@@ -87,7 +88,7 @@ class Limited:
             if len(alive) >= limiter.concurrency and self._lives(name, run, self.wild.current):
                 self.broken.append(f"{name} has {limiter.concurrency} places, and {run} began beside {alive}")
         other = self.fences[name].setdefault(fences[name], run)
-        if other != run:
+        if other != run and limiter.shards == 1:  # each shard has its own
             self.broken.append(f"{name} gave the fence {fences[name]} to {other} and {run}")
 
     def _lives(self, name: str, run: tuple[str, int], actor: Actor | None) -> bool:
@@ -95,9 +96,13 @@ class Limited:
         only wild stories have such."""
         if actor is not None and actor.dead:
             return False
-        held = arithmetic.holders(self.wild.calm.stores.limiters.gauge(LimiterName(name)))
+        held = arithmetic.holders(self.gauge(name))
         lease = held.get(holder_of(self.wild.execution_id, *run), 0)
         return not self.is_wild or lease >= self.wild.clock.time
+
+    def gauge(self, name: str) -> arithmetic.Gauge:
+        """Of all its shards together."""
+        return whole_gauge(self.wild.calm.stores.limiters, LimiterName(name), self.limiters[name])
 
     def check_end(self) -> None:
         """Nothing waits any more, nothing is taken, and nobody had to be looked for."""
@@ -106,7 +111,7 @@ class Limited:
         self.wild.check_end()
         store = self.wild.calm.stores.limiters
         for name, limiter in self.limiters.items():
-            gauge = store.gauge(LimiterName(name))
+            gauge = self.gauge(name)
             for waiter in store.line(LimiterName(name), 10):  # one that was sent on, and did not leave
                 run = self.wild.calm.stores.runs.get(waiter.execution_id, waiter.path, waiter.serial)
                 require(run is not None and not run.status.open, f"{waiter.path} still waits for {name}")

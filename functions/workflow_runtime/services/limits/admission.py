@@ -51,6 +51,11 @@ class Use(msgspec.Struct, frozen=True):
     def has_slots(self) -> bool:
         return self.limiter.concurrency > 0
 
+    @property
+    def own(self) -> Limiter:
+        """What its shard has of the limiter."""
+        return self.limiter.part(self.name.shard)
+
 
 class Admitted(msgspec.Struct, frozen=True):
     """What an order has taken. ``fences``: by the names of limiters; ``bookings``: the starts that rates have."""
@@ -114,28 +119,30 @@ class Admission:
                     raise CannotWait(f"the limiter {use.name} has no room, and an express execution cannot wait for it")
                 return None if self._wait(order, use, holder) else Admitted(holder)
             fences[str(use.name)] = granted.fence
-            held.append((use, granted))
+            held.append((replace(use, name=use.name.at(granted.shard)), granted))
             starts_at = max(starts_at, granted.starts_at)
         if starts_at > self._clock.now() + SOON_MS:
             earlier = {str(use.name): grant.starts_at for use, grant in held if grant.starts_at < starts_at}
-            self._send_later(replace(order, granted=fences, granted_at=starts_at, booked=earlier))
+            shards = {str(use.name): grant.shard for use, grant in held if grant.shard}
+            self._send_later(replace(order, granted=fences, granted_at=starts_at, booked=earlier, shards=shards))
             return None
-        bookings = tuple(Booking(use.name, use.limiter, holder, grant.starts_at) for use, grant in held)
+        bookings = tuple(Booking(use.name, use.own, holder, grant.starts_at) for use, grant in held)
         return Admitted(holder, tuple(use for use, _ in held), bookings, fences, bool(order.granted))
 
     def _granted(self, order: Order, use: Use, holder: str, *, is_only: bool) -> Grant | None:
         """What the order has been granted already; a slot must not have been given back since, by another message of
         the same order, and a start that was booked not be over."""
-        fence = order.granted.get(str(use.name))
-        at = order.booked.get(str(use.name), order.granted_at)
+        of = str(use.name)
+        fence, shard = order.granted.get(of), order.shards.get(of, 0)
+        at = order.booked.get(of, order.granted_at)
         if fence is None or Booking(use.name, use.limiter, holder, at).is_late(self._clock.now()):
             return None
         if is_only and self._clock.now() < order.granted_at + FRESH_MS:
-            return Grant(at, fence)  # its slot is given back when its run is over, and not before
+            return Grant(at, fence, 0, shard)  # its slot is given back when its run is over, and not before
         lease = self._lines.lease()
-        if use.has_slots and not self._lines.holds(use.name, holder, lease):
+        if use.has_slots and not self._lines.holds(use.name.at(shard), holder, lease):
             return None
-        return Grant(at, fence, lease)
+        return Grant(at, fence, lease, shard)
 
     def _need(self, order: Order, use: Use, holder: str) -> Need:
         lease = self._lines.lease() + use.limiter.horizon_ms
@@ -169,7 +176,7 @@ class Admission:
         )
         if not self._runs.wait(order.execution_id, run):
             return False
-        plain = replace(order, granted={}, granted_at=0, booked={}, is_reminder=False)
+        plain = replace(order, granted={}, granted_at=0, booked={}, shards={}, is_reminder=False)
         waiter = Waiter(
             kind=WaiterKind.ORDER,
             place=place,
@@ -228,16 +235,20 @@ class Admission:
 
     def give_back(self, order: Order, admitted: Admitted) -> None:
         """Give slots to those who wait for them, or back. Raises `RetryableError`."""
-        self._give_back(order, admitted.uses, admitted.holder, waited=admitted.waited)
+        queue = serving_queue(order.command.pool, self._pools)
+        for use in admitted.uses:
+            if use.has_slots:
+                self._pass_on(use, admitted.holder, queue, waited=admitted.waited)
 
     def give_back_lost(self, order: Order, uses: Sequence[Use]) -> None:
         """What a run held whose worker is dead."""
-        self._give_back(order, uses, holder_of(order.execution_id, order.command.path, order.command.serial))
-
-    def _give_back(self, order: Order, uses: Sequence[Use], holder: str, *, waited: bool = False) -> None:
+        holder = holder_of(order.execution_id, order.command.path, order.command.serial)
+        queue = serving_queue(order.command.pool, self._pools)
         for use in uses:
-            if use.has_slots:
-                self._pass_on(use, holder, serving_queue(order.command.pool, self._pools), waited=waited)
+            if use.has_slots and use.limiter.shards == 1:
+                self._pass_on(use, holder, queue, waited=False)
+            elif use.has_slots and self._lines.release_of_any(use.name, use.limiter, holder):
+                self._lines.nudge(use.name)
 
     def _pass_on(self, use: Use, holder: str, queue: str, *, waited: bool) -> None:
         """One slot: if there is a line, in one write to the next in it; else back."""
@@ -261,7 +272,7 @@ class Admission:
         until = self._clock.now() + (int(retry_after * 1000) if retry_after else GATE_MS)
         for use in admitted.uses:
             if use.limiter.requests is not None or use.limiter.tokens is not None:
-                self._lines.close_until(use.name, until)
+                self._lines.close_until(use.name, use.limiter, until)
 
 
 def _owner(place: str) -> str:

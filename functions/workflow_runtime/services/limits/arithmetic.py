@@ -14,7 +14,7 @@ last seen. If it is another by then, the condition fails and answers the gauge a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -166,6 +166,16 @@ def handed_over(taken: Taking, holder: str) -> Taking:
     kept = tuple(one for one in taken.conditions if not _counts_slots(one))
     change = Change(set=taken.change.set, add=adds, remove=(*taken.change.remove, name))
     return Taking(change, (*kept, Present(name)), taken.costs)
+
+
+def merged(gauges: Sequence[Gauge]) -> Gauge:
+    """The gauges of all shards of a limiter as one, for people."""
+    whole: dict[str, Attribute] = {name: value for gauge in gauges for name, value in gauge.items()}
+    for name, of in ((SLOTS_HELD, sum), (GATE, max), (REQUESTS_BOOKED, min), (TOKENS_BOOKED, min)):
+        held = [number(gauge, name) for gauge in gauges if name in gauge]
+        if held:
+            whole[name] = of(held)
+    return whole
 
 
 def is_booked_ahead(gauge: Gauge, now: int) -> bool:

@@ -44,8 +44,10 @@ class LineViews:
 
     def _of(self, name: LimiterName, place: str) -> dict[str, Any]:
         self._looks.known()
-        gauge, line = self._store.gauge(name), self._store.line(name, LINE_SHOWN_MAX)
-        limiter, number_in_line = self._looks.limiters.get(name.name), place_in_line(line, place)
+        limiter = self._looks.limiters.get(name.name)
+        gauge = whole_gauge(self._store, name, limiter or Limiter())
+        line = self._store.line(name, LINE_SHOWN_MAX)
+        number_in_line = place_in_line(line, place)
         is_timed = limiter is not None and limiter.requests is not None and number_in_line > 0
         return {
             "waiting_on": Cause.LIMITER,
@@ -91,6 +93,12 @@ def settled_text(of: str, balance: Balance) -> str:
     return (
         f"others settle what they have reserved ({much}) of the budget of {of}; if they use it up, this one is refused"
     )
+
+
+def whole_gauge(store: LimiterStore, name: LimiterName, limiter: Limiter) -> Gauge:
+    """Of all its shards, if it is divided."""
+    gauges = store.gauges_of([name.at(shard) for shard in range(limiter.shards)])
+    return arithmetic.merged(list(gauges.values()))
 
 
 def expected_start(limiter: Limiter, gauge: Gauge, now: int, place: int) -> int:

@@ -180,9 +180,10 @@ class AttemptGate:
         for seconds in chain(PATIENCE_SECONDS, repeat(PATIENCE_SECONDS[-1])):
             granted = await patiently(self._ports, self._lines.take_within, name, limiter, need)
             if granted is not None:
-                booking = Booking(name, limiter, key, granted.starts_at)
+                own = name.at(granted.shard)
+                booking = Booking(own, limiter.part(own.shard), key, granted.starts_at)
                 opened.booked.append((booking, tokens))
-                opened.slots += [name] if limiter.concurrency else []
+                opened.slots += [own] if limiter.concurrency else []
                 return booking
             if self._ports.clock.now() + seconds * 1000 >= self._deadline:
                 break

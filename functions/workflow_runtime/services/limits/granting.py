@@ -62,8 +62,10 @@ class Granter:
 
     def _order(self, name: LimiterName, waiter: Waiter, grant: Grant) -> Message:
         order = parse_order(self._store.body(waiter))
-        granted = {str(name): grant.fence}
-        return delayed(replace(order, granted=granted, granted_at=grant.starts_at), self._clock.now())
+        of = str(name)
+        shards = {of: grant.shard} if grant.shard else {}
+        granted = replace(order, granted={of: grant.fence}, granted_at=grant.starts_at, shards=shards)
+        return delayed(granted, self._clock.now())
 
 
 def delayed(order: Order, now: int) -> Message:
@@ -100,7 +102,7 @@ class Pump:
             raise InvalidEvent(f"not a message of a pump: {error}") from error
         name = LimiterName(message.name, message.key)
         limiter = self._limiter(name)
-        gauge = self._lines.gauge(name)
+        gauge = self._lines.look(name, limiter)
         if message.token and not self._is_live(name, message, gauge):
             return 0
         self._lines.keep(name, gauge)
@@ -159,6 +161,7 @@ class Pump:
             seen = Equals(arithmetic.LINE, mark) if isinstance(mark, str) else Missing(arithmetic.LINE)
             done, gauge = self._store.change(name, rest, seen)
             if done or arithmetic.LINE not in gauge:
+                self._lines.forget_line(name, limiter)
                 return
         # The message first: a crash in between leaves two, of which one finds that it is not the live pump's.
         now = max(self._clock.now(), message.token + 1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from enum import Enum, auto
+from zlib import crc32
 
 import msgspec
 
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import LIMITS
 from workflow_runtime.errors import RetryableError
-from workflow_runtime.plan.limiters import Limiter
+from workflow_runtime.plan.limiters import SHARDS_MAX, Limiter
 from workflow_runtime.ports import AnyOf, Below, Change, Condition, Equals, Message, Missing, Ports, Present, holds
 from workflow_runtime.services.limits import arithmetic
 from workflow_runtime.services.limits.arithmetic import Gauge, Need, Taking, number, taking
@@ -40,12 +41,14 @@ class PumpMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """Something taken: when it may begin (epoch ms), the fencing number, and until when a slot is held. Of two messages
-    of one order, the one that has renewed the slot last is the one that holds it: a lease tells them apart."""
+    """Something taken: when it may begin (epoch ms), the fencing number, until when a slot is held, and of which shard
+    it was taken. Of two messages of one order, the one that has renewed the slot last is the one that holds it: a lease
+    tells them apart."""
 
     starts_at: int
     fence: int
     lease_until: int = 0
+    shard: int = 0
 
 
 class Refusal(Enum):
@@ -71,12 +74,21 @@ class Lines:
         self._known: dict[LimiterName, Gauge] = {}
 
     def take(self, name: LimiterName, limiter: Limiter, need: Need) -> Grant | None:
-        """Take what is needed; None: it must wait in the line."""
-        return self._take(name, limiter, need)
+        """Take what is needed, of one of two shards if it is divided; None: it must wait in the line."""
+        return self._take_of_some(name, limiter, need)
 
     def take_within(self, name: LimiterName, limiter: Limiter, need: Need) -> Grant | None:
         """The same for somebody who has begun, and cannot go back into a line; None: there is nothing now."""
-        return self._take(name, limiter, need, has_begun=True)
+        return self._take_of_some(name, limiter, need, has_begun=True)
+
+    def _take_of_some(
+        self, name: LimiterName, limiter: Limiter, need: Need, *, has_begun: bool = False
+    ) -> Grant | None:
+        for shard in shards_for(need.holder, limiter.shards):
+            granted = self._take(name.at(shard), limiter.part(shard), need, has_begun=has_begun)
+            if granted is not None:
+                return granted
+        return None
 
     def _take(
         self,
@@ -106,7 +118,7 @@ class Lines:
             if done:
                 self.keep(name, gauge)
                 starts = arithmetic.starts_at(limiter, wanted.costs, now, gauge)
-                return Grant(starts, number(gauge, arithmetic.FENCE), need.lease_until)
+                return Grant(starts, number(gauge, arithmetic.FENCE), need.lease_until, name.shard)
             if arithmetic.HOLDER + need.holder in gauge:
                 # The answer to an earlier call was lost, the message came twice, or it comes too late for the start
                 # that was booked. A new fence is larger than all, too. Its lease may have run out, unseen as yet.
@@ -114,7 +126,7 @@ class Lines:
                 done, gauge = self._change(name, wanted.change, wanted.condition)
                 if done:
                     starts = arithmetic.starts_at(limiter, wanted.costs, now, gauge)
-                    return Grant(starts, number(gauge, arithmetic.FENCE), need.lease_until)
+                    return Grant(starts, number(gauge, arithmetic.FENCE), need.lease_until, name.shard)
             if self._pruned(name, gauge, now):
                 gauge = self._known[name]
             if not holds(wanted_at(now).condition, gauge):
@@ -167,8 +179,24 @@ class Lines:
 
     def release(self, name: LimiterName, holder: str, lease_until: int | None = None) -> bool:
         """Give a slot back, if it is held (under this lease, if one is given). Whether somebody waits for it."""
+        return self._released(name, holder, lease_until)[1]
+
+    def release_of_any(self, name: LimiterName, limiter: Limiter, holder: str, *, also_former: bool = False) -> bool:
+        """Give back what somebody holds of any shard. Whether somebody waits for it. ``also_former``: if it is none of
+        those that there are, the limiter may have had more."""
+        done, waited_for = zip(
+            *(self._released(name.at(shard), holder) for shard in range(limiter.shards)), strict=True
+        )
+        if also_former and not any(done):
+            former = self._store.gauges_of([name.at(shard) for shard in range(limiter.shards, SHARDS_MAX)])
+            held = [shard for shard, gauge in former.items() if arithmetic.HOLDER + holder in gauge]
+            waited_for = (*waited_for, *(self._released(shard, holder)[1] for shard in held))
+        return any(waited_for)
+
+    def _released(self, name: LimiterName, holder: str, lease_until: int | None = None) -> tuple[bool, bool]:
+        """Give a slot back: whether it was held, and whether somebody waits for it."""
         done, gauge = self._change(name, *arithmetic.releasing(holder, lease_until))
-        return done and arithmetic.LINE in gauge
+        return done, done and arithmetic.LINE in gauge
 
     def correct_tokens(self, name: LimiterName, limiter: Limiter, tokens: int) -> None:
         """What was taken was too little by so many tokens; too much, if they are negative."""
@@ -176,23 +204,28 @@ class Lines:
             booked = limiter.tokens.microseconds(abs(tokens)) * (1 if tokens > 0 else -1)
             self._change(name, Change(add={arithmetic.TOKENS_BOOKED: booked}), Present(arithmetic.TOKENS_BOOKED))
 
-    def close_until(self, name: LimiterName, until: int) -> None:
+    def close_until(self, name: LimiterName, limiter: Limiter, until: int) -> None:
         """Nothing begins before (epoch ms)."""
         condition = AnyOf((Missing(arithmetic.GATE), Below(arithmetic.GATE, until)))
-        self._change(name, Change(set={arithmetic.GATE: until}), condition)
+        for shard in range(limiter.shards):
+            self._change(name.at(shard), Change(set={arithmetic.GATE: until}), condition)
 
     def open(self, name: LimiterName) -> None:
         """Things begin again, those in the line first."""
-        self._change(name, Change(remove=(arithmetic.GATE,)))
+        shards = [name.at(shard) for shard in range(SHARDS_MAX)]  # it may have had more when it was closed
+        for shard, gauge in self._store.gauges_of(shards).items():
+            if arithmetic.GATE in gauge:
+                self._change(shard, Change(remove=(arithmetic.GATE,)))
         self.nudge(name)
 
     def join(self, name: LimiterName, waiters: Sequence[Waiter]) -> None:
-        """Take places in the line, then have a pump look after it. Raises `RetryableError`."""
+        """Take places in the line, then have a pump look after it, which tells the other shards that there is one.
+        Raises `RetryableError`."""
         if name.key:
             self._store.remember(name, self._clock.now() // 1000 + KEPT_SECONDS)
         self._store.join(name, waiters)
-        _, gauge = self._change(name, Change(set={arithmetic.LINE: self._new_id()[:16]}))
-        self.ensure_pump(name, gauge)
+        _, gauge = self._change(name.line, Change(set={arithmetic.LINE: self._new_id()[:16]}))
+        self.ensure_pump(name.line, gauge)
 
     def ensure_pump(self, name: LimiterName, gauge: Gauge | None = None) -> None:
         """Start a pump unless one was heard of not long ago. Raises `RetryableError`."""
@@ -252,8 +285,28 @@ class Lines:
         message on, and then has it leave.
 
         ``gives``: who gives up a slot for it; ``queue``: the only one that the caller may send to; ``without``: places
-        whose waiters are on their way out already.
+        whose waiters are on their way out already. Without a queue, that is for the pump: of any shard.
         """
+        if queue is not None or limiter.shards == 1:
+            return self._grant(name, limiter, gives, queue, without)
+        now = self._clock.now()
+        shards = [name.at(shard) for shard in range(limiter.shards)]
+        for shard in sorted(shards, key=lambda one: number(self.known(one), arithmetic.SLOTS_HELD)):
+            if self._may_have_room(shard, limiter.part(shard.shard), now):
+                found = self._grant(shard, limiter, None, None, without)
+                if found is not Refusal.FULL:
+                    return found
+        return Refusal.EMPTY if self._store.first(name, without=without) is None else Refusal.FULL
+
+    def _may_have_room(self, name: LimiterName, part: Limiter, now: int) -> bool:
+        """By the gauge as it was last seen."""
+        gauge = self.known(name)
+        room = taking(part, Need("", 0), now, gauge, in_line=True).condition
+        return holds(room, gauge) or any(until < now for until in arithmetic.holders(gauge).values())
+
+    def _grant(
+        self, name: LimiterName, limiter: Limiter, gives: str | None, queue: str | None, without: Collection[str]
+    ) -> tuple[Waiter, Grant] | Refusal:
         waiter = self._next(name, self.known(name), without)
         while waiter is not None and waiter.holder == gives:  # his run is over: he was sent on, and did not leave
             self._store.leave(name, [waiter.place])
@@ -266,8 +319,25 @@ class Lines:
             return waiter, Grant(self._clock.now(), 0)
         lease = FOREVER if waiter.kind is WaiterKind.START else self.lease() + limiter.horizon_ms
         need = Need(waiter.holder, lease, waiter.requests, waiter.tokens, plain_tenant(waiter.tenant))
-        granted = self._take(name, limiter, need, in_line=True, gives=gives)
+        granted = self._take(name, limiter.part(name.shard), need, in_line=True, gives=gives)
         return (waiter, granted) if granted is not None else Refusal.FULL
+
+    def look(self, name: LimiterName, limiter: Limiter) -> Gauge:
+        """The gauge as it is now, those of all shards being read, too; the others are told that there is a line, so
+        that nobody takes past it."""
+        found = self._store.gauges_of([name.at(shard) for shard in range(limiter.shards)])
+        self._known.update(found)
+        mark = found[name].get(arithmetic.LINE)
+        for shard, gauge in found.items():
+            if mark is not None and arithmetic.LINE not in gauge:
+                self._change(shard, Change(set={arithmetic.LINE: mark}))
+        return found[name]
+
+    def forget_line(self, name: LimiterName, limiter: Limiter) -> None:
+        """Tell the other shards that there is no line any more."""
+        for shard in range(1, limiter.shards):
+            if arithmetic.LINE in self.known(name.at(shard)):
+                self._change(name.at(shard), Change(remove=(arithmetic.LINE,)))
 
     def gauge(self, name: LimiterName) -> Gauge:
         """The gauge as it is now."""
@@ -284,3 +354,9 @@ class Lines:
             self._known.clear()
         self._known[name] = gauge
         return done, gauge
+
+
+def shards_for(holder: str, shards: int) -> tuple[int, ...]:
+    """The shards of which somebody takes: one, and if that is full another one."""
+    first, other = divmod(crc32(holder.encode()), shards)[::-1]
+    return (first,) if shards == 1 else (first, (first + 1 + other % (shards - 1)) % shards)

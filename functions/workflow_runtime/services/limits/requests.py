@@ -14,7 +14,7 @@ from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits import arithmetic
 from workflow_runtime.services.limits.arithmetic import Gauge, number
 from workflow_runtime.services.limits.budgets import Budgets
-from workflow_runtime.services.limits.explaining import LINE_SHOWN_MAX, expected_start
+from workflow_runtime.services.limits.explaining import LINE_SHOWN_MAX, expected_start, whole_gauge
 from workflow_runtime.services.limits.line import FOREVER, Lines
 from workflow_runtime.storage.limiters import LimiterName, Rule
 from workflow_runtime.storage.stores import Stores
@@ -40,10 +40,11 @@ class Limits:
     def get(self, name: str) -> dict[str, Json]:
         """A limiter, with what is taken of it and who waits: for each value of its key."""
         rule = self._rule(name)
-        gauges = self._store.gauges(name)
-        if not gauges or not (rule.limiter and rule.limiter.key):
-            whole = LimiterName(name)
-            gauges = [(whole, self._store.gauge(whole)), *gauges]
+        limiter = rule.limiter or Limiter()
+        names = self._store.values_of(name)
+        if not names or not limiter.key:
+            names = [LimiterName(name), *names]
+        gauges = [(one, whole_gauge(self._store, one, limiter)) for one in names]
         return {**_rule_json(rule), "gauges": [self._gauge_json(one, gauge, rule) for one, gauge in gauges]}
 
     def put(self, name: str, fields: Mapping[str, Json]) -> dict[str, Json]:
@@ -55,10 +56,10 @@ class Limits:
         if fields or paused is None:
             self._store.give(name, _checked(name, fields))
             self._changed(name)
-        answer = _rule_json(self._rule(name))
+        rule = self._rule(name)
         if paused is not None:
-            self._gate(name, is_open=not paused)
-        return answer
+            self._gate(name, rule.limiter or Limiter(), is_open=not paused)
+        return _rule_json(rule)
 
     def delete(self, name: str) -> dict[str, Json]:
         """Set it no more: what a file declares is in force again; what waits for one that is gone begins."""
@@ -77,12 +78,12 @@ class Limits:
         self.declare({name: _checked(name, fields) for name, fields in limits.items()})
         return self.list()
 
-    def _gate(self, name: str, *, is_open: bool) -> None:
-        for one in (LimiterName(name), *(found for found, _ in self._store.gauges(name))):
+    def _gate(self, name: str, limiter: Limiter, *, is_open: bool) -> None:
+        for one in (LimiterName(name), *self._store.values_of(name)):
             if is_open:
                 self._lines.open(one)
             else:
-                self._lines.close_until(one, FOREVER)
+                self._lines.close_until(one, limiter, FOREVER)
 
     def _rule(self, name: str) -> Rule:
         rule = self._store.rule(name)
@@ -92,7 +93,7 @@ class Limits:
 
     def _changed(self, name: str) -> None:
         self._looks.read()
-        for one in (LimiterName(name), *(found for found, _ in self._store.gauges(name))):
+        for one in (LimiterName(name), *self._store.values_of(name)):
             if arithmetic.LINE in self._lines.gauge(one):
                 self._lines.nudge(one)
 

@@ -89,7 +89,9 @@ class StartAdmission:
         if granted is not None and granted.starts_at <= self._clock.now():
             return False
         if granted is not None:
-            self._lines.release(name, need.holder)  # what a rate has booked ahead is left to those who come later
+            self._lines.release(
+                name.at(granted.shard), need.holder
+            )  # what a rate has booked ahead is left to those who come later
         self._lines.join(name, _waiters(execution, events, _place(plan, execution), need, share.weight))
         return True
 
@@ -107,14 +109,18 @@ class StartAdmission:
         """An execution that was reopened has its place until it ends. Raises `RetryableError`."""
         found = self._limiter(plan, state.shares, state.parent) if plan.limits.executions else None
         if found is not None and found[1].concurrency:
-            self._lines.holds(found[0], holder_of(state.execution_id), FOREVER)
+            name, limiter, _ = found
+            holder = holder_of(state.execution_id)
+            any(self._lines.holds(name.at(shard), holder, FOREVER) for shard in range(limiter.shards))
 
     def give_back(self, plan: Plan, state: ExecutionState) -> None:
         """The execution has ended: its slot is free, and what it has drawn of budgets and not used is others'. Raises
         `RetryableError`."""
         found = self._limiter(plan, state.shares, state.parent) if plan.limits.executions else None
-        if found is not None and found[1].concurrency and self._lines.release(found[0], holder_of(state.execution_id)):
-            self._lines.nudge(found[0])
+        if found is not None and found[1].concurrency:
+            name, limiter, _ = found
+            if self._lines.release_of_any(name, limiter, holder_of(state.execution_id), also_former=True):
+                self._lines.nudge(name)
         if self._has_budgets(plan):
             self._budgets().close(keys.budget(state.execution_id), state.execution_id, state.attempt)
 
