@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from workflow_runtime.plan.limiters import Budget, Limiter, Rate
 from workflow_runtime.ports import ConditionFailed
 from workflow_runtime.services.limits.accounts import Account, Amount, Draw, reserved, used
-from workflow_runtime.services.limits.arithmetic import Need
+from workflow_runtime.services.limits.arithmetic import Need, holders
 from workflow_runtime.services.limits.budgets import Budgets, Lack, Reservation
-from workflow_runtime.services.limits.line import Lines
+from workflow_runtime.services.limits.explaining import whole_gauge
+from workflow_runtime.services.limits.line import FOREVER, Lines
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.budgets import BudgetStore
 from workflow_runtime.storage.limiters import LimiterName, LimiterStore
@@ -101,6 +102,25 @@ def test_people_raise_a_cap_once(worker):
     assert isinstance(worker().reserve(mine, "r.1", Amount(0, 600)), Lack)
     assert [worker().raise_caps(mine, "a", Amount(0, 700)) for _ in range(2)][1] is False
     assert isinstance(worker().reserve(mine, "r.1", Amount(0, 600)), Reservation)
+
+
+def test_processes_take_of_all_shards_together_no_more_than_there_is(harness):
+    limiter, ids = Limiter(concurrency=70), count()
+    assert [limiter.part(shard).concurrency for shard in range(limiter.shards)] == [24, 23, 23]
+    ports = harness.backend.ports
+    store = LimiterStore(ports.table, ports.blobs)
+    lease = ports.clock.now() + 900_000
+    lines = Lines(ports, store, lambda: f"{next(ids):x}", lambda _name, _value: None)
+    granted = {f"h{at}": lines.take(NAME, limiter, Need(f"h{at}", lease)) for at in range(90)}
+    held = {holder: grant.shard for holder, grant in granted.items() if grant is not None}
+    assert 60 < len(held) <= 70, "of two shards that one tries, both may be full before the third is"
+    gauge = whole_gauge(store, NAME, limiter)
+    assert (gauge["n"], set(holders(gauge))) == (len(held), set(held))
+    for holder in held:
+        assert not lines.release_of_any(NAME, limiter, holder)
+    assert whole_gauge(store, NAME, limiter)["n"] == 0
+    lines.close_until(NAME, limiter, FOREVER)
+    assert not any(lines.take(NAME, limiter, Need(f"i{at}", lease)) for at in range(9))
 
 
 def test_fifty_processes_take_no_more_than_there_is_and_give_back_what_they_took(harness):

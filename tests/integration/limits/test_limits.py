@@ -25,6 +25,31 @@ def test_nodes_begin_at_the_rate_of_their_limiter_and_never_more_than_it_has_slo
     assert world.worker.starts[-1] == 59_984, "a sixtieth of the minute is left for starts that come late"
 
 
+def test_a_limiter_that_is_divided_has_all_its_slots_and_its_rate() -> None:
+    world = LimitsWorld(10.0)
+    world.publish(fan("w", 300, "limiter: code", "  limits: {code: {concurrency: 100, requests: 6k/min}}\n"))
+    execution = world.start("w")
+    assert world.run(execution) == "completed"
+    assert 90 <= world.worker.most <= 100
+    assert world.worker.most_in(60_000) <= 6_000
+    assert max(world.worker.starts) <= 35_000
+    world.play((world.now + 20_000, lambda: None))
+    (gauge,) = world.services.limits.get("w/code")["gauges"]
+    assert (gauge["held"], gauge["waiting"]) == (0, 0)
+    assert world.waiting("w/code") == []
+
+
+def test_executions_hold_slots_of_a_limiter_that_is_divided_also_when_it_no_longer_is() -> None:
+    world = LimitsWorld(20.0)
+    world.publish(fan("w", 1, "when: 'true'", "  limiter: whole\n  limits: {whole: {concurrency: 70}}\n"))
+    executions = [world.start("w") for _ in range(80)]
+    world.play((5_000, lambda: world.services.limits.put("w/whole", {"concurrency": 20})), (100_000, lambda: None))
+    assert {world.document(one)["status"] for one in executions} == {"completed"}
+    assert world.worker.most <= 70
+    world.services.limits.delete("w/whole")
+    assert world.services.limits.get("w/whole")["gauges"][0]["held"] == 0
+
+
 def test_slots_are_handed_on_when_they_get_free() -> None:
     world = LimitsWorld(10.0)
     world.publish(fan("w", 18, "limiter: code", "  limits: {code: {concurrency: 6}}\n"))
