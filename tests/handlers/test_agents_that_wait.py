@@ -10,6 +10,7 @@ import pytest
 from tests.handlers.agents_at_work import NODE, AgentBench
 from tests.unit.invokers.agents.visits import Scripted
 
+from workflow_runtime.engine.recording import first_deviation
 from workflow_runtime.errors import RequestError
 from workflow_runtime.sdk import NodeContext, pending
 
@@ -58,6 +59,7 @@ def open_bench(request: pytest.FixtureRequest, tmp_path: Path, till: Till) -> It
 
     yield open_one
     for bench in opened:
+        assert first_deviation(bench.runtime.recordings.whole(bench.id)) is None
         bench.close()
 
 

@@ -235,7 +235,6 @@ _NOT_SUSPENDED = ExecutionRow(reason="the execution is not suspended", unchanged
 _REPEATED = "the run's result is known already"
 _WITHDRAWN = "the run was cancelled before its result came"
 _ANSWERS: tuple[type[Event], ...] = (ApprovalAnswered, ApprovalDelegated, TaskCompleted, TaskFailed)
-_OF_RUNS: tuple[type[Event], ...] = (NodeYielded, TaskCompleted, TaskFailed)
 _COMPENSATING = "the execution is being compensated, and ends then"
 
 EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
@@ -295,7 +294,8 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     **{(ExecutionStatus.SUSPENDED, event): _HELD for event in _ANSWERS},
     (ExecutionStatus.RUNNING, NodeYielded): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.SUSPENDED, NodeYielded): ExecutionRow(ExecutionStatus.SUSPENDED),
-    **{(ExecutionStatus.COMPENSATING, event): ExecutionRow(ExecutionStatus.COMPENSATING) for event in _OF_RUNS},
+    (ExecutionStatus.COMPENSATING, NodeYielded): ExecutionRow(ExecutionStatus.COMPENSATING),
+    **{(ExecutionStatus.COMPENSATING, event): ExecutionRow(ExecutionStatus.COMPENSATING) for event in _ANSWERS},
     (ExecutionStatus.CANCELLED, CancelRequested): ExecutionRow(reason=_ENDED.reason, unchanged=True),
     (ExecutionStatus.RUNNING, ChildStarted): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.SUSPENDED, ChildStarted): _HELD,

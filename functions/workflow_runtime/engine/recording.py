@@ -35,8 +35,8 @@ NO_STATE = msgspec.Raw(b"null")
 
 
 class RecordedRun(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a node run ended, as decisions see it. ``order``: of a failed attempt, what it carried out. ``visit``: of one
-    that the dispatcher undoes itself, what it was given and yielded."""
+    """How a node run ended, as decisions see it. ``order``: of a failed attempt, and of one that goes on in another
+    run, what it carried out. ``visit``: of one that the dispatcher undoes itself, what it was given and yielded."""
 
     path: str
     serial: int

@@ -349,6 +349,69 @@ def escalated(runtime: WorkflowTester) -> str:
     return id
 
 
+@story
+def loops(runtime: WorkflowTester) -> str:
+    """Passes side by side, of which one is tried again and one is left out; and in turn, until one is good."""
+    runtime.mock_tool("ask", lambda inputs: {"n": inputs["q"]})
+    runtime.fail("each[1]/问")
+    runtime.fail("each[2]/问", times=2)
+    body = [{"id": "问", "type": "tool", "tool": "ask", "inputs": {"q": "${item}"}}]
+    again = [{"id": "再问", "type": "tool", "tool": "ask", "inputs": {"q": "${(previous_iteration.n ?? 0) + 1}"}}]
+    each = {"id": "each", "type": "control", "subtype": "loop", "items": "${xs}", "body": body}
+    each |= {"max_concurrency": 2, "item_retry": {"max_retries": 1, "retry_delay": 5}, "on_item_error": "skip"}
+    turns = {"id": "turns", "type": "control", "subtype": "loop", "until": "${再问.n >= 3}", "body": again}
+    turns |= {"dependencies": ["each"], "collect": "${再问}"}
+    return runtime.start({"id": "循环", "nodes": [each, turns]}, {"xs": [5, 6, 7, 8]})
+
+
+@story
+def people(runtime: WorkflowTester) -> str:
+    """People approve, name another, and reject in time; a task token is failed, and another completed."""
+    runtime.mock_tool("ask", {"job": 7})
+    asked = {"type": "control", "subtype": "approval", "prompt": "行不行？", "data": {"n": 1}}
+    both = {
+        "id": "都同意",
+        "assignees": ["甲", "乙"],
+        "quorum": 2,
+        "escalate_after": "1h",
+        "escalate_to": ["丙"],
+        **asked,
+    }
+    late = {"id": "没人理", "timeout": "1h", "on_timeout": "continue", "dependencies": ["都同意"], **asked}
+    film = tool("渲染", "没人理", callback={"heartbeat": "10m"}, retry_policy={"max_retries": 1, "retry_delay": 1})
+    id = runtime.start({"id": "众人", "nodes": [both, late, film]})
+    runtime.approve(id, "都同意", by="甲", data={"n": 2})
+    runtime.delegate(id, "丁", "都同意", by="乙")
+    runtime.advance(hours=2)
+    runtime.approve(id, "都同意", by="丁", comment="好")
+    runtime.advance(minutes=65)
+    runtime.fail_task(id, "渲染", type="busy")
+    runtime.advance(minutes=1)
+    runtime.heartbeat_task(id, "渲染")
+    runtime.complete_task(id, "渲染", {"url": "x"})
+    return id
+
+
+@story
+def generations(runtime: WorkflowTester) -> str:
+    """A node's execution fails and is tried again, one is too late, one is not awaited; then all go on by a retry."""
+    runtime.mock_tool("ask", {})
+    runtime.publish({"id": "子", "nodes": [tool("问")]})
+    runtime.publish({"id": "慢", "nodes": [{"id": "等", "type": "control", "subtype": "wait", "event": "来"}]})
+    runtime.fail("问")
+    call = {"type": "sub_workflow", "workflow_id": "子"}
+    nodes = [
+        {"id": "一", "retry_policy": {"max_retries": 1, "retry_delay": 1}, **call},
+        {"id": "二", "type": "sub_workflow", "workflow_id": "慢", "timeout": "5m", "dependencies": ["一"]},
+        {"id": "三", "wait": False, **call},
+        {"id": "四", "type": "sub_workflow", "workflow_id": "没有", "on_error": "continue"},
+    ]
+    id = runtime.start({"id": "几代", "nodes": nodes})
+    runtime.advance(minutes=7)
+    runtime.retry(id)
+    return id
+
+
 def recorded(play: Story) -> Recording:
     """What a story's execution leaves, once it has ended or nothing but the outside could move it."""
     with WorkflowTester.embedded(DEFINITIONS) as runtime:

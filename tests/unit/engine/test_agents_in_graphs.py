@@ -33,13 +33,13 @@ def begun(**fields: Any) -> Driver:
     return Driver(plan_of([node, {"id": "then", "inputs": {"x": "${a.x}"}}])).start()
 
 
-def yielded(driver: Driver, *waits: Wait, steps: int = 1, ms: int = 0) -> RunNode:
+def yielded(driver: Driver, *waits: Wait, steps: int = 1, ms: int = 0, path: str = "a") -> RunNode:
     """The current run ends so; its order, as its record keeps it."""
-    order = driver.ordered.pop("a")
+    order = driver.ordered.pop(path)
     at = driver.state.now + ms
-    driver.orders["a", order.serial] = order
+    driver.orders[path, order.serial] = order
     driver.take(
-        NodeYielded(f"run:a#{order.serial}", at, "a", order.serial, started_at=at - ms, waits=waits, steps=steps)
+        NodeYielded(f"run:{path}#{order.serial}", at, path, order.serial, started_at=at - ms, waits=waits, steps=steps)
     )
     return order
 
@@ -100,6 +100,23 @@ def test_what_a_cancelled_agent_waits_for_ends_with_it() -> None:
     kinds = {type(command) for command in commands(driver)}
     assert {CloseTask, ControlChild} <= kinds
     assert driver.state.pending == {}
+
+
+def test_an_agent_that_undoes_something_asks_and_waits_too() -> None:
+    undo = {"agent": "a", "inputs": {"was": "${output}"}}
+    driver = Driver(plan_of([{"id": "book", "compensate": undo}, {"id": "b", "dependencies": ["book"]}])).start()
+    driver.succeed("book", {"id": 7})
+    driver.fail("b")
+    first = yielded(driver, ASK, TOKEN, CHILD, path="book~compensate")
+    driver.take(approved(yes=False))
+    driver.take(TaskCompleted("task:h1", START, "book~compensate", 1, "h1", {"y": 2}, call=TOKEN.id))
+    [start] = [command for command in commands(driver) if isinstance(command, StartChild)]
+    driver.take(ChildEnded("child:c", START, start.token, "c", "completed", {"deep": True}))
+    second = driver.ordered["book~compensate"]
+    assert (second.serial, second.undoes, second.answers[ASK.id].approved) == (2, first.undoes, False)
+    driver.succeed("book~compensate")
+    assert driver.status == "failed"
+    assert driver.replayed() == driver.state
 
 
 def test_a_suspended_agent_goes_on_when_it_is_resumed() -> None:

@@ -35,7 +35,8 @@ def test_the_histories_cover_what_executions_do() -> None:
     assert events >= {
         "execution_started", "node_succeeded", "node_failed", "signal_received", "timer_fired", "child_ended",
         "cancel_requested", "suspend_requested", "resume_requested", "retry_requested", "skip_requested",
-        "compensate_requested", "event_returned", "poked",
+        "compensate_requested", "event_returned", "poked", "node_yielded", "approval_answered", "approval_delegated",
+        "task_completed", "task_failed",
     }  # fmt: skip
     statuses = set(re.findall(r'"set_status","status":"(\w+)"', said))
     assert statuses == set(ExecutionStatus) - {ExecutionStatus.PENDING}

@@ -8,7 +8,7 @@ import msgspec
 
 from workflow_runtime.engine.codec import encode_state
 from workflow_runtime.engine.commands import AskApproval, CancelRun, RecordNode, ReplaceVariables, StorePages
-from workflow_runtime.engine.events import NodeFailed, NodeSucceeded
+from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, NodeYielded
 from workflow_runtime.engine.recording import NO_STATE, RecordedRun, Recording
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.turn import Visit
@@ -129,11 +129,12 @@ class Recordings:
         return {n: pruned_globals(plan, self._executions.globals(execution_id, n)) for n in attempts}
 
     def _ended_runs(self, plan: Plan, execution_id: str, entry: JournalEntry) -> Sequence[RecordedRun]:
-        """The runs that have ended by this commit, or in it, as far as decisions read them."""
+        """The runs that have ended by this commit, or in it, as far as decisions read them; also those of agents that
+        wait for others."""
         wanted = {
             keys.run(execution_id, item.path, item.serial): item.path
             for item in (*entry.events, *entry.commands)
-            if isinstance(item, (NodeSucceeded, NodeFailed, RecordNode, CancelRun))
+            if isinstance(item, (NodeSucceeded, NodeFailed, NodeYielded, RecordNode, CancelRun))
         }
         items = self._table.get(list(wanted))
         return [
@@ -187,6 +188,8 @@ def _blobs(entry: JournalEntry) -> Iterator[str]:
         blob: str | None = getattr(event, "blob", None)
         if blob is not None:
             yield blob
+        if isinstance(event, NodeYielded):
+            yield from (wait.blob for wait in event.waits if wait.blob is not None)
     for command in entry.commands:
         if isinstance(command, StorePages):
             yield from command.keys
