@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -14,11 +14,14 @@ from workflow_runtime.definition.ids import id_problem
 from workflow_runtime.definition.rates import RATE, read_rate
 from workflow_runtime.definition.reading import Model, details, problem
 from workflow_runtime.errors import RequestError
+from workflow_runtime.language.expressions import ExpressionSyntaxError, compile_template
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.templates import is_one_template
 from workflow_runtime.plan.limiters import HORIZON_MS, Limiter, Rate
 
 WEIGHT_MAX = 10
+NOT_AT_START = frozenset({"nodes", "secrets", "event", "error", "output"})
+"""What the templates of shared limiters cannot read; other names may be those of inputs and variables."""
 HORIZON_SECONDS_MAX = 900.0  # what is booked ahead waits in a queue, which keeps a message back for so long
 
 
@@ -129,8 +132,32 @@ class Limits(Model):
 def limiter_of(fields: Mapping[str, Json], name: str) -> Limiter:
     """The limiter that somebody sets by these fields. Raises `RequestError` (``invalid_request``)."""
     try:
-        return LimiterDefinition.model_validate(dict(fields)).limiter()
+        limiter = LimiterDefinition.model_validate(dict(fields)).limiter()
     except ValidationError as error:
         found = [(line, getattr(line["type"], "context", None) or {}) for line in details(error)]
-        texts = [f"{'.'.join(map(str, line['loc'])) or name}: {context.get('text', '')}" for line, context in found]
+        texts = [
+            f"{'.'.join(map(str, line['loc'])) or name}: {context.get('text', '')}"
+            + (f" ({hint})" if (hint := context.get("hint")) else "")
+            for line, context in found
+        ]
         raise RequestError("invalid_request", "; ".join(texts)) from None
+    wrong = [f"{field}: {text}" for field, text in shared_template_problems(limiter)]
+    if wrong:
+        raise RequestError("invalid_request", "; ".join(wrong))
+    return limiter
+
+
+def shared_template_problems(limiter: Limiter) -> Iterator[tuple[str, str]]:
+    """What is wrong with the templates of a limiter that workflows share, by field; those of a workflow's own are
+    compiled with it."""
+    for field in ("key", "weight"):
+        template = getattr(limiter, field)
+        if not isinstance(template, str) or not template:
+            continue
+        try:
+            names = {reference.name for reference in compile_template(template).references}
+        except ExpressionSyntaxError as error:
+            yield field, f"`{template}` is no template: {error.message}"
+            continue
+        for name in sorted(names & NOT_AT_START):
+            yield field, f"it is fixed when an execution starts, and cannot read `{name}`"

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from workflow_runtime.definition.ids import id_problem
-from workflow_runtime.definition.limits import LimiterDefinition
+from workflow_runtime.definition.limits import LimiterDefinition, shared_template_problems
 from workflow_runtime.definition.reading import details
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import RULES, Finding
@@ -58,7 +58,13 @@ def _limiter(document: Document, name: str, written: Json, findings: list[Findin
         findings.append(document.finding(RULES[wrong.type], context["text"], ("limits", name), context.get("hint")))
         return None
     try:
-        return LimiterDefinition.model_validate(written).limiter()
+        limiter = LimiterDefinition.model_validate(written).limiter()
+        wrong_templates = [
+            document.finding(WRONG_FIELD, text, ("limits", name, field))
+            for field, text in shared_template_problems(limiter)
+        ]
+        findings += wrong_templates
+        return limiter if not wrong_templates else None
     except ValidationError as error:
         for line in details(error):
             context = getattr(line["type"], "context", None) or {}

@@ -9,8 +9,9 @@ from zlib import crc32
 import pytest
 from tests.limits_world import START, LimitsWorld, fan
 
-from workflow_runtime.errors import NodeError
+from workflow_runtime.errors import NodeError, RequestError
 from workflow_runtime.frontends.client.limits import ResourceQuota
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.storage import keys
 
 CODE = "  limits: {code: {requests: 60/min, concurrency: 6}}\n"
@@ -240,6 +241,32 @@ def test_without_a_value_for_its_key_a_limiter_does_not_apply() -> None:
     world.publish(fan("w", 3, "limiter: mine", "  limits: {mine: {concurrency: 1, key: '${account}'}}\n"))
     assert world.run(world.start("w")) == "completed"
     assert world.worker.starts == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"key": "${"}, "key: `${` is no template: ${ is never closed"),
+        ({"key": "${nodes.a.status}"}, "key: it is fixed when an execution starts, and cannot read `nodes`"),
+        ({"weight": "${a +}"}, "weight: `${a +}` is no template"),
+        ({"requests": "5/fortnight"}, "is not a rate (For example `60/min`"),
+    ],
+)
+def test_what_is_no_limiter_is_refused_when_somebody_sets_it(fields: dict[str, Json], text: str) -> None:
+    world = LimitsWorld(1.0)
+    with pytest.raises(RequestError) as caught:
+        world.services.limits.put("shared", {"concurrency": 1, **fields})
+    assert text in caught.value.message
+    assert world.services.limits.list() == []
+
+
+def test_a_template_that_does_not_fit_an_input_holds_up_only_those_that_name_its_limiter() -> None:
+    world = LimitsWorld(1.0)
+    world.publish(fan("w", 1, "when: 'true'"), fan("v", 1, "limiter: shared"))
+    world.services.limits.put("shared", {"concurrency": 1, "key": "${n + 1}"})
+    assert world.run(world.start("w", n="text")) == "completed"
+    with pytest.raises(RequestError, match="the key of limiter 'shared'"):
+        world.start("v", n="text")
 
 
 def test_a_paused_limiter_lets_nothing_begin_until_it_is_resumed() -> None:

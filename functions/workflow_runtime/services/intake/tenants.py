@@ -43,10 +43,21 @@ def shares_of(plan: Plan, view: View, tenant: str, limiters: Mapping[str, Limite
             _formula(limiter.weight) if isinstance(limiter.weight, str) else None
         )
         where = f"limiter {name!r}"
-        value = _text(_value(key, view, tenant, f"the key of {where}")) if key is not None else ""
-        number = _value(weight, view, tenant, f"the weight of {where}") if weight is not None else limiter.weight
+        try:
+            value = _text(_value(key, view, tenant, f"the key of {where}")) if key is not None else ""
+            number = _value(weight, view, tenant, f"the weight of {where}") if weight is not None else limiter.weight
+        except RequestError:
+            if name in _named(plan):
+                raise
+            continue  # it is about the input of others
         shares[name] = Share(value[:KEY_CHARS_MAX], _weight(number))
     return shares
+
+
+def _named(plan: Plan) -> set[str]:
+    """The limiters that the workflow itself names."""
+    of_nodes = {name for block in plan.blocks for node in block.nodes for name in node.limiters}
+    return of_nodes | {plan.limits.executions, *plan.limits.own}
 
 
 def _formula(text: str) -> Formula | None:
