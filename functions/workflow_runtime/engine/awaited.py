@@ -87,8 +87,8 @@ class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``id``: of the call in its visit, and of what it waits for
     - ``kind``: ``tool``, somebody is to approve it; ``effect``, somebody is to say whether it happened; ``budget``,
       somebody is to say whether its model may cost more; ``callback``, its task token is to be completed;
-      ``workflow``, an execution is to end
-    - ``target``: the tool, the workflow, or whose budget it is
+      ``workflow``, an execution is to end; ``node``, an execution is that makes the call
+    - ``target``: the tool, the workflow, the call (`plan.calls`), or whose budget it is
     - ``data``, or ``blob``, where that is stored: what people are shown, or the input of the execution
     - ``prompt``: what people are asked
     - ``task``: hash of the token; ``timeout``, ``heartbeat``: how long it is waited for, and the longest silence (ms)

@@ -220,6 +220,7 @@ class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     - ``reopens``: token of the order that started it before: the same execution is to go on, and report under this
       token
     - ``portion``: it runs passes of a loop of this execution, not another workflow
+    - ``call``: it makes a call of an agent of this execution, not another workflow (`plan.calls`)
     """
 
     token: str
@@ -234,6 +235,7 @@ class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     generation: int = 0
     reopens: str = ""
     portion: Portion | None = None
+    call: str = ""
 
 
 class ControlChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="control_child"):

@@ -51,10 +51,12 @@ class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="agent"):
 
 
 class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="tool"):
-    """Run a tool. ``tool`` is an id, or a formula that may only yield one of ``allow``."""
+    """Run a tool. ``tool`` is an id, or a formula that may only yield one of ``allow``. ``once``: an attempt that was
+    lost with its worker may have made its call, and is not repeated unasked."""
 
     tool: str | Formula
     allow: tuple[str, ...] = ()
+    once: bool = False
 
     @property
     def target(self) -> str | Formula:

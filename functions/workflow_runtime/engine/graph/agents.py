@@ -89,19 +89,22 @@ def _start_child(scope: GraphScope, node: int, wait: Wait) -> str:
         _take(scope, node, wait.id, CallAnswer(error=ErrorDocument.of(error.type, error.message, path)))
         return ""
     token = f"{path}#{scope.graph.serial(node)}"
+    is_call = wait.kind == "node"
+    workflow_id = scope.plan.workflow_id if is_call else wait.target
     scope.commands.append(
         StartChild(
             token,
-            wait.target,
+            workflow_id,
             wait.data,
             blob=wait.blob,
             notify=True,
             hops=turn.state.hops,
             node=path,
             generation=generation,
+            call=wait.target if is_call else "",
         )
     )
-    pending.await_own_child(scope, node, token, Purpose.WAIT, Child(wait.target, token))
+    pending.await_own_child(scope, node, token, Purpose.WAIT, Child(workflow_id, token))
     return token
 
 

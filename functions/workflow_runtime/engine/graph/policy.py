@@ -16,7 +16,7 @@ from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.policies import Handler, RetryPolicy, covers, rule_for
-from workflow_runtime.plan.specs import ApprovalSpec, WaitSpec
+from workflow_runtime.plan.specs import ApprovalSpec, ToolSpec, WaitSpec
 
 WORKER_LOST_ATTEMPTS = 2  # extra attempts after a worker died; what it was doing may or may not have happened
 TIMEOUT, REJECT = "timeout", "reject"  # failures for which a node may have a rule of its own
@@ -124,6 +124,8 @@ def _lost_worker(case: Case) -> Verdict | None:
     """Attempts that were lost are those that no policy granted, the first one apart."""
     order = case.failure.order
     if order is None or case.failure.error.type != "worker_lost":
+        return None
+    if case.node is not None and isinstance(case.node.spec, ToolSpec) and case.node.spec.once:
         return None
     return Repeat(order) if order.attempt - sum(case.used) <= WORKER_LOST_ATTEMPTS else None
 

@@ -18,7 +18,7 @@ from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.language.expressions import Expression, compile_expression
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.model_schemas import for_model
-from workflow_runtime.language.schemas import SchemaUnusable
+from workflow_runtime.language.schemas import SchemaUnusable, validator_of
 from workflow_runtime.language.suggestions import with_hint
 from workflow_runtime.plan.catalogue import Effects
 
@@ -42,6 +42,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
     - ``name``: by which it calls it; ``kind``: a tool, a workflow or an agent; ``id``: of that
     - ``description``, ``schema``: what it is told of it; the schema of its arguments
+    - ``arguments``: their schema as the tool itself has it; None: only its call can tell whether they fit
+    - ``as_node``: whether a call is a node of its own
     - ``effects``, ``on_unknown``: what a call does to the world, and what to do when it is not known whether one did
     - ``limit``: the most calls of one visit, if there is one
     - ``approve``: which calls somebody has to approve
@@ -53,6 +55,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     schema: dict[str, Any]
     effects: Effects
+    arguments: Json = None
+    as_node: bool = False
     on_unknown: str = "ask"
     limit: int | None = None
     approve: Expression | None = None
@@ -121,10 +125,21 @@ async def _offer(
         description=description if name == known else f"{id}: {description}",
         schema=written,
         effects=effects,
+        arguments=_checkable(schema),
+        as_node=entry.as_ == "node" and kind != WORKFLOW,
         on_unknown=entry.on_unknown or agent.on_unknown or "ask",
         limit=entry.limit,
         approve=compile_expression(entry.approve) if entry.approve is not None else None,
     )
+
+
+def _checkable(schema: Json) -> Json:
+    """The schema, if arguments can be held to it before the call."""
+    try:
+        validator_of(schema)
+    except SchemaUnusable:
+        return None
+    return schema
 
 
 def _agent(agent: AgentDefinition, id: str, agents: AgentRegistry) -> AgentDefinition:

@@ -6,23 +6,10 @@ from collections.abc import Iterator
 
 from workflow_runtime.invokers.agents.definition import AgentDefinition
 from workflow_runtime.invokers.agents.references import Place, guardrails_of
-from workflow_runtime.invokers.agents.tool_entries import AgentTool
 
 
 def not_in_force(agent: AgentDefinition) -> Iterator[Place]:
     """The places in ``agent`` of fields that it uses and that do nothing yet."""
-    yield from _of_guardrails(agent)
-    for number, entry in enumerate(agent.tools):
-        for field in _of_tool(entry):
-            yield "tools", number, field
-
-
-def _of_guardrails(agent: AgentDefinition) -> Iterator[Place]:
     for place, guardrail in guardrails_of(agent):
         if guardrail.on_fail == "human" and "tools" not in place:
             yield *place, "on_fail"
-
-
-def _of_tool(entry: AgentTool) -> Iterator[str]:
-    if entry.as_ == "node" and entry.kind != "workflow_id":
-        yield "as"

@@ -62,6 +62,8 @@ class ToolCalls:
         if step is not None and step.done:
             self._log.check(step, asked, _difference)
         else:
+            if step is None and (must_be_approved or offer.as_node) and (problems := _misfits(offer, arguments)):
+                return {WRONG: problems}
             if step is None and must_be_approved:
                 arguments, refused = self._approved(offer, arguments, place)
                 step = await self._log.record(replace(asked, result={FAILED: refused})) if refused else None
@@ -89,6 +91,8 @@ class ToolCalls:
         if begun is not None and isinstance(begun.arguments, dict):
             arguments = begun.arguments  # as they were approved
         self._log.check_time()
+        if offer.as_node:
+            return await self._as_node(offer, arguments, place, asked, begun)
         if offer.effects is Effects.ONCE:
             asked = replace(asked, arguments=arguments)
             result = await self._unless_made(offer, place, asked, begun)
@@ -116,8 +120,7 @@ class ToolCalls:
         if offer.on_unknown == "retry":
             return None
         if offer.on_unknown == "fail":
-            message = f"a worker was lost while it called the tool {offer.id!r}: nobody knows whether that happened"
-            raise NodeError("effect_unknown", message)
+            raise self._unknown(offer)
         return await self._as_people_say(offer, place, asked)
 
     async def _as_people_say(self, offer: Offer, place: Place, asked: Step) -> Json:
@@ -129,12 +132,45 @@ class ToolCalls:
             arguments: Any = asked.arguments
             said = waits.effect(self._call, offer, arguments, place, number)
             if said.approved:
-                given = said.value.get("result") if isinstance(said.value, dict) else None
-                return {VALUE: HAPPENED if given is None else given}
+                return _happened(said)
             counts = await self._log.begin(again)
             if counts.serial in (0, self._call.serial):
                 return None
         raise NodeError("effect_unknown", f"the tool {offer.id!r} was lost {AGAIN_MAX:,} times during one call")
+
+    # ---- calls that are nodes
+
+    async def _as_node(
+        self, offer: Offer, arguments: dict[str, Json], place: Place, asked: Step, begun: Step | None
+    ) -> Step:
+        """The call made by an execution of its own. One that must not happen twice is recorded before that begins: in
+        another log of the visit, it may have happened."""
+        is_once = offer.effects is Effects.ONCE
+        may_have_happened = False
+        if is_once and begun is None:
+            asked = replace(asked, arguments=arguments)
+            earlier = self._log.made_before(asked, place.same)
+            if earlier is not None and earlier.done:
+                return await self._log.record(replace(asked, result=earlier.result))
+            may_have_happened = earlier is not None
+            await self._log.begin(replace(asked, done=False))
+        for number in range(AGAIN_MAX):
+            if not may_have_happened:
+                said = waits.node(self._call, offer, arguments, place, number)
+                if not is_once or said.error is None or said.error.type != "worker_lost":
+                    return await self._log.record(replace(asked, result=self._said(said)))
+            may_have_happened = False
+            if offer.on_unknown == "fail":
+                raise self._unknown(offer)
+            if offer.on_unknown == "ask":
+                answer = waits.effect(self._call, offer, arguments, place, number)
+                if answer.approved:
+                    return await self._log.record(replace(asked, result=_happened(answer)))
+        raise NodeError("effect_unknown", f"the tool {offer.id!r} was lost {AGAIN_MAX:,} times during one call")
+
+    def _unknown(self, offer: Offer) -> NodeError:
+        message = f"a worker was lost while it called the tool {offer.id!r}: nobody knows whether that happened"
+        return NodeError("effect_unknown", message)
 
     # ---- the call itself
 
@@ -192,6 +228,17 @@ class ToolCalls:
         if said.error is not None:
             return {FAILED: self._call.mask.text(f"{said.error.type}: {said.error.message}")}
         return {VALUE: self._call.mask.value(said.value if said.value is not UNSET else None)}
+
+
+def _happened(said: CallAnswer) -> dict[str, Json]:
+    """What a call came to of which somebody says that it has happened."""
+    given = said.value.get("result") if isinstance(said.value, dict) else None
+    return {VALUE: HAPPENED if given is None else given}
+
+
+def _misfits(offer: Offer, arguments: dict[str, Json]) -> str:
+    """What is wrong with the arguments, as far as their schema tells."""
+    return "; ".join(schema_problems(offer.arguments, arguments)) if offer.arguments is not None else ""
 
 
 class CallToken:

@@ -17,8 +17,10 @@ from workflow_runtime.invokers.agents.turns import Place
 from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.language.expressions import EvaluationError, Scope
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.calls import ONCE
+from workflow_runtime.plan.catalogue import Effects
 
-APPROVE, EFFECT, CALLBACK, WORKFLOW = "tool", "effect", "callback", "workflow"
+APPROVE, EFFECT, CALLBACK, WORKFLOW, NODE = "tool", "effect", "callback", "workflow", "node"
 
 
 class Deferred(Exception):
@@ -84,6 +86,15 @@ def execution(call: NodeCall, offer: Offer, arguments: dict[str, Json], place: P
     id = wait_id(WORKFLOW, offer, place)
     if id not in call.answers:
         raise Deferred(Wait(id, WORKFLOW, offer.id, arguments))
+    return call.answers[id]
+
+
+def node(call: NodeCall, offer: Offer, arguments: dict[str, Json], place: Place, number: int) -> CallAnswer:
+    """How the execution ended that has made the call, for the ``number``-th time. Raises `Deferred`."""
+    id = wait_id(NODE, offer, place, number)
+    if id not in call.answers:
+        kind = ONCE if offer.effects is Effects.ONCE else offer.kind
+        raise Deferred(Wait(id, NODE, f"{kind}:{offer.id}", arguments))
     return call.answers[id]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from workflow_runtime.engine.awaited import CallAnswer
 from workflow_runtime.errors import ErrorDocument, NodeError, WrongArguments
 from workflow_runtime.invokers.agents.tool_calls import FAILED, VALUE, WRONG
-from workflow_runtime.invokers.agents.waits import APPROVE, CALLBACK, WORKFLOW
+from workflow_runtime.invokers.agents.waits import APPROVE, CALLBACK, NODE, WORKFLOW
 from workflow_runtime.invokers.cassettes.file import ChildOnTape, RunOnTape
 from workflow_runtime.invokers.cassettes.tape import Tape
 from workflow_runtime.invokers.invocation import NodeResult
@@ -46,6 +46,10 @@ def _error(error: Mapping[str, Any]) -> NodeError:
     return NodeError(str(error.get("type") or "execution_error"), str(error.get("message") or ""))
 
 
+_STEPS_OF_WAITS = {WORKFLOW: ("workflow",), CALLBACK: ("tool",), NODE: ("tool", "agent")}
+"""As which steps the calls are recorded that wait, by what they wait for."""
+
+
 class RecordedAnswers(dict[str, CallAnswer]):
     """What the calls of an agent have waited for, in a replay that goes another way than the record: a workflow or a
     task token that the same call waited for came to the same; people approve what is not really called."""
@@ -69,10 +73,10 @@ class RecordedAnswers(dict[str, CallAnswer]):
         target, _, place = rest.rpartition("#")
         if kind == APPROVE:
             return CallAnswer(approved=True, by="what-if") if not self._may_call(target) else None
-        if kind not in (WORKFLOW, CALLBACK):
-            return None
+        kinds = _STEPS_OF_WAITS.get(kind, ())
         arguments = place.partition(".")[2].partition(".")[0]
-        result = self._tape.result_of(f"{'workflow' if kind == WORKFLOW else 'tool'}:{target}", arguments)
+        found = (self._tape.result_of(f"{name}:{target}", arguments) for name in kinds)
+        result = next((result for result in found if result is not None), None)
         if result is None:
             return None
         try:

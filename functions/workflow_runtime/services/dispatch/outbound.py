@@ -144,6 +144,10 @@ class Courier:
         if command.portion is not None:
             self._start_part(plan, state, command, command.portion, parent, correlation_id)
             return
+        if command.call:
+            started = _child(state, command), data, state, parent, correlation_id
+            self._starter().start_call(command.workflow_id, command.call, *started)
+            return
         try:
             child = self._starter().start(
                 command.workflow_id,

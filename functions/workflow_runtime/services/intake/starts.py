@@ -23,6 +23,7 @@ from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json, NotJson, kind_of, to_json
 from workflow_runtime.language.look_alikes import normalized, with_normalized_keys
 from workflow_runtime.language.schemas import violation
+from workflow_runtime.plan.calls import call_plan
 from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.limiters import Limiter
@@ -198,6 +199,40 @@ class Starter:
                 shares=origin.shares,
             )
             self._executions.create_beside(header, origin.execution_id, origin.replaced)
+        self._mailer.poke(execution_id)
+
+    def start_call(
+        self,
+        workflow_id: str,
+        call: str,
+        execution_id: str,
+        arguments: Json,
+        origin: ExecutionState,
+        parent: Parent,
+        correlation_id: str,
+    ) -> None:
+        """Start the execution of this id that makes a call of an agent of ``origin`` (`plan.calls`); again, nothing
+        happens."""
+        if self._executions.header(execution_id) is None:
+            plan, now = call_plan(workflow_id, call), self._clock.now()
+            self._workflows.keep(plan)
+            input = arguments if isinstance(arguments, dict) else {}
+            header = Header(
+                execution_id=execution_id,
+                workflow_id=plan.workflow_id,
+                workflow_version=origin.workflow_version,
+                plan_hash=plan.hash,
+                status=ExecutionStatus.PENDING,
+                started_at=now,
+                input_hash=_input_hash(input),
+                parent=parent,
+                hops=origin.hops,
+                correlation=correlation_id,
+                tenant=origin.tenant,
+                shares=origin.shares,
+            )
+            data = initial_globals(plan, execution_id, origin.workflow_version, input, self._env, now)
+            self._executions.create(header, data)
         self._mailer.poke(execution_id)
 
     def _stand_in(self, workflow_id: str, *, express: bool) -> Plan:
