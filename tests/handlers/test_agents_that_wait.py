@@ -11,8 +11,11 @@ from tests.handlers.agents_at_work import NODE, AgentBench
 from tests.unit.invokers.agents.visits import Scripted
 
 from workflow_runtime.engine.recording import first_deviation
+from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.errors import RequestError
 from workflow_runtime.sdk import NodeContext, pending
+from workflow_runtime.storage.records import Run, RunStatus
+from workflow_runtime.storage.steps import Step, Visit
 
 REFUNDS = [("refund", {"amount": 50}), ("refund", {"amount": 500})]
 APPROVED = {"tool": "refund", "approve": "${args.amount > 100}"}
@@ -357,3 +360,62 @@ def test_agents_in_passes_of_a_loop_wait_each_for_its_own(open_bench: Open, till
     bench.answer(first)
     assert till.refunds == [500]
     assert bench.output == ["done", "done"]
+
+
+def test_what_a_lost_worker_has_paid_for_is_told(open_bench: Open) -> None:
+    bench = open_bench([("look", {"id": "a"})], "done", names=("look",))
+    bench.id = bench.start(NODE, {"q": "x"})
+    lost = Visit(bench.id, "a", 1, 1)
+    usage = {"model": "m", "input_tokens": 7, "output_tokens": 3, "usd": 0.5}
+    stores, now = bench.runtime.stores, bench.clock.now()
+    dead = Run(path="a", serial=1, status=RunStatus.RUNNING, owner="dead", started_at=now, lease_until=now + 90_000)
+    bench.deliver(DISPATCH)
+    assert stores.runs.claim(bench.id, dead)
+    stores.steps.record(lost, Step(name="agent:b.1/model", ordinal=1, usage=usage, serial=1))
+    bench.pass_time(400)
+    bench.settle()
+    assert bench.output == "done"
+    used = bench.document(bench.id)["node_executions"]["a"]["usage"]
+    assert (used["requests"], used["usd"]) == (3, 0.5)
+    assert used["input_tokens"] > 7
+
+
+PEOPLE = {"assignees": ["${inputs.q}", "li"], "timeout": "10m"}
+NAMED = {"tool": "refund", "approve": {"when": "args.amount > 100", **PEOPLE}}
+
+
+def test_only_those_who_are_named_approve_a_call(open_bench: Open, till: Till) -> None:
+    bench = open_bench(REFUNDS, "done", tools=[NAMED])
+    bench.begin()
+    [asked] = bench.asked
+    assert asked["assignees"] == ["你好", "li"]
+    with pytest.raises(RequestError, match="not among those who are asked"):
+        bench.runtime.approvals.answer(asked["id"], True, by="wang")
+    bench.answer(asked, by="li")
+    assert till.refunds == [50, 500]
+    assert bench.output == "done"
+    bench.pass_time(700)
+    bench.drain()
+    assert till.refunds == [50, 500]
+
+
+def test_a_call_that_nobody_approves_in_time_is_not_made(open_bench: Open, till: Till) -> None:
+    bench = open_bench(REFUNDS, "sorry", tools=[NAMED])
+    bench.begin()
+    [asked] = bench.asked
+    bench.pass_time(601)
+    bench.drain()
+    assert till.refunds == [50]
+    assert bench.model.told == ["refunded 50", "timeout: nobody decided in time"]
+    assert bench.output == "sorry"
+    assert bench.runtime.approval_views.get(asked["id"])["status"] == "timeout"
+    with pytest.raises(RequestError, match="run out of time"):
+        bench.runtime.approvals.answer(asked["id"], True, by="li")
+
+
+def test_names_that_come_to_nobody_let_nobody_in(open_bench: Open, till: Till) -> None:
+    tool = {"tool": "refund", "approve": {"assignees": "${args.nobody}"}}
+    bench = open_bench(REFUNDS, "done", tools=[tool])
+    bench.begin()
+    assert bench.document(bench.id)["error"]["type"] == "validation_error"
+    assert till.refunds == []

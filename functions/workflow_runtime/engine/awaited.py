@@ -86,11 +86,12 @@ class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
 
     - ``id``: of the call in its visit, and of what it waits for
     - ``kind``: ``tool``, somebody is to approve it; ``effect``, somebody is to say whether it happened; ``budget``,
-      somebody is to say whether its model may cost more; ``callback``, its task token is to be completed;
+      somebody is to say whether its model may cost more; ``guardrail``, somebody is to say whether what did not pass a
+      check may be taken; ``callback``, its task token is to be completed;
       ``workflow``, an execution is to end; ``node``, an execution is that makes the call
     - ``target``: the tool, the workflow, the call (`plan.calls`), or whose budget it is
     - ``data``, or ``blob``, where that is stored: what people are shown, or the input of the execution
-    - ``prompt``: what people are asked
+    - ``prompt``: what people are asked; ``assignees``: who may answer (nobody named: whoever may call the API)
     - ``task``: hash of the token; ``timeout``, ``heartbeat``: how long it is waited for, and the longest silence (ms)
     """
 
@@ -103,6 +104,7 @@ class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
     task: str = ""
     timeout: int = 0
     heartbeat: int = 0
+    assignees: tuple[str, ...] = ()
 
 
 class CallAnswer(msgspec.Struct, frozen=True, omit_defaults=True):

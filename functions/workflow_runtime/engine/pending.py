@@ -111,6 +111,9 @@ def decided_call(scope: Scope, node: int, approval: Approval) -> None:
     id = approval_entry(approval.number)
     del scope.turn.state.pending[id]
     taken(scope, node, id)
+    for timer, entry in owned(scope, node):
+        if entry.purpose is Purpose.TIMEOUT and entry.name == approval.call:
+            drop(scope, node, timer)
 
 
 def await_task(scope: Scope, node: int, path: str, callback: Callback) -> None:

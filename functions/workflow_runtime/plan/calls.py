@@ -15,7 +15,7 @@ a colon."""
 _INPUT = (Binding("execution", BindingKind.EXECUTION),)
 
 
-def call_plan(workflow_id: str, call: str) -> Plan:
+def call_plan(workflow_id: str, call: str, *, express: bool) -> Plan:
     """It has one node, so that it has a pool, a queue, attempts and a timeout like any other. Its input are the
     arguments, its output is what the call gives."""
     kind, _, target = call.partition(":")
@@ -26,4 +26,4 @@ def call_plan(workflow_id: str, call: str) -> Plan:
         tool = ToolSpec(target, once=kind == ONCE)
         inputs = Formula("${execution.input}", _INPUT)
         node = NodePlan(CALL, NodeType.TOOL, tool, pool=NodeType.TOOL.value, inputs=inputs, decision_paths=((),))
-    return Plan(workflow_id, GraphBlock((node,), (), sinks=(0,)))
+    return Plan(workflow_id, GraphBlock((node,), (), sinks=(0,)), express=express)

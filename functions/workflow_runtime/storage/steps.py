@@ -51,6 +51,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     serial: int = 0
     at: int = 0
 
+    @property
+    def used(self) -> dict[str, Json] | None:
+        """What it has used, if it was a request of a model, as runs say it."""
+        return {**self.usage, "requests": 1} if self.usage is not None else None
+
 
 class StepStore:
     def __init__(self, table: Table, blobs: Blobs) -> None:

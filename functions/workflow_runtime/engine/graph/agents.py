@@ -62,7 +62,7 @@ def has_yielded(scope: GraphScope, node: int) -> bool:
 
 def _await(scope: GraphScope, node: int, wait: Wait, event: NodeYielded) -> None:
     match wait.kind:
-        case "tool" | "effect" | "budget":
+        case "tool" | "effect" | "guardrail" | "budget":
             id = approvals.ask_of_call(scope, node, wait)
         case "callback":
             callback = Callback(wait.task, event.serial, event.attempt, wait.heartbeat)
@@ -125,6 +125,8 @@ def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
     match what:
         case ChildEnded():
             answered(scope, node, _call_of(scope, node, what.token), _answer_of(scope, node, what))
+        case Pending(purpose=Purpose.TIMEOUT, name=name) if approvals.call_expired(scope, node, name):
+            answered(scope, node, name, CallAnswer(error=_error(scope, node, "timeout", "nobody decided in time")))
         case Pending(purpose=Purpose.TIMEOUT, name=name) if name:
             message = "its task token was not completed in time"
             _end_call(scope, node, name, CallAnswer(error=_error(scope, node, "timeout", message)))

@@ -103,15 +103,21 @@ def start(scope: GraphScope, node: int) -> None:
 def ask_of_call(scope: GraphScope, node: int, wait: Wait) -> str:
     """Ask about a call of the agent ``node``; what it then waits for, by its id in the table."""
     number = scope.turn.next_number()
-    asked = Approval(number, call=wait.id, prompt=cut(wait.prompt, PROMPT_KEPT_CHARS_MAX), blob=wait.blob)
+    expires_at = scope.turn.now + wait.timeout if wait.timeout else 0
+    prompt = cut(wait.prompt, PROMPT_KEPT_CHARS_MAX)
+    asked = Approval(number, assignees=wait.assignees, call=wait.id, prompt=prompt, blob=wait.blob)
     approval, keep = _kept(scope, asked, wait.data) if wait.blob is None else (asked, "")
     pending.ask(scope, node, approval)
+    if expires_at:
+        pending.start_timer(scope, node, Purpose.TIMEOUT, expires_at, name=wait.id)
     command = AskApproval(
         number,
         scope.path(node),
         scope.graph.serial(node),
         scope.turn.now,
         wait.prompt,
+        wait.assignees,
+        expires_at=expires_at,
         data=wait.data,
         blob=wait.blob,
         keep=keep,
@@ -119,7 +125,7 @@ def ask_of_call(scope: GraphScope, node: int, wait: Wait) -> str:
         tool=wait.target,
     )
     scope.commands.append(command)
-    _announce(scope, node, replace(approval, prompt=wait.prompt), (), "asked")
+    _announce(scope, node, replace(approval, prompt=wait.prompt), wait.assignees, "asked", expires_at)
     return pending.approval_entry(number)
 
 
@@ -175,6 +181,17 @@ def _decide_call(scope: GraphScope, node: int, approval: Approval, update: Updat
     scope.commands.append(update)
     pending.decided_call(scope, node, approval)
     return Decided(approval.call, update.outcome == "approved", said.by, said.comment, data)
+
+
+def call_expired(scope: GraphScope, node: int, call: str) -> bool:
+    """Nobody has answered in time what was asked about a call; False if nobody was asked."""
+    asked = (entry.approval for _, entry in pending.owned(scope, node) if entry.approval is not None)
+    approval = next((approval for approval in asked if approval.call == call), None)
+    if approval is None:
+        return False
+    scope.commands.append(UpdateApproval(approval.number, scope.turn.now, outcome="timeout"))
+    pending.decided_call(scope, node, approval)
+    return True
 
 
 def _rejection(scope: GraphScope, node: int, said: Answer) -> ErrorDocument:

@@ -86,7 +86,7 @@ class Approval(BaseModel):
     """People who are asked, by name; with no `assignees`, whoever may call the API."""
 
     id: str
-    kind: Literal["node", "tool", "effect", "budget"]
+    kind: Literal["node", "tool", "effect", "guardrail", "budget"]
     tool: str | None = Field(description="Of a call of an agent: which tool it calls.")
     status: Literal["open", "approved", "rejected", "timeout", "cancelled"]
     execution_id: str

@@ -31,6 +31,7 @@ from workflow_runtime.invokers.agents.model_steps import Paid, usage_of
 from workflow_runtime.invokers.agents.session_entry import SessionEntry
 from workflow_runtime.invokers.agents.step_log import DEFINITION, StepLog
 from workflow_runtime.invokers.agents.turns import hash_of
+from workflow_runtime.invokers.agents.waits import Deferred
 from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.invokers.sessions import Asked, Busy, Said, Sessions
 from workflow_runtime.language.expressions import EvaluationError, Scope, compile_template
@@ -92,7 +93,7 @@ class Conversation:
 
 
 async def conversation_of(agent: AgentDefinition, call: NodeCall, log: StepLog) -> Conversation | None:
-    """The session that the agent's visit holds, if it has one. Raises `Busy`, `NodeError`."""
+    """The session that the agent's visit holds, if it has one. Raises `Deferred`, `NodeError`."""
     entry = agent.session
     if entry is None or call.sessions is None:
         return None
@@ -105,9 +106,9 @@ async def conversation_of(agent: AgentDefinition, call: NodeCall, log: StepLog) 
     asked = Asked(agent.id, session_id(agent, entry, call), agent.on_busy, entry.ttl, wait_id, waits, begun)
     try:
         turns = await call.sessions.take(asked)
-    except Busy:
+    except Busy as busy:
         await log.record(Step(name=WAITED, ordinal=waits + 1))
-        raise
+        raise Deferred(busy.wait) from None
     if interrupts and not begun:
         await log.record(Step(name=TAKEN, ordinal=1))
     return Conversation(entry, call.sessions, turns, checks=interrupts)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from workflow_runtime.language.expressions import ExpressionSyntaxError, compile_expression
+from workflow_runtime.language.expressions import (
+    Expression,
+    ExpressionSyntaxError,
+    Template,
+    compile_expression,
+    compile_template,
+)
 from workflow_runtime.language.suggestions import with_hint
 
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -47,9 +54,18 @@ def expression_over(*names: str) -> BeforeValidator:
 
 def expression_problem(source: str, names: tuple[str, ...]) -> str | None:
     """What is wrong with a text as an expression that may read these names."""
+    return _problem(compile_expression, source, names)
+
+
+def template_problem(source: str, names: tuple[str, ...]) -> str | None:
+    """The same of a template."""
+    return _problem(compile_template, source, names)
+
+
+def _problem(compile: Callable[[str], Expression | Template], source: str, names: tuple[str, ...]) -> str | None:
     try:
-        expression = compile_expression(source)
+        references = compile(source).references
     except ExpressionSyntaxError as error:
         return str(error)
-    unknown = next((reference.name for reference in expression.references if reference.name not in names), None)
+    unknown = next((reference.name for reference in references if reference.name not in names), None)
     return with_hint(f"`{unknown}` is not known here", unknown, names) if unknown is not None else None

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
+from workflow_runtime.engine.awaited import Wait
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents.definition import AgentDefinition
 from workflow_runtime.invokers.agents.guardrail_entries import Guardrail
 from workflow_runtime.invokers.agents.step_log import StepLog
 from workflow_runtime.invokers.agents.turns import hash_of
+from workflow_runtime.invokers.agents.waits import GUARDRAIL, Deferred
 from workflow_runtime.invokers.invocation import Late, Meter, NodeCall, NodeResult
 from workflow_runtime.invokers.steps import NOT_RECORDED
 from workflow_runtime.invokers.usage import total
@@ -60,7 +63,11 @@ class AskAgain(Exception):
 
 
 class AskPerson(Exception):
-    """Somebody has to approve first."""
+    """Somebody has to approve first, because of the reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Guard:
@@ -83,16 +90,16 @@ class Guard:
         return sum(guardrail.max or RETRIES for guardrail in self._guardrails.output if guardrail.on_fail == "retry")
 
     async def message(self, message: str) -> str:
-        """The message to the model, or what a guardrail puts in its place. Raises `NodeError`."""
+        """The message to the model, or what a guardrail puts in its place. Raises `Deferred`, `NodeError`."""
         for number, guardrail in enumerate(self._guardrails.input):
-            checked = await self._checked(f"input[{number}]", guardrail, message, {"message": message})
+            checked = await self._passed(f"input[{number}]", guardrail, message, {"message": message})
             message = checked if isinstance(checked, str) else msgspec.json.encode(checked).decode()
         return message
 
     async def output(self, output: Json) -> Json:
-        """The output, or what a guardrail puts in its place. Raises `AskAgain`, `NodeError`."""
+        """The output, or what a guardrail puts in its place. Raises `AskAgain`, `Deferred`, `NodeError`."""
         for number, guardrail in enumerate(self._guardrails.output):
-            output = await self._checked(f"output[{number}]", guardrail, output, {"output": output})
+            output = await self._passed(f"output[{number}]", guardrail, output, {"output": output})
         return output
 
     async def arguments(self, tool: str, arguments: dict[str, Json], steps: list[Json]) -> tuple[dict[str, Json], bool]:
@@ -122,6 +129,36 @@ class Guard:
         names: dict[str, Json] = {"inputs": self._call.inputs, "args": arguments, "steps": steps}
         return any(rule.before == tool and _value(rule.when, names) is not False for rule in self._rules)
 
+    async def _passed(self, place: str, guardrail: Guardrail, value: Json, names: Mapping[str, Json]) -> Json:
+        """What is checked, or what is to be taken in its place, if need be as somebody says who was asked."""
+        try:
+            return await self._checked(place, guardrail, value, names)
+        except AskPerson as asked:
+            return await self._as_people_say(place, value, asked.reason)
+
+    async def _as_people_say(self, place: str, value: Json, reason: str) -> Json:
+        digest = hash_of(value)
+        step = Step(name=f"approval:{place}", ordinal=self._log.next_of(f"approval:{place}"), fingerprint=digest)
+        found = self._log.find(step.name, step.ordinal)
+        if found is None:
+            id = f"{GUARDRAIL}:{place}#{step.ordinal}.{digest}"
+            said = self._call.answers.get(id)
+            if said is None:
+                what = "told" if place.startswith("input") else "giving"
+                prompt = f"The agent {self._call.target} is {what} what did not pass a check: {reason}"
+                shown = self._call.mask.value(value)
+                raise Deferred(Wait(id, GUARDRAIL, self._call.target, shown, prompt=self._call.mask.text(prompt)))
+            result = {"approved": said.approved, "by": said.by, "comment": said.comment}
+            changed = {} if said.value is msgspec.UNSET else {"value": said.value}
+            found = await self._log.record(replace(step, result={**result, **changed}))
+        self._log.check(found, step, _difference)
+        answer: Any = found.result
+        if not answer["approved"]:
+            because = f": {answer['comment']}" if answer["comment"] else ""
+            raise self._failed(place, f"{answer['by'] or 'somebody'} rejected it{because}")
+        taken: Json = answer.get("value", value)
+        return taken
+
     async def _checked(
         self, place: str, guardrail: Guardrail, value: Json, names: Mapping[str, Json], ordinal: int | None = None
     ) -> Json:
@@ -132,7 +169,7 @@ class Guard:
         if guardrail.on_fail == "fix" and verdict.value is not msgspec.UNSET:
             return verdict.value
         if guardrail.on_fail == "human":
-            raise AskPerson
+            raise AskPerson(guardrail.message or verdict.reason)
         reason = guardrail.message or verdict.reason
         if guardrail.on_fail == "retry" and self._asked_again[place] < (guardrail.max or RETRIES):
             self._asked_again[place] += 1

@@ -15,10 +15,10 @@ from workflow_runtime.invokers.agents.references import references_of
 from workflow_runtime.invokers.agents.registry import AgentRegistry
 from workflow_runtime.invokers.agents.schemas import expected_schema
 from workflow_runtime.invokers.agents.step_log import GoesOn, StepLog
+from workflow_runtime.invokers.agents.waits import Deferred
 from workflow_runtime.invokers.containment import Containment
 from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond, NestedBudget
 from workflow_runtime.invokers.invocation import Invoker, Meter, NodeCall, NodeResult
-from workflow_runtime.invokers.sessions import Busy
 from workflow_runtime.invokers.tools.invoker import ToolInvoker
 from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.invokers.usage import total
@@ -122,8 +122,8 @@ class AgentInvoker:
         raised = outcome.error
         if isinstance(raised, GoesOn):
             return NodeResult(None, goes_on=True)
-        if isinstance(raised, Busy):
-            return NodeResult(None, goes_on=True, waits=(raised.wait,))
+        if isinstance(raised, Deferred):
+            return NodeResult(None, goes_on=True, waits=raised.waits)
         if raised is None or isinstance(raised, NodeError):
             return outcome.result()
         if isinstance(raised, SchemaUnusable):

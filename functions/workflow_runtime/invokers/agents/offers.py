@@ -46,7 +46,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     - ``as_node``: whether a call is a node of its own
     - ``effects``, ``on_unknown``: what a call does to the world, and what to do when it is not known whether one did
     - ``limit``: the most calls of one visit, if there is one
-    - ``approve``: which calls somebody has to approve
+    - ``approve``: which calls somebody has to approve; ``assignees``: who may, if not whoever may call the API;
+      ``approval_seconds``: how long they are waited for, 0: any time
     """
 
     name: str
@@ -60,6 +61,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     on_unknown: str = "ask"
     limit: int | None = None
     approve: Expression | None = None
+    assignees: tuple[str, ...] = ()
+    approval_seconds: int = 0
 
 
 TOOL, WORKFLOW, AGENT = "tool", "workflow", "agent"
@@ -129,7 +132,9 @@ async def _offer(
         as_node=entry.as_ == "node" and kind != WORKFLOW,
         on_unknown=entry.on_unknown or agent.on_unknown or "ask",
         limit=entry.limit,
-        approve=compile_expression(entry.approve) if entry.approve is not None else None,
+        approve=compile_expression(entry.approve.when) if entry.approve is not None else None,
+        assignees=entry.approve.assignees if entry.approve is not None else (),
+        approval_seconds=(entry.approve.timeout or 0) if entry.approve is not None else 0,
     )
 
 

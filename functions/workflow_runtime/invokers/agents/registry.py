@@ -11,15 +11,12 @@ from workflow_runtime.findings import Finding
 from workflow_runtime.invokers.agents.definition import PROVIDER_PREFIXES, AgentDefinition
 from workflow_runtime.invokers.agents.prices import without_price
 from workflow_runtime.invokers.agents.references import circle, not_its_tools, references_of
-from workflow_runtime.invokers.agents.support import not_in_force
 from workflow_runtime.invokers.entries import read_entries
-from workflow_runtime.language.json_values import path_text
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.yaml.small_files import (
     AGENT_CIRCLE,
     NO_PRICE,
-    NOT_IN_FORCE,
     UNKNOWN_KEY,
     UNKNOWN_REFERENCE,
     Document,
@@ -104,9 +101,6 @@ def _findings(agent: AgentDefinition, document: Document) -> Iterator[Finding]:
             hint = did_you_mean(key, type(agent.settings).model_fields)
             message = f"agent {agent.id!r}: unknown key {key!r} in `settings`"
             yield document.finding(UNKNOWN_KEY, message, (*place, "settings", key), hint)
-    for field in not_in_force(agent):
-        message = f"agent {agent.id!r}: `{path_text(field)}` is not in force yet"
-        yield document.finding(NOT_IN_FORCE, message, (*place, *field))
 
 
 def _references(entries: Mapping[str, tuple[AgentDefinition, Document]]) -> Iterator[Finding]:

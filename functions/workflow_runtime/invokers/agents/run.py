@@ -22,6 +22,7 @@ from workflow_runtime.invokers.agents.step_log import StepLog
 from workflow_runtime.invokers.agents.tool_calls import ToolCalls
 from workflow_runtime.invokers.agents.toolset import OfferedTools
 from workflow_runtime.invokers.agents.turns import Turns
+from workflow_runtime.invokers.agents.waits import Deferred
 from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult
 from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.language.model_schemas import WRAPPER_FIELD, for_model
@@ -65,9 +66,13 @@ class AgentRun:
             before = None
             if conversation is not None:
                 before = await conversation.history(model, settings, self._log, self._paid)
-            result = await agent.run(
-                message, message_history=before, usage_limits=_usage_limits(self._definition), usage=RunUsage()
-            )
+            try:
+                result = await agent.run(
+                    message, message_history=before, usage_limits=_usage_limits(self._definition), usage=RunUsage()
+                )
+            except Deferred:  # people are asked about the output, which the next run takes from the log
+                await self._log.flush()
+                raise
         if isinstance(result.output, DeferredToolRequests):
             return NodeResult(None, tuple(calls.warnings), goes_on=True, waits=tuple(toolset.waits))
         output = result.output[WRAPPER_FIELD] if wrapped else result.output

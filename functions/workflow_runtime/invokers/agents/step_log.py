@@ -104,7 +104,7 @@ class StepLog:
     ) -> Step:
         """The step as it is recorded, or else done now. ``step``: its name, number and what it asks; ``do`` gives it
         with what it came to. Raises `NodeError`: ``replay_diverged``, or what `Steps` do."""
-        await self._flush()
+        await self.flush()
         found = self.find(step.name, step.ordinal)
         if found is not None and _differs(found, step) and self._steps.diverges():
             self._recorded.clear()  # from here on it is another conversation
@@ -147,7 +147,7 @@ class StepLog:
         """What became of a step that another run has begun."""
         return self._keep(await self._steps.outcome(step))
 
-    async def _flush(self) -> None:
+    async def flush(self) -> None:
         """Record what was held: something follows from it now."""
         held, self._held = self._held, None
         if held is not None and (await self.record(held)).result != held.result:

@@ -5,19 +5,69 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from workflow_runtime.invokers.agents.fields import FrozenModel, PositiveInt, Texts, as_tuple, expression_over
+from workflow_runtime.invokers.agents.fields import (
+    FrozenModel,
+    PositiveInt,
+    TextOrTexts,
+    Texts,
+    as_tuple,
+    expression_over,
+    expression_problem,
+    template_problem,
+)
+from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.catalogue import Effects
 
 ToolKind = Literal["tool", "workflow_id", "agent", "mcp"]
 OnUnknown = Literal["ask", "retry", "fail"]
 KINDS: tuple[ToolKind, ...] = ("tool", "workflow_id", "agent", "mcp")
+APPROVAL_SECONDS_MAX = 366 * 86_400  # as long as an execution may take
 TOOLS_MAX = 128  # entries: providers take no more functions with a request
 
 _Id = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(normalized)]
-_Condition = Annotated[str, expression_over("args", "steps")]
+
+
+def _seconds(value: object) -> int:
+    seconds = parse_duration(value)  # type: ignore[arg-type]  # it says itself what it takes
+    if not 1 <= seconds <= APPROVAL_SECONDS_MAX:
+        raise ValueError("people are waited for at least a second, and at most a year")
+    return round(seconds)
+
+
+_CALLS = ("args", "steps")
+_Condition = Annotated[str, expression_over(*_CALLS)]
+
+
+class CallApproval(FrozenModel):
+    """Which calls somebody has to approve, who may, and for how long they are waited for."""
+
+    when: _Condition = Field("true", description="Expression over `args` and `steps`.")
+    assignees: TextOrTexts = Field(
+        (), description="Who may answer: names, or templates over `args` and `inputs`; by default whoever may call."
+    )
+    timeout: Annotated[int, BeforeValidator(_seconds, json_schema_input_type=str | float)] | None = Field(
+        None, description="When nobody has answered by then, the call is not made, and the model is told."
+    )
+
+    @field_validator("assignees")
+    @classmethod
+    def _are_templates(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            problem = template_problem(text, ("args", "inputs"))
+            if problem is not None:
+                raise ValueError(problem)
+        return value
+
+
+def _approval(value: object) -> object:
+    if isinstance(value, str) and (problem := expression_problem(value, _CALLS)) is not None:
+        raise ValueError(problem)  # here, where its place is the one that was written
+    if not isinstance(value, str | bool | dict | CallApproval):
+        raise ValueError("an expression is needed, or a mapping with `when`, `assignees` and `timeout`")
+    return {"when": value} if isinstance(value, str | bool) else value
 
 
 def _effects(value: object) -> object:
@@ -36,8 +86,11 @@ class AgentTool(FrozenModel):
     as_: Literal["inline", "node"] | None = Field(
         None, alias="as", description="Whether a call is a node of its own; by default it is not, unless of a workflow."
     )
-    approve: _Condition | None = Field(
-        None, description="Expression over `args` and `steps`, or true: which calls somebody has to approve."
+    approve: (
+        Annotated[CallApproval, BeforeValidator(_approval, json_schema_input_type=str | bool | CallApproval)] | None
+    ) = Field(
+        None,
+        description="Which calls somebody has to approve: an expression over `args` and `steps`, true, or a mapping.",
     )
     limit: PositiveInt | None = Field(None, description="The most calls of one visit.")
     effects: Annotated[Effects, BeforeValidator(_effects)] | None = Field(

@@ -11,16 +11,19 @@ from typing import Any
 from msgspec import UNSET
 
 from workflow_runtime.engine.awaited import CallAnswer, Wait
+from workflow_runtime.engine.graph.approvals import NAME_CHARS_MAX
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents.offers import Offer
 from workflow_runtime.invokers.agents.turns import Place
 from workflow_runtime.invokers.invocation import NodeCall
-from workflow_runtime.language.expressions import EvaluationError, Scope
+from workflow_runtime.language.expressions import EvaluationError, Scope, compile_template
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.calls import ONCE
 from workflow_runtime.plan.catalogue import Effects
+from workflow_runtime.plan.specs import PEOPLE_MAX
 
 APPROVE, EFFECT, CALLBACK, WORKFLOW, NODE = "tool", "effect", "callback", "workflow", "node"
+GUARDRAIL = "guardrail"
 
 
 class Deferred(Exception):
@@ -52,7 +55,9 @@ def approval(call: NodeCall, offer: Offer, arguments: dict[str, Json], place: Pl
     id = wait_id(APPROVE, offer, place)
     if id not in call.answers:
         prompt = f"The agent {call.target} asks to call {offer.id}."
-        raise Deferred(Wait(id, APPROVE, offer.id, arguments, prompt=prompt))
+        asked = _assignees(call, offer, arguments)
+        timeout = offer.approval_seconds * 1000
+        raise Deferred(Wait(id, APPROVE, offer.id, arguments, prompt=prompt, assignees=asked, timeout=timeout))
     return call.answers[id]
 
 
@@ -65,11 +70,32 @@ def effect(call: NodeCall, offer: Offer, arguments: dict[str, Json], place: Plac
             "is not made again, and the agent is told `result`. Reject if it has not: it is made now."
         )
         shown = {"arguments": arguments, "result": None}
-        raise Deferred(Wait(id, EFFECT, offer.id, shown, prompt=prompt))
+        asked = _assignees(call, offer, arguments)
+        raise Deferred(Wait(id, EFFECT, offer.id, shown, prompt=prompt, assignees=asked))
     return call.answers[id]
 
 
+def _assignees(call: NodeCall, offer: Offer, arguments: dict[str, Json]) -> tuple[str, ...]:
+    """Who may answer. Raises `NodeError` (``validation_error``)."""
+    names: list[str] = []
+    for text in offer.assignees:
+        try:
+            value = compile_template(text).evaluate(Scope({"args": arguments, "inputs": call.inputs}))
+        except EvaluationError as error:
+            raise NodeError("execution_error", f"`assignees` of the tool {offer.id!r}: {error}") from None
+        found = value if isinstance(value, list) else [value]
+        if not found or not all(isinstance(name, str) and 0 < len(name.strip()) <= NAME_CHARS_MAX for name in found):
+            message = f"`assignees` of the tool {offer.id!r}: {text} names nobody, or is no list of names"
+            raise NodeError("validation_error", message)
+        names += [str(name).strip() for name in found]
+    if len(names) > PEOPLE_MAX:
+        raise NodeError("validation_error", f"`assignees` of the tool {offer.id!r} are more than {PEOPLE_MAX}")
+    return tuple(dict.fromkeys(names))
+
+
 def rejection(said: CallAnswer) -> str:
+    if said.error is not None:
+        return f"{said.error.type}: {said.error.message}"
     because = f": {said.comment}" if said.comment else ""
     return f"rejected: {said.by or 'somebody'} rejected the call{because}"
 

@@ -33,12 +33,6 @@ UNKNOWN_MOCK = rule(
     "A mock or failure of an agent, tool or node that does not exist",
     "Correct the id, or remove it: no call would ever meet it.",
 )
-NOT_IN_FORCE = rule(
-    "WF608",
-    Severity.ERROR,
-    "A field of an agent that is not in force yet",
-    "Remove it: the agent would run as if it were not there.",
-)
 UNKNOWN_REFERENCE = rule(
     "WF609", Severity.ERROR, "An agent names a tool or an agent that does not exist", "Correct the id, or declare it."
 )

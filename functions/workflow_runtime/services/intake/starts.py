@@ -214,7 +214,7 @@ class Starter:
         """Start the execution of this id that makes a call of an agent of ``origin`` (`plan.calls`); again, nothing
         happens."""
         if self._executions.header(execution_id) is None:
-            plan, now = call_plan(workflow_id, call), self._clock.now()
+            plan, now = call_plan(workflow_id, call, express=self._within is not None), self._clock.now()
             self._workflows.keep(plan)
             input = arguments if isinstance(arguments, dict) else {}
             header = Header(
@@ -230,8 +230,12 @@ class Starter:
                 correlation=correlation_id,
                 tenant=origin.tenant,
                 shares=origin.shares,
+                express=plan.express,
             )
             data = initial_globals(plan, execution_id, origin.workflow_version, input, self._env, now)
+            if self._within is not None:
+                self._within.run(ExpressStart(header, data))
+                return
             self._executions.create(header, data)
         self._mailer.poke(execution_id)
 

@@ -64,7 +64,9 @@ class AgentRuns:
         )
         user = User(order.execution_id, command.path, command.visit, command.serial)
         tenant = attempt.header.tenant if attempt.header is not None else ""
-        attempt.sessions = VisitSessions(self._ports, self._stores, user, tenant, call.parent)
+        attempt.sessions = VisitSessions(
+            self._ports, self._stores, user, tenant, call.parent, express=attempt.plan.express
+        )
         return replace(
             call,
             steps=attempt.steps,

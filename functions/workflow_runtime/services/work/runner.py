@@ -23,6 +23,8 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, RetryableError
 from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.invokers.invocation import Invoker, NodeResult
+from workflow_runtime.invokers.usage import total
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
@@ -264,6 +266,7 @@ class NodeRunner:
                 ended_at=now,
                 error=error,
                 order=order_to_keep(plan, after_loss(order.command)),
+                usage=await self._ports.offload(self._used_by_lost, order, plan),
             )
             if not await self._ports.offload(self._runs.finish, order.execution_id, lost, existing.owner):
                 raise RetryableError("the run ended while its worker was declared lost")
@@ -272,6 +275,14 @@ class NodeRunner:
         await self._report(order, plan, existing)
         if uses:
             await self._ports.offload(self._admission.give_back_lost, order, uses)
+
+    def _used_by_lost(self, order: Order, plan: Plan) -> dict[str, Json] | None:
+        """What the models of a run have used whose worker was lost, as far as it is recorded."""
+        node, command = node_of(plan, order.command.path), order.command
+        if node is None or node.type is not NodeType.AGENT:
+            return None
+        steps = self._stores.steps.told(order.execution_id, command.path)
+        return total(step.used for _, step in steps if step.serial == command.serial)
 
     async def _attempt(self, attempt: Attempt) -> None:
         """Carry a claimed run out, then report its result."""

@@ -47,13 +47,16 @@ logger = logging.getLogger(__name__)
 class VisitSessions:
     """The session of the visit of ``user``, in an execution for ``tenant`` that ``parent`` has started."""
 
-    def __init__(self, ports: Ports, stores: Stores, user: User, tenant: str, parent: Parent | None) -> None:
+    def __init__(
+        self, ports: Ports, stores: Stores, user: User, tenant: str, parent: Parent | None, *, express: bool = False
+    ) -> None:
         self._ports = ports
         self._stores = stores
         self._sessions = stores.sessions
         self._user = user
         self._tenant = tenant
         self._parent = parent
+        self._express = express
         self._key: SessionKey | None = None
         self._head = Head()
         self._start = 1  # once our turn counts
@@ -61,6 +64,9 @@ class VisitSessions:
 
     async def take(self, asked: Asked) -> list[Turn]:
         """See `Sessions`."""
+        if self._express:
+            text = f"agent {asked.agent!r} has a session, which express executions cannot add to once: they may run again"
+            raise NodeError("validation_error", text)
         key = SessionKey(asked.agent, self._tenant, asked.id)
         self._ttl_seconds = asked.ttl_seconds
         user = replace(self._user, call=asked.wait_id)

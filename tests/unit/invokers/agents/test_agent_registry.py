@@ -10,10 +10,6 @@ import pytest
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.invokers.agents import AgentDefinition, AgentRegistry
 
-NOT_IN_FORCE: dict[str, dict[str, object]] = {
-    "tools[0].as": {"tools": [{"tool": "echo", "as": "node"}]},
-}
-
 
 def load(tmp_path: Path, **files: str) -> AgentRegistry:
     for name, text in files.items():
@@ -111,18 +107,6 @@ def test_a_limiter_is_one_name_or_a_list_of_names(tmp_path: Path) -> None:
         tmp_path, a="agents:\n- {id: a, model: test, limiter: x}\n- {id: b, model: test, limiter: [x, y]}\n"
     )
     assert [agent.limiter for id in "ab" if (agent := registry.get(id))] == [("x",), ("x", "y")]
-
-
-@pytest.mark.parametrize("place", NOT_IN_FORCE)
-def test_an_agent_that_uses_a_field_not_in_force_yet_is_refused(tmp_path: Path, place: str) -> None:
-    with pytest.raises(DefinitionError) as caught:
-        _ = load(tmp_path, a=json.dumps({"id": "a", "model": "test", **NOT_IN_FORCE[place]})).ids
-    (finding,) = [finding for finding in caught.value.findings if finding.id == "WF608"]
-    assert (finding.id, finding.path) == ("WF608", place)
-
-
-def test_a_field_not_in_force_yet_may_say_what_is_so_without_it(tmp_path: Path) -> None:
-    assert load(tmp_path, a="id: a\nmodel: test\ntools: []\n").ids == {"a"}
 
 
 def test_a_definition_is_read_again_from_what_it_says(tmp_path: Path) -> None:

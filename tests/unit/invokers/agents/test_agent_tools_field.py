@@ -30,14 +30,18 @@ def test_an_entry_says_what_is_called_and_on_which_terms() -> None:
             {"agent": "lawyer", "as": "node"},
         ]
     ).tools
-    assert (refund.effects, refund.approve, refund.limit, refund.on_unknown) == (
+    assert (refund.effects, refund.approve and refund.approve.when, refund.limit, refund.on_unknown) == (
         Effects.ONCE,
         "${args.amount > 100}",
         1,
         "fail",
     )
     assert (server.kind, server.id, server.allow, server.pin) == ("mcp", "github", ("search_issues",), False)
-    assert (workflow.kind, workflow.runs_as_node, workflow.approve) == ("workflow_id", True, "true")
+    assert (workflow.kind, workflow.runs_as_node, workflow.approve and workflow.approve.when) == (
+        "workflow_id",
+        True,
+        "true",
+    )
     assert (lawyer.kind, lawyer.id, lawyer.runs_as_node) == ("agent", "lawyer", True)
 
 
