@@ -65,7 +65,9 @@ class VisitSessions:
     async def take(self, asked: Asked) -> list[Turn]:
         """See `Sessions`."""
         if self._express:
-            text = f"agent {asked.agent!r} has a session, which express executions cannot add to once: they may run again"
+            text = (
+                f"agent {asked.agent!r} has a session, which express executions cannot add to once: they may run again"
+            )
             raise NodeError("validation_error", text)
         key = SessionKey(asked.agent, self._tenant, asked.id)
         self._ttl_seconds = asked.ttl_seconds
