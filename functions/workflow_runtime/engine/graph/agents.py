@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.awaited import CallAnswer, Callback, Child, Pending, Purpose, Wait, Yields
-from workflow_runtime.engine.commands import StartChild
+from workflow_runtime.engine.commands import StartChild, UpdateApproval
 from workflow_runtime.engine.events import ChildEnded, NodeYielded, TaskCompleted, TaskFailed
 from workflow_runtime.engine.graph import approvals, callbacks, children, outcome
 from workflow_runtime.engine.graph.concurrency import enqueue
@@ -125,13 +125,24 @@ def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
     match what:
         case ChildEnded():
             answered(scope, node, _call_of(scope, node, what.token), _answer_of(scope, node, what))
-        case Pending(purpose=Purpose.TIMEOUT, name=name) if approvals.call_expired(scope, node, name):
+        case Pending(purpose=Purpose.TIMEOUT, name=name) if _nobody_decided(scope, node, name):
             answered(scope, node, name, CallAnswer(error=_error(scope, node, "timeout", "nobody decided in time")))
         case Pending(purpose=Purpose.TIMEOUT, name=name) if name:
             message = "its task token was not completed in time"
             _end_call(scope, node, name, CallAnswer(error=_error(scope, node, "timeout", message)))
         case _:
             callbacks.timed_out(scope, node, what)
+
+
+def _nobody_decided(scope: GraphScope, node: int, call: str) -> bool:
+    """Nobody has answered in time what was asked about a call; False if nobody was asked."""
+    asked = (entry.approval for _, entry in pending.owned(scope, node) if entry.approval is not None)
+    approval = next((approval for approval in asked if approval.call == call), None)
+    if approval is None:
+        return False
+    scope.commands.append(UpdateApproval(approval.number, scope.turn.now, outcome="timeout"))
+    pending.decided_call(scope, node, approval)
+    return True
 
 
 def heartbeat_due(scope: GraphScope, node: int, task: str, heard: int) -> None:

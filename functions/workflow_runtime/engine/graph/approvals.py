@@ -183,17 +183,6 @@ def _decide_call(scope: GraphScope, node: int, approval: Approval, update: Updat
     return Decided(approval.call, update.outcome == "approved", said.by, said.comment, data)
 
 
-def call_expired(scope: GraphScope, node: int, call: str) -> bool:
-    """Nobody has answered in time what was asked about a call; False if nobody was asked."""
-    asked = (entry.approval for _, entry in pending.owned(scope, node) if entry.approval is not None)
-    approval = next((approval for approval in asked if approval.call == call), None)
-    if approval is None:
-        return False
-    scope.commands.append(UpdateApproval(approval.number, scope.turn.now, outcome="timeout"))
-    pending.decided_call(scope, node, approval)
-    return True
-
-
 def _rejection(scope: GraphScope, node: int, said: Answer) -> ErrorDocument:
     because = f": {said.comment}" if said.comment else ""
     return ErrorDocument.of("rejected", f"{said.by or 'somebody'} rejected it{because}", scope.path(node))

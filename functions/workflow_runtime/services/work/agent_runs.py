@@ -116,7 +116,7 @@ class AgentRuns:
 
 def _check_express(waits: Sequence[Wait]) -> None:
     for wait in waits:
-        if wait.kind != "workflow":
+        if wait.kind not in ("workflow", "node"):
             what = "its task token" if wait.kind == "callback" else "a person's answer"
             raise NodeError(
                 "execution_error",

@@ -65,9 +65,7 @@ class VisitSessions:
     async def take(self, asked: Asked) -> list[Turn]:
         """See `Sessions`."""
         if self._express:
-            text = (
-                f"agent {asked.agent!r} has a session, which express executions cannot add to once: they may run again"
-            )
+            text = f"agent {asked.agent!r}: an express execution has no sessions, as it may run again from its start"
             raise NodeError("validation_error", text)
         key = SessionKey(asked.agent, self._tenant, asked.id)
         self._ttl_seconds = asked.ttl_seconds
