@@ -10,8 +10,8 @@ import pytest
 from tests.handlers.agents_at_work import NODE, AgentBench
 from tests.unit.invokers.agents.visits import Scripted
 
-from workflow_runtime.engine.recording import first_deviation
 from workflow_runtime.deployment.topology import DISPATCH
+from workflow_runtime.engine.recording import first_deviation
 from workflow_runtime.errors import RequestError
 from workflow_runtime.sdk import NodeContext, pending
 from workflow_runtime.storage.records import Run, RunStatus
