@@ -17,7 +17,7 @@ from workflow_runtime.backends.embedded.backend import open_backend, run_at_once
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.backends.simulated_aws import simulated
-from workflow_runtime.deployment.topology import TOPOLOGY
+from workflow_runtime.deployment.topology import WHOLE_TOPOLOGY
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
@@ -28,7 +28,7 @@ from workflow_runtime.runtime.services import Runtime
 
 START = 1_700_000_000_000
 LONGER_THAN_ANY_TIMEOUT_SECONDS = 6000
-SOURCES = {source.queue: function for function in TOPOLOGY.functions for source in function.sources}
+SOURCES = {source.queue: function for function in WHOLE_TOPOLOGY.functions for source in function.sources}
 
 Tool = Callable[[NodeCall], Any]
 

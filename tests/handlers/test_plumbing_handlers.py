@@ -14,6 +14,7 @@ from workflow_runtime.deployment.topology import (
     DEAD_LETTERS_FIFO,
     DISPATCH,
     EVENTS,
+    EXPRESS,
     SWEEP,
     TIMERS,
     node_queue,
@@ -21,6 +22,7 @@ from workflow_runtime.deployment.topology import (
 from workflow_runtime.engine.events import Poked, TimerFired
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Message
+from workflow_runtime.services.express import ExpressOrder, express_body
 from workflow_runtime.services.messages import Timer, mail_message, parse_mail, timer_body
 from workflow_runtime.storage.dead_letters import LetterStore
 
@@ -126,14 +128,34 @@ def test_the_tick_of_the_topology_reaches_the_sweep(bench: Bench) -> None:
     assert lose(bench, SWEEP) == ["{}"]
 
 
-@pytest.mark.parametrize("body", ["no JSON", "{}", "[" * 3000 + "]" * 3000], ids=["text", "empty", "deep"])
-@pytest.mark.parametrize("queue", [DISPATCH, TIMERS, EVENTS, node_queue("tool"), DEAD_LETTERS, DEAD_LETTERS_FIFO])
+UNREADABLE = {
+    "text": "no JSON",
+    "empty": "{}",
+    "deep": "[" * 3000 + "]" * 3000,
+    "goes on": "{}{}",
+    "breaks off": '{"execution_id": "ex-deep", "event": {"event": "poked"}, "at": 1e}',
+    "long id": f'{{"execution_id": "{"x" * 2000}", "event": {{"event": "poked", "event_id": "e", "at": 1}}}}',
+}
+
+
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE.keys())
+@pytest.mark.parametrize(
+    "queue", [DISPATCH, TIMERS, EVENTS, node_queue("tool"), EXPRESS, DEAD_LETTERS, DEAD_LETTERS_FIFO]
+)
 def test_what_nobody_can_read_is_a_recorded_dead_letter_at_first_sight(bench: Bench, queue: str, body: str) -> None:
     before = len(unaddressed(bench)) + len(letters(bench, "ex-deep"))
     fifo = {"group": "ex-deep", "deduplication_id": f"d{len(body)}"} if queue.endswith(".fifo") else {}
     bench.runtime.ports.queues.send(queue, [Message(body, **fifo)])
     assert bench.invoke(queue, bench.receive(queue)) == []
     assert len(unaddressed(bench)) + len(letters(bench, "ex-deep")) == before + 1
+
+
+def test_an_order_for_an_express_execution_that_is_none_is_not_carried_out(bench: Bench) -> None:
+    execution_id = bench.start(NODES)
+    bench.runtime.ports.queues.send(EXPRESS, [Message(express_body(ExpressOrder(execution_id)))])
+    assert bench.invoke(EXPRESS, bench.receive(EXPRESS)) == []
+    bench.drain()
+    assert bench.document(execution_id)["status"] == "completed"
 
 
 def test_an_event_that_only_a_newer_version_knows_waits_for_it_and_holds_its_place(bench: Bench) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import Function
 from workflow_runtime.errors import InvalidEvent
-from workflow_runtime.handlers.entry import Handler, LambdaEvent, on_lambda
+from workflow_runtime.handlers.entry import Handler, LambdaEvent, logger, on_lambda
 from workflow_runtime.runtime.express import ExpressRunner
 from workflow_runtime.runtime.services import Runtime
-from workflow_runtime.services.express import ORDER, ExpressOrder, parse_express
+from workflow_runtime.services.express import ORDER, parse_express
 
 
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
@@ -17,19 +18,21 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
 
     async def handle(event: LambdaEvent, context: Any) -> Any:  # noqa: ARG001  Lambda passes it
         if ORDER in event:
-            await run(parse_express(event[ORDER]))
+            await run(event[ORDER])
             return None
-        [record] = event["Records"]  # one by one, so that what is raised has this one delivered again
+        [record] = event["Records"]
         try:
-            order = parse_express(record["body"])
+            await run(record["body"])
         except InvalidEvent as error:
             runtime.dead_letters.record(str(record["messageId"]), str(record["body"]), str(error))
-        else:
-            await run(order)
+            runtime.count(Metric.DEAD_LETTERS, 1)
+        except Exception as error:  # whatever it is, the message comes again
+            logger.warning("an express execution is tried again", extra={"reason": str(error)}, exc_info=True)
+            return {"batchItemFailures": [{"itemIdentifier": record["messageId"]}]}
         return {"batchItemFailures": []}
 
-    async def run(order: ExpressOrder) -> None:
-        await runner.run(order)
+    async def run(body: str) -> None:
+        await runner.run(parse_express(body))
         runtime.end_process_if_stuck()
 
     return handle

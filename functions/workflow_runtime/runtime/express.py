@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from workflow_runtime.backends.embedded.backend import Backend, open_backend
 from workflow_runtime.backends.embedded.pump import Pump
 from workflow_runtime.deployment.topology import DISPATCH, INVOCATION_TOPOLOGY, LIMITS
-from workflow_runtime.errors import RetryableError
+from workflow_runtime.errors import InvalidEvent, RetryableError
 from workflow_runtime.plan.express import EXPRESS_SECONDS_MAX
 from workflow_runtime.ports import (
     Attribute,
@@ -58,7 +58,8 @@ class ExpressRunner:
         self._runtime = runtime
 
     async def run(self, order: ExpressOrder) -> None:
-        """Run an execution to its end and record it, unless it has ended. Raises `RetryableError`."""
+        """Run an execution to its end and record it, unless it has ended. Raises `RetryableError`;
+        `InvalidEvent` for one that there is not."""
         ports = self._runtime.ports
         with ports.clock.working():
             start = await ports.offload(self._start, order)
@@ -71,15 +72,15 @@ class ExpressRunner:
                 logger.info("it was recorded before", extra={"execution_id": order.execution_id})
 
     def _start(self, order: ExpressOrder) -> ExpressStart | None:
-        """What is to run; None: nothing, as the execution has ended."""
+        """What is to run; None: nothing, as the execution has ended, or is none of these."""
         executions = self._runtime.stores.executions
         start = start_in(self._runtime.ports, order)
         if start is not None:
             return start
         known = executions.header(order.execution_id)
         if known is None:
-            raise RetryableError(f"there is no execution {order.execution_id} yet")
-        if known.status.terminal:
+            raise InvalidEvent(f"there is no execution {order.execution_id}")
+        if known.status.terminal or not known.express:
             return None
         return ExpressStart(known, executions.globals(order.execution_id))
 

@@ -14,8 +14,10 @@ import msgspec
 from workflow_runtime.deployment.topology import EXPRESS
 from workflow_runtime.engine.events import ChildEnded
 from workflow_runtime.errors import InvalidEvent, RetryableError
+from workflow_runtime.language.json_values import check_levels
 from workflow_runtime.ports import Message, Ports
 from workflow_runtime.services.mail import Mailer
+from workflow_runtime.services.messages import EXECUTION_ID, LEVELS_MAX
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.records import Globals, Header
 
@@ -58,9 +60,13 @@ def express_body(order: ExpressOrder) -> str:
 def parse_express(body: str) -> ExpressOrder:
     """Raises `InvalidEvent`."""
     try:
-        return _decoder.decode(body)
-    except msgspec.DecodeError as error:
+        check_levels(body, LEVELS_MAX)
+        order = _decoder.decode(body)
+    except ValueError as error:
         raise InvalidEvent(f"not an express execution: {error}") from error
+    if not EXECUTION_ID.fullmatch(order.execution_id):
+        raise InvalidEvent("not an express execution: it names none")
+    return order
 
 
 def order_with(ports: Ports, start: ExpressStart) -> ExpressOrder:

@@ -143,15 +143,22 @@ def _parsed(body: str, decoder: msgspec.json.Decoder[Content], field: str) -> Co
     version, which an upgrade sends: the queue keeps them until this one is replaced."""
     try:
         check_levels(body, LEVELS_MAX)
-        return decoder.decode(body)
+        content = decoder.decode(body)
     except msgspec.ValidationError as error:
         if field in _keys(body) and execution_named(body) is not None:
             raise UnknownMessage(f"not known here: {error}") from error
         raise InvalidEvent(f"nothing that the runtime sends: {error}") from error
     except ValueError as error:
         raise InvalidEvent(f"unreadable: {error}") from error
+    if not EXECUTION_ID.fullmatch(content.execution_id):
+        raise InvalidEvent("nothing that the runtime sends: it names no execution")
+    return content
 
 
 def _keys(body: str) -> Collection[str]:
-    value = msgspec.json.decode(body)
+    """Of the object that a body is; it may go on so that it is none, which the first thing wrong in it hid."""
+    try:
+        value = msgspec.json.decode(body)
+    except ValueError:
+        return ()
     return value if isinstance(value, dict) else ()
