@@ -380,6 +380,7 @@ def test_workers_and_the_dispatcher_know_the_collector(shipped: Deployed, chosen
         assert found.service == "Test"
         assert collector_of(variables(shipped, "dispatch")) is None
     assert variables(chosen_stack, "dispatch")["OTEL_EXPORTER_OTLP_HEADERS"] == "authorization=Bearer%20a%2Cb"
+    assert variables(chosen_stack, "run_node_agent")["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] == "true"
     assert collector_of(variables(chosen_stack, "sweep")) is None
 
 

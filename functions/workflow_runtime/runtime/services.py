@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.views.streams import Streams
     from workflow_runtime.services.views.taken import Taken
     from workflow_runtime.services.views.traces import Traces
+    from workflow_runtime.services.views.usage import UsageReports
     from workflow_runtime.services.views.why import Explanations
     from workflow_runtime.services.work.runner import NodeRunner
 
@@ -207,6 +208,12 @@ class Runtime(Foundation):
         from workflow_runtime.services.views.taken import Taken
 
         return Taken(self.stores)
+
+    @cached_property
+    def usage_reports(self) -> UsageReports:
+        from workflow_runtime.services.views.usage import UsageReports
+
+        return UsageReports(self.stores, self.documents.list)
 
     @cached_property
     def traces(self) -> Traces:

@@ -138,6 +138,27 @@ class Executions:
         more = encode_cursor(of, found.next) if found.next is not None else None
         return json_answer(page(list(map(header_json, found.headers)), more))
 
+    async def usage(
+        self,
+        request: Request,  # noqa: ARG002
+        workflow: OfWorkflow = None,
+        started_after: StartedAfter = None,
+        started_before: StartedBefore = None,
+        limit: Limit = PAGE_ITEMS_DEFAULT,
+        cursor: Cursor = None,
+    ) -> Answer:
+        """What the models of executions have used, of a page of them, the newest first: in all, and by tenant,
+        workflow, agent and model. An execution that another one started counts by itself.
+        """
+        since, until = _milliseconds(started_after), _milliseconds(started_before)
+        of = ("usage", workflow or "", str(since), str(until))
+        before = decode_cursor(of, cursor) or (f"{until:015d}" if until else None)
+        wanted = Wanted(tuple(ExecutionStatus), workflow, before, since)
+        found = await self._runtime.ports.offload(self._runtime.usage_reports.page, wanted, limit)
+        more = encode_cursor(of, found.next) if found.next is not None else None
+        by = {f"by_{name}": values for name, values in found.by.items()}
+        return json_answer({"executions": found.executions, "total": found.total, **by, "next_cursor": more})
+
     async def get(
         self, request: Request, execution_id: ExecutionId, include: Include = INCLUDED_DEFAULT, range: Range = None
     ) -> Answer:

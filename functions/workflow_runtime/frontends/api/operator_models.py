@@ -42,6 +42,19 @@ class StepsPage(BaseModel):
     next_cursor: str | None
 
 
+class UsagePage(BaseModel):
+    """What the models of some executions have used: `requests`, `input_tokens`, `output_tokens`, and `usd`, where a
+    price is known."""
+
+    executions: int = Field(description="How many this page is of.")
+    total: JsonObject | None = Field(description="Null: no model was asked.")
+    by_tenant: dict[str, JsonObject]
+    by_workflow: dict[str, JsonObject]
+    by_agent: dict[str, JsonObject]
+    by_model: dict[str, JsonObject]
+    next_cursor: str | None
+
+
 class Trace(BaseModel):
     """A part of an OpenTelemetry trace: a collector takes it as it is at `/v1/traces`."""
 

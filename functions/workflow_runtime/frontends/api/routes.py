@@ -173,6 +173,14 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
         ),
         Route(
             "GET",
+            "/usage",
+            executions.usage,
+            "getUsage",
+            (json_reply(operator_models.UsagePage, "What models have used"),),
+            (404, 422),
+        ),
+        Route(
+            "GET",
             one,
             executions.get,
             "getExecution",

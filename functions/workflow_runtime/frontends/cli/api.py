@@ -96,6 +96,21 @@ class Api(RemoteConnection):
         given = {"workflow": workflow_id, "status": status, "started_after": since}
         return await self._listed("/executions", {name: text for name, text in given.items() if text}, limit)
 
+    async def usage(self, workflow_id: str | None, since: str | None, limit: int) -> AsyncIterator[Document]:
+        """What models have used, page by page, of at most ``limit`` executions."""
+        given = {"workflow": workflow_id, "started_after": since}
+        kept = {name: text for name, text in given.items() if text}
+        cursor: str | None = None
+        while limit > 0:
+            more = {"cursor": cursor} if cursor is not None else {}
+            page = await self._call("GET", "/usage", params={**kept, **more, "limit": str(min(limit, PAGE_ITEMS_MAX))})
+            document = msgspec.convert(page, Document)
+            yield document
+            limit -= int(document["executions"])
+            cursor = document["next_cursor"]
+            if cursor is None:
+                return
+
     async def history(self, execution_id: str) -> AsyncIterator[Document]:
         """What happened until now, commit by commit."""
         async for page in self._pages(f"/executions/{_segment(execution_id)}/history", {}, PAGE_ITEMS_MAX):

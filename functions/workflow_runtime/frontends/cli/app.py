@@ -66,6 +66,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "limits": ("limits:limits", "List limiters, show who waits, or change one."),
     "publish-event": ("signal:publish_event", "Put an event on the bus of awr dev."),
     "list": ("list:list_", "List the published workflows, or the executions of one."),
+    "usage": ("usage:usage", "Show what models have used and cost, by tenant, workflow, agent and model."),
     "status": ("status:status", "Show an execution, or watch it to its end."),
     "why": ("why:why", "Show what an execution waits for, and what would move it."),
     "history": ("history:history", "Show what happened in an execution."),

@@ -1,15 +1,19 @@
-"""What people see of what an execution's models have used: in all, by model, and by agent."""
+"""What people see of what models have used: of an execution in all, by model and by agent; of many, by tenant, too."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+import msgspec
 
 from workflow_runtime.invokers.usage import Usage, total
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec
+from workflow_runtime.storage.listing import Page, Wanted
 from workflow_runtime.storage.records import Run
+from workflow_runtime.storage.stores import Stores
 
 
 def usage_json(plan: Plan, runs: Iterable[Run]) -> dict[str, Json] | None:
@@ -30,6 +34,46 @@ def usage_json(plan: Plan, runs: Iterable[Run]) -> dict[str, Json] | None:
         "by_model": {model: _sum(by_model[model]) for model in sorted(by_model)},
         "by_agent": {agent: _sum(by_agent[agent]) for agent in sorted(by_agent)},
     }
+
+
+BY = ("tenant", "workflow", "agent", "model")
+
+
+class UsagePage(msgspec.Struct, frozen=True):
+    """What some executions have used, ``by`` each of `BY` and its values. ``next``: the position from which more may be
+    found; None: there are no more."""
+
+    executions: int
+    total: dict[str, Json] | None
+    by: dict[str, dict[str, dict[str, Json]]]
+    next: str | None
+
+
+class UsageReports:
+    """What it reads of an execution are its node runs, without their outputs. ``list``: see `Documents.list`."""
+
+    def __init__(self, stores: Stores, list: Callable[[Wanted, int], Page]) -> None:
+        self._list = list
+        self._runs = stores.runs
+        self._workflows = stores.workflows
+
+    def page(self, wanted: Wanted, limit: int) -> UsagePage:
+        """Of at most ``limit`` executions, the newest first. Children count as executions of their own."""
+        found = self._list(wanted, limit)
+        parts: dict[str, dict[str, list[Usage]]] = {name: defaultdict(list) for name in BY}
+        all_used: list[Usage] = []
+        for header in found.headers:
+            plan = self._workflows.plan(header.plan_hash)
+            for run, _ in self._runs.list_held(header.execution_id):
+                if not run.usage:
+                    continue
+                all_used.append(run.usage)
+                whose = (header.tenant, header.workflow_id, _agent(plan, run.path), str(run.usage.get("model")))
+                for name, value in zip(BY, whose, strict=True):
+                    if value:
+                        parts[name][value].append(run.usage)
+        by = {name: {value: _sum(used) for value, used in sorted(values.items())} for name, values in parts.items()}
+        return UsagePage(len(found.headers), _sum(all_used) if all_used else None, by, found.next)
 
 
 def _sum(usages: Iterable[Usage]) -> dict[str, Json]:

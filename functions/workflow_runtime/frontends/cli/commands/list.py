@@ -52,7 +52,7 @@ def list_(
     if every and workflow is not None:
         raise usage_error(f"--all lists the executions of all workflows, not only those of {workflow!r}: take one away")
     out, server = Output(json=json), Server(url, token, profile, region, db)
-    started_since = _time_before(since) if since is not None else None
+    started_since = time_before(since) if since is not None else None
     if every or any(given is not None for given in (workflow, status, since)):
         asyncio.run(_executions(out, server, workflow, status, started_since, limit))
     else:
@@ -77,7 +77,7 @@ async def _workflows(out: Output, server: Server, limit: int) -> None:
     _say_if_there_is(out, "workflows", len(found), more)
 
 
-def _time_before(since: str) -> str:
+def time_before(since: str) -> str:
     """Now minus a duration, as the API takes it."""
     try:
         return (datetime.now(UTC) - timedelta(seconds=parse_duration(since))).isoformat()
