@@ -46,6 +46,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_publishing_routes(workflows),
         *_workflow_routes(workflows, Graphs(runtime)),
         *_execution_routes(executions),
+        _usage_route(executions),
         *_journal_routes(Journals(runtime), EventStreams(runtime)),
         _event_route(events),
         *_control_routes(Controls(runtime)),
@@ -173,14 +174,6 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
         ),
         Route(
             "GET",
-            "/usage",
-            executions.usage,
-            "getUsage",
-            (json_reply(operator_models.UsagePage, "What models have used"),),
-            (404, 422),
-        ),
-        Route(
-            "GET",
             one,
             executions.get,
             "getExecution",
@@ -256,6 +249,17 @@ def _journal_routes(journals: Journals, streams: EventStreams) -> tuple[Route, .
             (json_reply(operator_models.Trace, "Spans of the trace"),),
             (404, 413, 422),
         ),
+    )
+
+
+def _usage_route(executions: Executions) -> Route:
+    return Route(
+        "GET",
+        "/usage",
+        executions.usage,
+        "getUsage",
+        (json_reply(operator_models.UsagePage, "What models have used"),),
+        (404, 422),
     )
 
 
