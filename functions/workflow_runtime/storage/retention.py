@@ -30,7 +30,7 @@ PAGE = 100  # items or objects read at once
 REOPENING_DAYS_MIN = 1  # before what is to go on may expire: the next sweeps renew it
 _EXECUTIONS, _OBJECTS = "EX#", "executions/"
 _OBJECTS_LEFT = "~"  # behind all sort keys: a place among the objects follows
-_SHORT_LIVED = ("APPLIED#", "REQUEST#")  # sort keys of what has a time of its own
+SHORT_LIVED = ("APPLIED#", "REQUEST#")  # sort keys of what has a time of its own
 
 
 class Retention:
@@ -133,7 +133,7 @@ class Renewal:
         items = self._table.query(f"{_EXECUTIONS}{execution_id}", after=after, limit=PAGE)
         own = f"{_OBJECTS}{execution_id}/"
         for item in items:
-            if item.key.sort.startswith(_SHORT_LIVED) or not item.attributes:
+            if item.key.sort.startswith(SHORT_LIVED) or not item.attributes:
                 continue
             for value in item.attributes.values():  # of a child, or of the execution that this is a part of
                 if isinstance(value, str) and value.startswith(_OBJECTS) and not value.startswith(own):

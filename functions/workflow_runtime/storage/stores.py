@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from workflow_runtime.deployment.settings import RETENTION_DAYS
-from workflow_runtime.ports import Ports
+from workflow_runtime.ports import Ports, Table
 from workflow_runtime.storage.due import DueStore
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.freezes import FreezeStore
@@ -41,6 +41,11 @@ class Stores:
         self._table = ExpiringTable(ports.table, self.retention)
         self._blobs = ports.blobs
         self._together = ports.together
+
+    @property
+    def table(self) -> Table:
+        """What the stores write to: items of executions are kept as long as the deployment keeps them."""
+        return self._table
 
     @cached_property
     def executions(self) -> ExecutionStore:

@@ -17,6 +17,7 @@ from workflow_runtime.frontends.api.graphs import TYPES, Graphs
 from workflow_runtime.frontends.api.journal import Journals
 from workflow_runtime.frontends.api.limits import limit_routes
 from workflow_runtime.frontends.api.mcp_routes import CALL_BODY, mcp_routes
+from workflow_runtime.frontends.api.moving import moving_routes
 from workflow_runtime.frontends.api.people_routes import people_routes
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.route import LOCATION_HEADER, RANGE_HEADER, Reply, Route, Scope, json_reply
@@ -54,6 +55,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *people_routes(runtime),
         *_freeze_routes(Switches(runtime)),
         *limit_routes(runtime),
+        *moving_routes(runtime),
         *dead_letter_routes(runtime),
         *_hook_routes(events),
         *mcp_routes(runtime),

@@ -151,6 +151,36 @@ class Api(RemoteConnection):
                 elif event["type"] == "superseded":
                     writing.void(event["path"])
 
+    async def definition(self, workflow_id: str) -> Source:
+        """The definition of the latest version, as it was published."""
+        answer = await self._answer(
+            "GET", f"/workflows/{_segment(workflow_id)}", headers={"accept": "application/yaml"}
+        )
+        return Source(answer.content)
+
+    async def records(self, execution_id: str) -> AsyncIterator[Document]:
+        """All that is stored of an ended execution, page by page: ``records_schema``, ``records``, ``next_cursor``."""
+        path, cursor = f"/executions/{_segment(execution_id)}/records", None
+        while True:
+            page = await self._call("GET", path, params={"cursor": cursor} if cursor is not None else {})
+            yield dict(page)
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    async def put_records(self, execution_id: str, page: Document) -> bool:
+        """Hand over a page. False: the execution is there already."""
+        body = {name: page[name] for name in ("records_schema", "records")}
+        content, headers = msgspec.json.encode(body), {"content-type": "application/json"}
+        path = f"/executions/{_segment(execution_id)}/records"
+        return bool((await self._call("PUT", path, content=content, headers=headers))["taken"])
+
+    async def every_execution(self) -> AsyncIterator[Document]:
+        """All executions, the newest first, read as they are asked for."""
+        async for page in self._pages("/executions", {}, PAGE_ITEMS_MAX):
+            for execution in page.items:
+                yield execution
+
     async def trace(self, execution_id: str, *, content: bool = False) -> AsyncIterator[Document]:
         """The execution's trace in OTLP's JSON, in parts that a collector takes; ``content``: with what was said."""
         path = f"/executions/{_segment(execution_id)}/trace"

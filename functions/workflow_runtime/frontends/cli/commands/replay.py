@@ -13,14 +13,20 @@ import typer
 from workflow_runtime.engine.recording import Recording, decode_recording, encode_recording, first_deviation
 from workflow_runtime.engine.replay import Difference
 from workflow_runtime.frontends.cli.api import api
-from workflow_runtime.frontends.cli.errors import CliError, ExitCode
-from workflow_runtime.frontends.cli.options import AsJson, Database, ExecutionId, Profile, Region, Token, Url
+from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
+from workflow_runtime.frontends.cli.moving import export_all
+from workflow_runtime.frontends.cli.options import AsJson, Database, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Line, Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
 
+ExecutionOrNone = Annotated[
+    str | None, typer.Argument(metavar="[ID]", help="The execution; or --all.", show_default=False)
+]
+
 
 def export(
-    execution: ExecutionId,
+    execution: ExecutionOrNone = None,
+    all_: Annotated[bool, typer.Option("--all", help="Workflows, limits, and all executions that have ended.")] = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="Write it here, not to stdout."),
@@ -31,19 +37,31 @@ def export(
     profile: Profile = None,
     region: Region = None,
 ) -> int:
-    """Export an execution as a recording: its journal, its plan, and of the data what decisions read.
+    """Export an execution as a recording: its journal, its plan, and of the data what decisions read. With --all,
+    everything that can move to another deployment, for awr import.
 
     \b
       awr export ex-01a2… -o refund.json && awr replay refund.json
+      awr export --all -o moved.jsonl && awr import moved.jsonl --url https://…
 
     A recording can be kept and replayed with later versions: by awr replay, or in tests by workflow_runtime.testing's
     replay. It holds data of the execution.
 
+    With --all, an export that was interrupted goes on where it was when it is asked for again, and one that is repeated
+    adds what has ended since. Executions that run are left out.
+
     Exit codes: 0 fine, 1 there is no such execution, 2 wrong usage, 6 the API cannot be reached.
     """
-    recording = asyncio.run(recorded(Server(url, token, profile, region, db), execution))
+    server, out = Server(url, token, profile, region, db), Output()
+    if all_:
+        if execution is not None or output is None:
+            raise usage_error("--all takes no execution, and a file: awr export --all -o FILE")
+        asyncio.run(export_all(server, output, out))
+        return ExitCode.OK
+    if execution is None:
+        raise usage_error("name an execution, or all of them: awr export ID, awr export --all -o FILE")
+    recording = asyncio.run(recorded(server, execution))
     text = encode_recording(recording) + b"\n"
-    out = Output()
     if output is None:
         out.text(text.decode())
     else:

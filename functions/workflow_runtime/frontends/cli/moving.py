@@ -1,0 +1,186 @@
+"""`awr export --all` and `awr import`: workflows, limits and ended executions, as lines of JSON in a file.
+
+``{"awr_export": 1}`` is the first line; then ``{"limits": [limiters]}``, ``{"workflow": id, "source": text}``, and
+``{"execution": id, "records_schema": …, "records": […], "last": …}``, a line for each page. No more than a page is held
+at once. What is in the file is not asked for again, and what is there already stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.frontends.cli.api import Api, api
+from workflow_runtime.frontends.cli.errors import CliError
+from workflow_runtime.frontends.cli.output import Output
+from workflow_runtime.frontends.cli.server import Server
+from workflow_runtime.frontends.client.errors import EngineError, InvalidDefinition, NotFound, TooLarge
+from workflow_runtime.frontends.client.sources import Source
+
+FORMAT = 1
+WORKFLOWS_MAX = 100_000
+NOT_FIELDS = ("name", "source", "declared")  # what is said of a limiter beside its fields
+
+Line = dict[str, Any]
+
+
+async def export_all(server: Server, file: Path, out: Output) -> None:
+    """Raises `CliError`."""
+    known = _known(file) if file.exists() and file.stat().st_size else set()
+    counts: Counter[str] = Counter()
+    with open(file, "ab") as stream:
+        if not known:
+            _write(stream, {"awr_export": FORMAT})
+        async with api(server) as connection:
+            await _export_definitions(connection, stream, known, counts)
+            async for execution in connection.every_execution():
+                id = str(execution["execution_id"])
+                if not ExecutionStatus(execution["status"]).terminal:
+                    counts["executions that run, and stay where they are"] += 1
+                elif id not in known:
+                    counts[await _export_execution(connection, stream, id, out)] += 1
+    _tell(out, file, counts)
+
+
+async def _export_definitions(connection: Api, stream: BinaryIO, known: set[str], counts: Counter[str]) -> None:
+    """The limits anew each time, as the last line of a kind counts; workflows that the file does not have."""
+    shared = [limiter for limiter in await connection.limits() if "/" not in str(limiter["name"])]
+    _write(stream, {"limits": shared})
+    counts["limits"] += len(shared)
+    workflows, _ = await connection.workflows(WORKFLOWS_MAX)
+    for workflow in workflows:
+        mark = f"{workflow['workflow_id']} version {workflow['version']}"
+        if mark not in known:
+            source = await connection.definition(str(workflow["workflow_id"]))
+            _write(stream, {"workflow": workflow["workflow_id"], "mark": mark, "source": source.data.decode()})
+            counts["workflows"] += 1
+
+
+async def _export_execution(connection: Api, stream: BinaryIO, id: str, out: Output) -> str:
+    """What it is counted as."""
+    try:
+        async for page in connection.records(id):
+            last = page.pop("next_cursor") is None
+            _write(stream, {"execution": id, **page, "last": last})
+    except TooLarge as error:
+        out.note(f"{id}: {error.message}")
+        return "executions that are too large, and stay where they are"
+    except NotFound:
+        return "executions that have expired meanwhile"
+    return "executions"
+
+
+async def import_all(server: Server, file: Path, out: Output) -> bool:
+    """Whether all of it could be taken over. Raises `CliError`."""
+    counts: Counter[str] = Counter()
+    refused: list[Line] = []
+    async with api(server) as connection:
+        there: str | None = None  # the execution that needs no more of its pages
+        for line in _lines(file):
+            if "limits" in line:
+                await _import_limits(connection, line["limits"])
+                counts["limits"] = len(line["limits"])
+            elif "workflow" in line:
+                if not await _published(connection, line):
+                    refused.append(line)
+                counts["workflows"] += 1
+            elif line["execution"] != there:
+                if not await connection.put_records(line["execution"], line):
+                    there = line["execution"]
+                    counts["executions that were there"] += 1
+                elif line["last"]:
+                    counts["executions"] += 1
+        left = await _try_again(connection, refused, out)
+    counts["workflows"] -= left
+    _tell(out, file, counts)
+    return not left
+
+
+async def _import_limits(connection: Api, limits: list[Line]) -> None:
+    """Limiters that somebody had set are set; those that a file declares are declared beside those there are."""
+    declared = {line["name"]: line.get("declared") or _fields(line) for line in limits if _is_declared(line)}
+    for line in limits:
+        if line["source"] == "set":
+            await connection.put_limit(line["name"], _fields(line))
+    if declared:
+        here = [line for line in await connection.limits() if "/" not in str(line["name"]) and _is_declared(line)]
+        kept = {str(line["name"]): line.get("declared") or _fields(line) for line in here}
+        await connection.declare_limits({**declared, **kept})
+
+
+def _is_declared(line: Line) -> bool:
+    return line["source"] == "declared" or bool(line.get("declared"))
+
+
+def _fields(line: Line) -> Line:
+    return {name: value for name, value in line.items() if name not in NOT_FIELDS}
+
+
+async def _published(connection: Api, line: Line) -> bool:
+    """False: it is refused, perhaps because it names a workflow that is not published yet."""
+    try:
+        await connection.publish(Source(line["source"].encode()))
+    except InvalidDefinition:
+        return False
+    return True
+
+
+async def _try_again(connection: Api, refused: list[Line], out: Output) -> int:
+    """Those that were refused, now that the others are there; how many still are."""
+    left = 0
+    for line in refused:
+        try:
+            await connection.publish(Source(line["source"].encode()))
+        except EngineError as error:
+            out.note(f"{line['workflow']}: {error.message}")
+            left += 1
+    return left
+
+
+def _write(stream: BinaryIO, line: Line) -> None:
+    stream.write(msgspec.json.encode(line) + b"\n")
+
+
+def _lines(file: Path) -> Iterator[Line]:
+    """The lines of a file. Raises `CliError` for one that is no export, or was written by newer code."""
+    with open(file, "rb") as stream:
+        for number, text in enumerate(stream, 1):
+            try:
+                line = msgspec.json.decode(text)
+            except msgspec.DecodeError as error:
+                raise CliError("invalid_export", f"{file}:{number}: not a line of JSON: {error}") from None
+            if number == 1 and (not isinstance(line, dict) or not 1 <= line.get("awr_export", 0) <= FORMAT):
+                raise CliError("invalid_export", f"{file} is not an export that this version reads", "awr export --all")
+            if number > 1:
+                yield line
+
+
+def _known(file: Path) -> set[str]:
+    """What a file has: marks of workflows, and executions with their last page. A line that was cut off goes."""
+    with open(file, "r+b") as stream:
+        data_end = _end_of_last_line(stream)
+        stream.truncate(data_end)
+    found = {str(FORMAT)}
+    for line in _lines(file):
+        if "mark" in line:
+            found.add(line["mark"])
+        elif line.get("last"):
+            found.add(line["execution"])
+    return found
+
+
+def _end_of_last_line(stream: BinaryIO) -> int:
+    end = 0
+    for line in stream:
+        end += len(line) if line.endswith(b"\n") else 0
+    return end
+
+
+def _tell(out: Output, file: Path, counts: Counter[str]) -> None:
+    told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    out.line(f"{file}: {told or 'nothing that was not there'}")
