@@ -328,6 +328,22 @@ def test_passes_are_undone_one_by_one_each_with_its_own_input() -> None:
     assert driver.replayed() == driver.state
 
 
+def test_passes_are_undone_at_once_whichever_ends_first() -> None:
+    nodes = loop("each", undoable(), items="${xs}", max_concurrency=0)
+    plan = plan_of([nodes, {"id": "z", "dependencies": ["each"]}], compensation={"order": "parallel"})
+    driver = Driver(plan, {"xs": [10, 20, 30]}).start()
+    for n in (2, 0, 1):
+        driver.succeed(f"each[{n}]/book", {"ref": n})
+    driver.fail("z", "boom")
+    assert {path: driver.inputs(path) for path in driver.ordered} == {
+        f"each[{n}]/book~compensate": {"n": (n + 1) * 10} for n in range(3)
+    }
+    for n in (1, 2, 0):
+        driver.succeed(f"each[{n}]/book~compensate")
+    assert driver.status == "failed"
+    assert driver.replayed() == driver.state
+
+
 def test_a_pass_that_fails_is_not_undone_if_the_execution_goes_on() -> None:
     body = [undoable(), {"id": "check", "dependencies": ["book"]}]
     driver = begun(loop("each", *body, items="${xs}", on_item_error="skip"), input={"xs": [1, 2]})

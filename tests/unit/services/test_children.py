@@ -106,6 +106,25 @@ def test_a_node_that_does_not_wait_yields_the_execution(world: World) -> None:
     assert world.status(child_of(parent)) == "running"
 
 
+@pytest.mark.parametrize("settled", [True, False])
+@pytest.mark.parametrize("first", ["parent", "child"])
+def test_a_child_that_nobody_awaits_is_cancelled_by_itself_only(world: World, first: str, settled: bool) -> None:
+    forgetful = "workflow: {id: parent, nodes: [{id: 订单, type: sub_workflow, workflow_id: child, wait: false}, %s]}"
+    waiting = "{id: w, type: control, subtype: wait, event: go}"
+    child = f"workflow: {{id: child, nodes: [{waiting}]}}"
+    parent = start(world, child, forgetful % waiting)
+    assert world.run(parent) == "running"
+    ids = {"parent": parent, "child": child_of(parent)}
+    second = "child" if first == "parent" else "parent"
+    world.control.ask("cancel", ids[first])
+    if settled:
+        assert (world.run(ids[first]), world.run(ids[second])) == ("cancelled", "running")
+    world.control.ask("cancel", ids[second])
+    assert (world.run(parent), world.run(ids["child"])) == ("cancelled", "cancelled")
+    for id in ids.values():
+        assert_replays(world.services, id)
+
+
 def test_a_retry_of_the_node_starts_another_execution(world: World) -> None:
     source = PARENT.replace("inputs: {n:", "retry_policy: {max_retries: 1, retry_delay: 0}, inputs: {n:", 1)
     outcomes: list[Callable[[NodeCall], Any]] = [lambda _: {"doubled": 1}, fail]

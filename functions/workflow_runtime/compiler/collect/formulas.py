@@ -56,6 +56,7 @@ class SiteKind(StrEnum):
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """Where a formula stands, and what may be read there.
 
+    - ``path``: of what has the formula; ``written``: where its text stands, if it is taken over from there
     - ``node``: the node that reads, -1 where none does
     - ``source``: the node that an edge leaves
     - ``in_worker``: evaluated by the worker that runs the node, so no decision needs what it reads
@@ -72,6 +73,12 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     secrets: bool = False
     in_worker: bool = False
     event: bool = False
+    written: DocumentPath = ()
+
+    @property
+    def place(self) -> DocumentPath:
+        """Where its text stands."""
+        return self.written or self.path
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -156,11 +163,12 @@ def has_inputs(graph: GraphSource, position: int) -> bool:
 
 def _node_sites(graph: GraphSource, position: int, node: NodeDefinition) -> Iterator[Site]:
     kind = kind_of_node(node)
-    works = kind.pool is not None
+    works, replaces = kind.pool is not None, position in graph.fallbacks
 
     def site(path: DocumentPath, value: Json, **options: Any) -> Site:
-        return Site(kind=options.pop("kind", SiteKind.NODE), path=graph.written_at(position, *path), value=value,
-                    node=position, **options)  # fmt: skip
+        written = graph.written_at(position, *path) if replaces else ()
+        return Site(kind=options.pop("kind", SiteKind.NODE), path=graph.at(position, *path), value=value,
+                    node=position, written=written, **options)  # fmt: skip
 
     if node.when is not None:
         yield site(("when",), node.when, is_expression=True)
@@ -192,16 +200,16 @@ def _compiled(site: Site, report: Report) -> tuple[Expression | Template | None,
             expression = compile_expression(site.value)
             return expression, tuple(_expression_uses(site, expression))
         template = compile_template(site.value)
-        return template, tuple(_template_uses(template, site.value, site.path))
+        return template, tuple(_template_uses(template, site.value, site.place))
     except ExpressionSyntaxError as error:
         if site.is_expression:
             report.add(
-                rules.SYNTAX, error.message, site.path, error.hint or None, within=site.value, offset=error.offset
+                rules.SYNTAX, error.message, site.place, error.hint or None, within=site.value, offset=error.offset
             )
             return None, ()
         uses, faults = _uses_of_texts(site, report)
         if not faults:  # no text of it is to blame: it is nested too deeply
-            report.add(rules.SYNTAX, error.message, (*site.path, *error.path), error.hint or None)
+            report.add(rules.SYNTAX, error.message, (*site.place, *error.path), error.hint or None)
         return None, uses
 
 
@@ -217,14 +225,14 @@ def _expression_uses(site: Site, expression: Expression) -> Iterator[Use]:
     enclosed = enclosed_in(site.value) if expression.references and "${" in site.value else ()
     for found in expression.references:
         bare = not any(start <= found.offset < end for start, end in enclosed)
-        yield Use(found.name, found.path, site.path, site.value, found.offset, bare)
+        yield Use(found.name, found.path, site.place, site.value, found.offset, bare)
 
 
 def _uses_of_texts(site: Site, report: Report) -> tuple[tuple[Use, ...], int]:
     """Of a template that does not compile: what its sound texts read, and how many are not; those are reported."""
     uses: list[Use] = []
     faults = 0
-    for path, text, is_key in _texts_and_keys(site.value, site.path):
+    for path, text, is_key in _texts_and_keys(site.value, site.place):
         if is_key:
             faults += "${" in text  # the loader reports those in keys
             continue
