@@ -103,8 +103,9 @@ class Admission:
         return tuple(found[name] for name in sorted(found))
 
     def admit(self, order: Order, uses: Sequence[Use], *, may_wait: bool = True) -> Admitted | None:
-        """Take of all of them, in turn; None: the order waits, and its message is to be acknowledged. If its run is
-        not to be claimed any more, nothing is taken. Raises `RetryableError`; `CannotWait` if it had to and may not."""
+        """Take of all of them, in turn; None: the order waits, and its message is to be acknowledged. If another worker
+        has claimed or closed its run, nothing is taken. Raises `RetryableError`; `CannotWait` if it had to and may
+        not."""
         holder = holder_of(order.execution_id, order.command.path, order.command.serial)
         fences: dict[str, int] = {}
         held: list[tuple[Use, Grant]] = []

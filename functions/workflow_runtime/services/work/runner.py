@@ -124,7 +124,18 @@ class NodeRunner:
             if waited_for is None:
                 return
             admitted = waited_for
+            if not admitted.uses:
+                await self._meet(order, plan, claimed, uses)
+                return
         await self._begin(order, plan, claimed, uses, admitted)
+
+    async def _meet(self, order: Order, plan: Plan, claimed: Run, uses: Sequence[Use]) -> None:
+        """The run was found to be another worker's, or over, when it was to wait for a limiter. Whatever became of it
+        since, it has taken nothing, and cannot be begun by this. Raises `RetryableError`."""
+        existing = await patiently(self._ports, self._runs.get, order.execution_id, claimed.path, claimed.serial)
+        if existing is None or existing.status.unclaimed:
+            raise RetryableError("another worker gave the run up meanwhile")
+        await self._met(order, plan, existing, claimed.owner, uses)
 
     async def _begin(
         self, order: Order, plan: Plan, claimed: Run, uses: Sequence[Use] = (), admitted: Admitted = NOTHING_TAKEN
