@@ -71,13 +71,18 @@ def compile_workflow(
     called with, and whether they exist, is not checked. ``pools``: the worker pools there are; None: any.
     """
     with _collection_paused():
-        loaded = load(text, file)
-        if loaded.definition is None:
-            return Compilation(None, loaded.findings)
-        report = Report(loaded.source, text.decode("utf-8-sig", "replace") if isinstance(text, bytes) else text)
-        plan = _plan(loaded.definition, loaded.gaps, catalogue, pools, report)
-        findings = in_order([*loaded.findings, *report.findings()])
-        return Compilation(None if has_errors(findings) else plan, findings)
+        return _compiled(text, file, catalogue, pools)
+
+
+def _compiled(text: str | bytes, file: str, catalogue: Catalogue | None, pools: Collection[str] | None) -> Compilation:
+    """A function of its own: what it no longer needs when it returns is gone before the collector looks at the rest."""
+    loaded = load(text, file)
+    if loaded.definition is None:
+        return Compilation(None, loaded.findings)
+    report = Report(loaded.source, text.decode("utf-8-sig", "replace") if isinstance(text, bytes) else text)
+    plan = _plan(loaded.definition, loaded.gaps, catalogue, pools, report)
+    findings = in_order([*loaded.findings, *report.findings()])
+    return Compilation(None if has_errors(findings) else plan, findings)
 
 
 @contextmanager

@@ -58,6 +58,19 @@ def builds(node: Node) -> bool:
             return False
 
 
+def picks(node: Node) -> bool:
+    """Whether it only picks values from the scope by fixed keys, or compares such: then compiling it cannot fail."""
+    match node:
+        case Literal() | Name():
+            return True
+        case Path(Name(), steps):
+            return all(isinstance(step, Key) for step in steps)
+        case Compare(_, left, right):
+            return picks(left) and picks(right)
+        case _:
+            return False
+
+
 class Compiler:
     """Compiles one expression; ``operations`` counts what one evaluation of the tree so far does at most."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workflow_runtime.language.caching import cached_by_bytes
-from workflow_runtime.language.expressions.compiler import Compiler, builds
+from workflow_runtime.language.expressions.compiler import Compiler, builds, picks
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.lexer import END, Token, tokenize
 from workflow_runtime.language.expressions.limits import (
@@ -16,7 +16,7 @@ from workflow_runtime.language.expressions.limits import (
 from workflow_runtime.language.expressions.operators import Evaluator
 from workflow_runtime.language.expressions.parser import Parser
 from workflow_runtime.language.expressions.scope import Scope
-from workflow_runtime.language.expressions.syntax import Reference
+from workflow_runtime.language.expressions.syntax import Node, Reference
 from workflow_runtime.language.expressions.values import json_bytes
 from workflow_runtime.language.json_values import Json
 
@@ -26,19 +26,23 @@ SECRETS = "secrets"
 
 class Expression:
     """Made by `compile_expression`. ``references``: every mention of a name, in order (``item`` of ``filter`` and
-    its like left out)."""
+    its like left out).
 
-    __slots__ = ("_builds", "_run", "offset", "reads_secrets", "references", "source")
+    A large workflow has thousands of expressions that only pick or compare, and most are never evaluated in the process
+    that checks them: their closures are made when they are first evaluated. Others may have mistakes that show only
+    then (a broken pattern), so they are compiled at once. Raises `ExpressionSyntaxError` for those.
+    """
 
-    def __init__(
-        self, source: str, run: Evaluator, references: tuple[Reference, ...], computed: bool, offset: int = 0
-    ) -> None:
+    __slots__ = ("_builds", "_run", "_tree", "offset", "reads_secrets", "references", "source")
+
+    def __init__(self, source: str, tree: Node, references: tuple[Reference, ...], offset: int = 0) -> None:
         self.source = source
         self.references = references
         self.reads_secrets = any(reference.name == SECRETS for reference in references)
         self.offset = offset
-        self._run = run
-        self._builds = computed
+        self._tree = tree
+        self._run: Evaluator | None = None if picks(tree) else Compiler().compile(tree)
+        self._builds = builds(tree)
 
     def __repr__(self) -> str:
         return f"Expression({self.source!r})"
@@ -55,8 +59,11 @@ class Expression:
         """
         scope.steps = STEPS_MAX
         scope.memory = MEMORY_BYTES_MAX
+        run = self._run
+        if run is None:
+            run = self._run = Compiler().compile(self._tree)
         try:
-            value = self._run(scope)
+            value = run(scope)
             if self._builds and value is not None and type(value) is not bool:
                 json_bytes(value, RESULT_BYTES_MAX)
         except EvaluationError as error:
@@ -85,8 +92,6 @@ def compile_tokens(source: str, tokens: list[Token]) -> Expression:
     """Compile the expression that ``tokens`` of ``source`` make. Raises `ExpressionSyntaxError`."""
     parser = Parser(source, tokens)
     tree = parser.parse()
-    run = Compiler().compile(tree)
-    computed = builds(tree)
     assert tokens[-1].kind == END, "the lexer always ends with END"
     start, end = tokens[0].start, tokens[-1].start
-    return Expression(source[start:end], run, tuple(parser.references), computed, start)
+    return Expression(source[start:end], tree, tuple(parser.references), start)

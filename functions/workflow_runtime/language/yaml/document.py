@@ -76,10 +76,13 @@ class _Anchor(msgspec.Struct):
 class _Frame:
     """A collection being read."""
 
-    __slots__ = ("anchor", "cost", "key", "key_position", "mapping", "merges", "place", "sequence", "skip")
+    __slots__ = (
+        "anchor", "cost", "is_mapping", "key", "key_position", "mapping", "merges", "place", "sequence", "skip",
+    )  # fmt: skip
 
     def __init__(self, place: MappingPlace | SequencePlace, anchor: str | None) -> None:
         self.place = place
+        self.is_mapping = isinstance(place, MappingPlace)
         self.anchor = anchor
         self.cost = _Cost()
         self.mapping: dict[str, Any] = {}
@@ -143,20 +146,26 @@ class Builder:
         if len(self._problems) >= MAX_PROBLEMS:
             self._stop(rules.MORE_FINDINGS, f"reading stops after {MAX_PROBLEMS} problems", at)
 
-    def _count(self, event: Any, at: Position) -> None:
+    def _count(self, event: Any) -> Position:
+        """Count a value that begins; where it does."""
+        mark = event.start_mark
+        at = position(mark.line + 1, mark.column + 1)
         self._values += 1
         if self._values > MAX_VALUES:
             self._stop(rules.TOO_MANY_VALUES, f"the file holds more than {MAX_VALUES:,} values", at)
         if event.tag is not None and event.tag != "!":
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")[:60]
             self._report(rules.TAG, f"the tag `{tag}` is not allowed", at)
+        return at
 
     def _expects_key(self) -> bool:
-        return bool(self._frames) and isinstance(self._frames[-1].place, MappingPlace) and self._frames[-1].key is None
+        if not self._frames:
+            return False
+        frame = self._frames[-1]
+        return frame.is_mapping and frame.key is None
 
     def _scalar(self, event: Any) -> None:
-        at = _start(event)
-        self._count(event, at)
+        at = self._count(event)
         text: str = event.value
         if len(text) > MAX_SCALAR_CHARACTERS:
             limit = f"at most {MAX_SCALAR_CHARACTERS:,} are allowed"
@@ -175,10 +184,13 @@ class Builder:
             if event.anchor:
                 self._anchors[event.anchor] = _Anchor(value, at, _Cost(1, len(text)))
             return
-        cost = _Cost(1, len(text))
         if event.anchor:
-            self._anchors[event.anchor] = _Anchor(value, at, cost)
-        self._attach(value, at, cost, at)
+            self._anchors[event.anchor] = _Anchor(value, at, _Cost(1, len(text)))
+        if self._frames:
+            cost = self._frames[-1].cost
+            cost.values += 1
+            cost.characters += len(text)
+        self._put(value, at, at)
 
     def _key(self, value: Any, at: Position) -> None:
         frame = self._frames[-1]
@@ -207,8 +219,7 @@ class Builder:
             )
 
     def _open(self, event: Any, is_mapping: bool) -> None:
-        at = _start(event)
-        self._count(event, at)
+        at = self._count(event)
         if len(self._frames) >= MAX_DEPTH:
             self._stop(rules.TOO_DEEP, f"values are nested more than {MAX_DEPTH} levels deep", at)
         if self._expects_key():
@@ -221,10 +232,9 @@ class Builder:
 
     def _close(self) -> None:
         frame = self._frames.pop()
-        is_mapping = isinstance(frame.place, MappingPlace)
         if frame.merges:
             self._merge(frame)
-        value: Any = frame.mapping if is_mapping else frame.sequence
+        value: Any = frame.mapping if frame.is_mapping else frame.sequence
         frame.cost.height += 1
         if frame.anchor:
             self._anchors[frame.anchor] = _Anchor(value, frame.place, frame.cost)
@@ -254,14 +264,20 @@ class Builder:
             self._attach(anchor.value, anchor.place, anchor.cost, at)
 
     def _attach(self, value: Any, place: Place, cost: _Cost, at: Position) -> None:
+        """Put a finished value where it belongs, and count its cost there."""
+        if self._frames:
+            whole = self._frames[-1].cost
+            whole.values += cost.values
+            whole.characters += cost.characters
+            whole.height = max(whole.height, cost.height)
+        self._put(value, place, at)
+
+    def _put(self, value: Any, place: Place, at: Position) -> None:
         """Put a finished value where it belongs; ``at`` is where it is written (an alias's place is its anchor's)."""
         if not self._frames:
             self._root = (value, place)
             return
         frame = self._frames[-1]
-        frame.cost.values += cost.values
-        frame.cost.characters += cost.characters
-        frame.cost.height = max(frame.cost.height, cost.height)
         if isinstance(frame.place, SequencePlace):
             frame.sequence.append(value)
             frame.place.children.append(place)
@@ -306,7 +322,8 @@ def read_document(text: str) -> Document:
     """The values and places of a YAML or JSON text. Raises `Unreadable` where reading cannot go on."""
     builder = Builder(text)
     try:
-        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        parser = yaml.CSafeLoader(text)
+        while (event := parser.get_event()) is not None:
             builder.take(event)
     except yaml.YAMLError as error:
         raise syntax_error(error, builder.lines) from None
