@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.deployment.topology import serving_queue
-from workflow_runtime.errors import RetryableError
+from workflow_runtime.errors import ErrorDocument, RetryableError
 from workflow_runtime.invokers.invocation import Invoker
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.limiters import Limiter, Share
@@ -268,9 +268,11 @@ class Admission:
         elif not isinstance(granted, Refusal):
             self._granter.send_on(use.name, [granted])
 
-    def heed(self, admitted: Admitted, retry_after: float | None) -> None:
-        """A provider has had enough: nothing begins for a while."""
-        until = self._clock.now() + (int(retry_after * 1000) if retry_after else GATE_MS)
+    def heed(self, admitted: Admitted, error: ErrorDocument | None) -> None:
+        """If a provider has had enough, nothing begins for a while."""
+        if error is None or error.type != "rate_limited":
+            return
+        until = self._clock.now() + (int(error.retry_after * 1000) if error.retry_after else GATE_MS)
         for use in admitted.uses:
             if use.limiter.requests is not None or use.limiter.tokens is not None:
                 self._lines.close_until(use.name, use.limiter, until)

@@ -8,7 +8,9 @@ from msgspec.structs import replace
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, NodeYielded, run_event_id
 from workflow_runtime.engine.values.pruning import prune
+from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import AgentSpec, ToolSpec
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.deciding import node_of
 from workflow_runtime.storage.records import Run
@@ -52,3 +54,9 @@ def result_event(order: Order, plan: Plan, run: Run) -> Event:
     size = len(msgspec.json.encode(values))
     small = size <= VALUES_ATTACHED_BYTES_MAX
     return NodeSucceeded(event_id, run.ended_at, run.path, run.serial, values if small else None, small, size)
+
+
+def target_of(node: NodePlan) -> str:
+    """The agent or tool that a node runs; "" if it runs neither, or a formula says which."""
+    target = node.spec.target if isinstance(node.spec, (AgentSpec, ToolSpec)) else ""
+    return target if isinstance(target, str) else ""

@@ -25,9 +25,8 @@ from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.invokers.invocation import Invoker, NodeResult
 from workflow_runtime.invokers.usage import total
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
+from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.express import CannotWait
 from workflow_runtime.services.freeze.holding import Holder
@@ -47,7 +46,7 @@ from workflow_runtime.services.work.attempt import (
 from workflow_runtime.services.work.callbacks import AttemptToken
 from workflow_runtime.services.work.deciding import node_of, order_to_keep
 from workflow_runtime.services.work.masked import aside
-from workflow_runtime.services.work.reports import after_loss, result_event
+from workflow_runtime.services.work.reports import after_loss, result_event, target_of
 from workflow_runtime.services.work.under_way import Attempt, ids_of
 from workflow_runtime.storage.records import LateResult, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
@@ -297,18 +296,15 @@ class NodeRunner:
 
     async def _attempt(self, attempt: Attempt) -> None:
         """Carry a claimed run out, then report its result."""
+        comes_again = False
         try:
             await self._carry_out(attempt)
-        except (RetryableError, InvalidEvent):  # its order comes again soon, and finds the slots that it was granted
+        except (RetryableError, InvalidEvent):
+            comes_again = True  # soon, and finds the slots that it was granted
             raise
-        except BaseException:
-            await self._give_back(attempt)
-            raise
-        await self._give_back(attempt)
-
-    async def _give_back(self, attempt: Attempt) -> None:
-        if attempt.admitted.uses:
-            await self._ports.offload(self._admission.give_back, attempt.order, attempt.admitted)
+        finally:
+            if attempt.admitted.uses and not comes_again:
+                await self._ports.offload(self._admission.give_back, attempt.order, attempt.admitted)
 
     async def _carry_out(self, attempt: Attempt) -> None:
         order = attempt.order
@@ -330,7 +326,7 @@ class NodeRunner:
                 await self._met(order, attempt.plan, stored, f"{self._ports.boot}/{self._new_id()}", ())
                 return
         if attempt.admitted.uses:
-            await self._settle(attempt.admitted, ended)
+            await self._ports.offload(self._admission.heed, attempt.admitted, ended.error)
         if ended.status is not RunStatus.CANCELLED:
             await self._report(order, attempt.plan, ended)
         self._tell_of_end(order, attempt.plan, ended)
@@ -352,11 +348,6 @@ class NodeRunner:
         own, now = hash_of(attempt.token.value), self._ports.clock.now()
         with suppress(RetryableError):  # the engine would refuse it, too
             await self._ports.offload(self._stores.tasks.close, own, "the attempt has failed", now)
-
-    async def _settle(self, admitted: Admitted, ended: Run) -> None:
-        """Tell the limiters if a provider has had enough."""
-        if ended.error is not None and ended.error.type == "rate_limited":
-            await self._ports.offload(self._admission.heed, admitted, ended.error.retry_after)
 
     async def _note_late(self, order: Order, ended: Run) -> None:
         """Keep for people what a run came to that had ended for everybody else: its effects may have happened."""
@@ -388,7 +379,14 @@ class NodeRunner:
             goes_on = ended.yielded is not None and not ended.yielded.task  # a run that waits for a token is the last
             self._attempt_ended(
                 AttemptEnded(
-                    plan.workflow_id, node.type, _target(node), ended.attempt, milliseconds, error, ended.usage, goes_on
+                    plan.workflow_id,
+                    node.type,
+                    target_of(node),
+                    ended.attempt,
+                    milliseconds,
+                    error,
+                    ended.usage,
+                    goes_on,
                 )
             )
         fields = {"status": ended.status, "ms": milliseconds, "attempt": ended.attempt}
@@ -399,9 +397,3 @@ class NodeRunner:
         refusals = await self._ports.offload(self._ports.queues.send, DISPATCH, [message])
         if refusals:
             raise RetryableError(f"the result was refused: {refusals[0].reason}")
-
-
-def _target(node: NodePlan) -> str:
-    """The agent or tool that a node runs; "" if it runs neither, or a formula says which."""
-    target = node.spec.target if isinstance(node.spec, (AgentSpec, ToolSpec)) else ""
-    return target if isinstance(target, str) else ""
