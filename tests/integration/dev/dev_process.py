@@ -60,6 +60,18 @@ class DevProcess:
         self._process.wait()
         self._copier.join()
 
+    @property
+    def resident_mb(self) -> int:
+        """Its memory, where Linux tells."""
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What it has used of processors, where Linux tells."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def hang_up(self) -> None:
         """Ask it to read everything again."""
         self._process.send_signal(signal.SIGHUP)
