@@ -66,7 +66,9 @@ class AgentRegistry:
         is wrong."""
         for agent, document in self._agents.values():
             for number in without_price(agent):
-                message = f"agent {agent.id!r}: nobody knows a price of {agent.models[number].model}"
+                choice = agent.choices[number]
+                where = f" at {choice.base_url}" if choice.base_url is not None else ""
+                message = f"agent {agent.id!r}: nobody knows a price of {choice.model}{where}"
                 yield document.finding(NO_PRICE, message, (*_place(document.value, agent.id), "models", number))
 
     @cached_property

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic_ai import ModelRetry, RunContext, ToolDefinition
 from pydantic_ai.exceptions import CallDeferred, ToolFailed
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
-from pydantic_core import SchemaValidator, core_schema
+from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from workflow_runtime.engine.awaited import Wait
 from workflow_runtime.invokers.agents.guardrails import AskAgain, Guard
@@ -18,9 +18,33 @@ from workflow_runtime.invokers.agents.tool_calls import FAILED, VALUE, WRONG, To
 from workflow_runtime.invokers.agents.turns import Place, Turns
 from workflow_runtime.invokers.agents.waits import Deferred, needs_approval
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.texts import cut
 
+REASON_CHARS_MAX = 200
 WRONG_ARGUMENTS_MAX = 3  # in a row, of one tool: then the model does not understand it
 _ANY_OBJECT = SchemaValidator(core_schema.dict_schema(core_schema.str_schema(), core_schema.any_schema()))
+
+
+class Arguments:
+    """Reads the arguments of a tool's calls as a model gave them: an object, or its JSON text. What is none is not
+    repeated to the model, however long it is. ``deny``: is told that a call is not made."""
+
+    def __init__(self, deny: Callable[[], None]) -> None:
+        self._deny = deny
+
+    def validate_json(self, input: str | bytes | bytearray, **_: Any) -> Any:
+        return self._read(_ANY_OBJECT.validate_json, input)
+
+    def validate_python(self, input: Any, **_: Any) -> Any:
+        return self._read(_ANY_OBJECT.validate_python, input)
+
+    def _read(self, read: Callable[[Any], Any], given: Any) -> Any:
+        try:
+            return read(given)
+        except ValidationError as error:
+            self._deny()
+            reason = cut(error.errors(include_input=False, include_url=False)[0]["msg"], REASON_CHARS_MAX)
+            raise ModelRetry(f"The arguments must be a JSON object: {reason}") from None
 
 
 class OfferedTools(AbstractToolset[Any]):
@@ -47,9 +71,8 @@ class OfferedTools(AbstractToolset[Any]):
 
     def _tool(self, offer: Offer) -> ToolsetTool[Any]:
         definition = ToolDefinition(name=offer.name, description=offer.description, parameters_json_schema=offer.schema)
-        return ToolsetTool(
-            toolset=self, tool_def=definition, max_retries=WRONG_ARGUMENTS_MAX, args_validator=_ANY_OBJECT
-        )
+        arguments = Arguments(lambda: self._turns.deny(offer.name))
+        return ToolsetTool(toolset=self, tool_def=definition, max_retries=WRONG_ARGUMENTS_MAX, args_validator=arguments)
 
     async def call_tool(
         self,

@@ -44,6 +44,7 @@ class Hostile:
         self.requests = 0
         self.touched: list[Any] = []
         self.paid: list[int] = []
+        self.told: list[Any] = []  # by the last request, of calls
         self._reply = reply
         self._tokens = tokens
 
@@ -54,8 +55,9 @@ class Hostile:
         self.paid.append(amount)
         return "paid"
 
-    def __call__(self, _messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+    def __call__(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         self.requests += 1
+        self.told = [part for part in messages[-1].parts if getattr(part, "tool_name", None)]
         usage = RequestUsage(input_tokens=self._tokens, output_tokens=self._tokens)
         return ModelResponse(parts=self._reply(info), usage=usage)
 
@@ -154,6 +156,16 @@ def test_what_a_model_says_stays_data(tmp_path: Path, text: str) -> None:
     assert attempt(tmp_path, Hostile(lambda _: [TextPart(text)]), "text") == text
     shaped = attempt(tmp_path, Hostile(lambda info: output(info, {"n": 1, text: text})), "shaped")
     assert json.loads(json.dumps(shaped)) == {"n": 1, text: text}
+
+
+@pytest.mark.parametrize("arguments", ["x" * 100_000, "[" + "1," * 50_000 + "1]", '{"x": ' + "9" * 100_000])
+def test_arguments_that_are_no_object_are_not_repeated_to_the_model(tmp_path: Path, arguments: str) -> None:
+    model = Hostile(lambda _: [ToolCallPart("touch", arguments)])
+    with pytest.raises(NodeError):
+        attempt(tmp_path, model, "armed")
+    (told,) = model.told
+    assert len(str(told.content)) < 400, "what was wrong, not what it said"
+    assert "must be a JSON object" in str(told.content)
 
 
 def test_what_is_too_much_is_not_even_begun(tmp_path: Path) -> None:

@@ -110,4 +110,6 @@ def test_a_budget_in_dollars_needs_models_with_a_price(tmp_path: Path, fields: s
         return
     with pytest.raises(DefinitionError) as caught:
         _ = Registries(folder).catalogue
-    assert {finding.id for finding in caught.value.findings} == {"WF611"}
+    (finding,) = caught.value.findings
+    assert finding.id == "WF611"
+    assert (" at http://localhost:1/v1" in finding.message) == ("base_url" in fields), "prices there are its own"
