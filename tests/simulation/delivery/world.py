@@ -48,6 +48,7 @@ from workflow_runtime.errors import NodeError, RequestError, RetryableError
 from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.plan.addresses import static_path
+from workflow_runtime.plan.calls import CALL, call_plan
 from workflow_runtime.plan.parts import part_plan
 from workflow_runtime.plan.plan import Plan as CompiledPlan
 from workflow_runtime.plan.specs import LoopSpec, NodeType
@@ -63,6 +64,7 @@ from workflow_runtime.storage.due import SHARDS
 from workflow_runtime.storage.stores import Stores
 
 START = 1_700_000_000_000
+CALLS = ("once:pay", "tool:look")  # of agents, that are nodes
 DISPATCH_FUNCTION = "dispatch"
 QUEUES = {
     DISPATCH: DISPATCH_FUNCTION,
@@ -428,6 +430,8 @@ class World:
 
     def _check_inputs_are_recorded(self, call: NodeCall) -> None:
         plan = self.plans[call.workflow_id]
+        if call.path == CALL and CALL not in plan.numbers:  # of an agent, in an execution that has no workflow
+            return
         number = plan.numbers[static_path(call.path)]
         node, (block, _) = plan.node(number), plan.place(number)
         items = self.raw.table.query(f"EX#{call.execution_id}", keys.RUN_PREFIX)
@@ -497,8 +501,9 @@ class World:
 
 
 def _all_plans(plans: Iterable[CompiledPlan]) -> Iterator[CompiledPlan]:
-    """Those of workflows, and of executions that run passes of their loops."""
+    """Those of workflows, and of executions that run passes of their loops, or calls of their agents."""
     for plan in plans:
+        yield from (call_plan(plan.workflow_id, call, express=False) for call in CALLS)
         yield plan
         for number, node in ((block.first + i, node) for block in plan.blocks for i, node in enumerate(block.nodes)):
             if isinstance(node.spec, LoopSpec) and node.spec.is_distributed:
