@@ -1,12 +1,12 @@
 """The Kubernetes operator: custom resources (`resources`), kept in step with the HTTP API of a server or a deployment.
 
-``handlers``     kopf's watches, which tell the queue which objects changed
-``queue``        which objects are to be looked at, one worker for an object at a time
-``reconciling``  what is done for one object: read it, decide, ask the API, write its status
-``deciding``, ``composing``, ``conditions``   pure: what follows from an object and what the API says
-``cluster``      the Kubernetes API, as far as it is needed;  ``runtime_api``  the runtime's
-``election``     one of several replicas works
+``watching``                        kopf's watches; what they hear goes into the `store`, and onto the `work_queue`
+``reconciling``                     one look at one object: read it, hold it, care for it or undo it
+``workflows`` ``limits`` ``runs``   how objects of each kind are cared for (`caring`: what they have in common)
+``deciding`` ``composing`` ``conditions``   pure: what follows from an object and from what the API says
+``cluster`` ``runtime_api``         the APIs of Kubernetes and of the runtime, as far as they are needed
+``election`` ``running``            of several replicas, the one that holds the lease works
 
-Level-triggered: what is decided follows from what is there now, never from what changed, so a lost or repeated event,
-a conflict or a restart in the middle changes no outcome.
+Level-triggered: what is done follows from what is there now, never from what has changed. So a lost or repeated event,
+a conflict, or a restart in the middle changes no outcome.
 """
