@@ -7,6 +7,8 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
+import httpx
+
 from workflow_runtime.frontends.operator.resources import Key
 
 RETRY_SECONDS_MIN = 0.5
@@ -86,11 +88,9 @@ class WorkQueue:
         except Exception as error:
             self._failures[key] += 1
             pause = min(RETRY_SECONDS_MIN * 2.0 ** min(self._failures[key] - 1, 16), RETRY_SECONDS_MAX)
-            expected = isinstance(error, Later)
-            logger.log(
-                logging.INFO if expected else logging.ERROR,
-                "%s %s: %s; again in %g s", key.kind, key.name, error, pause, exc_info=not expected,
-            )  # fmt: skip
+            level = logging.INFO if isinstance(error, Later) else logging.ERROR
+            fault = None if isinstance(error, (Later, httpx.HTTPError)) else error  # of ours: its place is logged
+            logger.log(level, "%s %s: %s; again in %g s", key.kind, key.name, error, pause, exc_info=fault)
             return pause
         self._failures.pop(key, None)
         return after
