@@ -19,6 +19,7 @@ from workflow_runtime.language.yaml.small_files import (
     NO_PRICE,
     UNKNOWN_KEY,
     UNKNOWN_REFERENCE,
+    UNKNOWN_WORKFLOW,
     Document,
 )
 from workflow_runtime.plan.catalogue import CatalogueEntry
@@ -60,6 +61,16 @@ class AgentRegistry:
                     message = f"agent {agent.id!r} names the {reference.kind} {reference.id!r}, which does not exist"
                     place = (*_place(document.value, agent.id), *reference.place)
                     yield document.finding(UNKNOWN_REFERENCE, message, place, did_you_mean(reference.id, there))
+
+    def unknown_workflows(self, known: Collection[str]) -> Iterator[Finding]:
+        """A finding for every workflow that an agent calls and that is not known here. Raises `DefinitionError` when
+        any file is wrong."""
+        for agent, document in self._agents.values():
+            for reference in references_of(agent):
+                if reference.kind == "workflow_id" and reference.id not in known:
+                    message = f"agent {agent.id!r} names the workflow {reference.id!r}, which is not known"
+                    place = (*_place(document.value, agent.id), *reference.place)
+                    yield document.finding(UNKNOWN_WORKFLOW, message, place, did_you_mean(reference.id, known))
 
     def unpriced(self) -> Iterator[Finding]:
         """A finding for every model that the budget of its agent would refuse. Raises `DefinitionError` when any file
