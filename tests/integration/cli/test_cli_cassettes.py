@@ -303,3 +303,33 @@ def test_only_what_has_ended_by_itself_can_be_recorded(server: ModelServer, awr:
     recorded = awr("record", id, "--db", "runs.db")
     assert recorded.exit_code == 1
     assert "only what has ended can be recorded" in recorded.stderr
+
+
+@pytest.fixture
+def third_turn(project: Path, server: ModelServer, awr: Awr) -> Path:
+    """The third execution of an agent in one session, recorded."""
+    agent = {"id": "friend", "model": "openai:m", "base_url": server.url, "session": "${customer}"}
+    (project / "definitions" / "agents" / "friend.yaml").write_text(yaml.safe_dump(agent), "utf-8")
+    nodes = '[{id: say, type: agent, agent: friend, inputs: {customer: x, q: "${q}"}}]'
+    file = project / "definitions" / "workflows" / "talk.yaml"
+    file.write_text(f"workflow: {{id: talk, type: dag, nodes: {nodes}, outputs: {{a: '${{say}}'}}}}", "utf-8")
+    server.answer(text("one"), text("two"), text("three"))
+    for number in range(3):
+        ran = awr("run", file, "--db", "runs.db", "--input", f'{{"q": "{number}"}}', "--json")
+    assert len(server.requests[-1]["messages"]) == 5
+    awr("record", only_document(ran.stdout)["execution_id"], "--db", "runs.db", "-o", "talk.json")
+    server.requests.clear()
+    return project / "talk.json"
+
+
+def test_a_turn_of_a_session_is_taken_again_without_those_before_it(
+    third_turn: Path, replays: Replays, project: Path, awr: Awr, server: ModelServer
+) -> None:
+    replays(third_turn).assert_output({"a": "three"})
+    changed = awr("whatif", third_turn, "--set", "agents.friend.instructions=Be brief.")
+    assert changed.exit_code == 3
+    assert "the turns of its session are not recorded" in changed.stdout
+    change(project, "workflows/talk.yaml", 'q: "${q}"', "q: other")
+    with pytest.raises(AssertionError, match="goes on from a session"):
+        replays(third_turn)
+    assert server.requests == []

@@ -23,7 +23,7 @@ from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import RealClock, VirtualClock
 from workflow_runtime.frontends.cli.errors import CliError
 from workflow_runtime.invokers.agents.turns import arguments_of
-from workflow_runtime.invokers.cassettes.tape import MODEL
+from workflow_runtime.invokers.cassettes.file import MODEL
 from workflow_runtime.invokers.cassettes.trajectory import OUTPUT_TOOL
 from workflow_runtime.invokers.invocation import Invoker, InvokerAround, NodeCall, NodeResult
 from workflow_runtime.invokers.mocks import Mocks

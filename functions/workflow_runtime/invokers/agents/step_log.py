@@ -39,6 +39,7 @@ class StepLog:
     def __init__(self, steps: Steps, log: int, meter: Meter, is_ending: Callable[[], bool], *, is_eager: bool) -> None:
         self._steps = steps
         self._meter = meter
+        self._asked = meter.asked
         self._is_ending = is_ending
         self._log = log
         self._is_eager = is_eager
@@ -114,7 +115,7 @@ class StepLog:
             done = await do()
             if may_be_last and not self._is_eager:
                 self._held = done
-                self._meter.asked = done.fingerprint
+                self._meter.asked = {"call": self._asked, "request": done.fingerprint}
                 return done
             found = await self.record(done)
         self.check(found, step, describe)

@@ -16,6 +16,7 @@ from workflow_runtime.storage.steps import Step
 FORMAT = 1
 """Number of this layout; a cassette with a higher one was made by a newer version and is refused."""
 
+MODEL = "model"  # the step that a request of a model is
 HIDDEN = "***"
 CREDENTIALS = re.compile(
     "|".join(
@@ -52,13 +53,15 @@ class RunOnTape(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class VisitOnTape(msgspec.Struct, frozen=True, omit_defaults=True):
     """A visit of a node: its attempts that ended, in order; of an agent, its ``steps``. ``definition``: the agent's,
-    as the visit began with it."""
+    as the visit began with it. ``in_session``: it went on from turns of a session, which are not part of it: what its
+    requests asked cannot be compared, and no others can be made."""
 
     path: str
     number: int
     runs: tuple[RunOnTape, ...] = ()
     steps: tuple[Step, ...] = ()
     definition: Json = None
+    in_session: bool = False
 
 
 class ChildOnTape(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -151,8 +154,17 @@ def redacted(cassette: Cassette, secrets: Iterable[str], patterns: Iterable[re.P
     return replace(shown, visits=visits, redacted=cassette.redacted + count)
 
 
+def in_session(visit: VisitOnTape) -> VisitOnTape:
+    """The visit as one that went on from a session."""
+    runs = tuple(
+        replace(run, asked={"call": run.asked["call"]}) if isinstance(run.asked, dict) else run for run in visit.runs
+    )
+    steps = tuple(replace(step, fingerprint=None) if step.name == MODEL else step for step in visit.steps)
+    return replace(visit, runs=runs, steps=steps, in_session=True)
+
+
 def _not_comparable(visit: VisitOnTape) -> VisitOnTape:
-    runs = tuple(replace(run, asked=None) for run in visit.runs)
+    runs = tuple(replace(run, asked={} if isinstance(run.asked, dict) else None) for run in visit.runs)
     return replace(visit, runs=runs, steps=tuple(replace(step, fingerprint=None) for step in visit.steps))
 
 

@@ -117,11 +117,13 @@ class _Nodes(_Played):
         return result
 
     async def _attempt(self, call: NodeCall, visit: VisitPlayed) -> NodeResult:
-        if self._agents is not None and visit.goes_by_steps:
+        if self._agents is not None and visit.goes_by_steps and not _is_other_turn(call, visit):
             try:
                 return await self._agents.invoke(self._taped(call, visit))
             except ToMocks:
                 return await self._invoker.invoke(call)
+        if visit.on_tape is not None and visit.on_tape.in_session:
+            raise OffRecord("it goes on from a session, whose turns are not recorded: only the same can be asked again")
         run, change = visit.run, self._player.changes.get(call.target) if call.type is NodeType.AGENT else None
         if run is None:
             why = f"the record has no such run of the {call.type} {call.target!r}"
@@ -155,7 +157,7 @@ class _Nodes(_Played):
             return call.is_ending()
 
         answers = RecordedAnswers(call.answers, self._player.tape, self._player.may_call)
-        return replace(call, steps=steps, is_ending=is_ending, answers=answers)
+        return replace(call, steps=steps, is_ending=is_ending, answers=answers, sessions=None)
 
     async def _child(self, call: NodeCall) -> NodeResult:
         node = call.parent.node if call.parent is not None else ""
@@ -167,3 +169,12 @@ class _Nodes(_Played):
         if not self._player.goes_on:
             raise OffRecord(why)
         return await self._invoker.invoke(call)
+
+
+def _is_other_turn(call: NodeCall, visit: VisitPlayed) -> bool:
+    """Whether a visit that went on from a session is asked for something else, as far as that is known."""
+    run = visit.run
+    if run is None or visit.on_tape is None or not visit.on_tape.in_session:
+        return False
+    asked = run.asked.get("call") if isinstance(run.asked, dict) else run.asked
+    return asked not in (None, asked_of(call.mask, call.target, call.prompt, call.inputs))

@@ -70,6 +70,9 @@ class TapedSteps:
         return self._goes_on
 
     def _go_another_way(self, why: str) -> None:
+        on_tape = self._visit.on_tape
+        if on_tape is not None and on_tape.in_session:
+            raise OffRecord(f"{why}, and the turns of its session are not recorded")
         if not self._goes_on:
             raise OffRecord(why)
         self._depart(why)
@@ -80,6 +83,9 @@ class TapedSteps:
         own = [] if self._steps.is_new else await self._steps.of_visit()
         if self._change is not None:
             own.append(Step(name=DEFINITION, ordinal=1, result=self._change.after))
+            on_tape = self._visit.on_tape
+            if on_tape is not None and on_tape.in_session:
+                self._go_another_way("it is changed")
             if self._asks_other_models(self._change):
                 self._go_another_way("its models, or their settings, are others")
         return own if self._visit.departed is not None else [*self._visit.steps(), *own]

@@ -12,11 +12,9 @@ from collections.abc import Iterator
 import msgspec
 
 from workflow_runtime.invokers.agents.turns import hash_of
-from workflow_runtime.invokers.cassettes.file import Cassette, ChildOnTape, RunOnTape, VisitOnTape
+from workflow_runtime.invokers.cassettes.file import MODEL, Cassette, ChildOnTape, RunOnTape, VisitOnTape
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.storage.steps import Step
-
-MODEL = "model"
 
 
 class VisitPlayed(msgspec.Struct):
@@ -57,7 +55,10 @@ class VisitPlayed(msgspec.Struct):
             return steps
         log = max((step.log for step in steps), default=0)
         last = max((step.ordinal for step in steps if step.log == log and step.name == MODEL), default=0)
-        return [*steps, Step(name=MODEL, ordinal=last + 1, log=log, fingerprint=run.asked, serial=run.serial)]
+        return [
+            *steps,
+            Step(name=MODEL, ordinal=last + 1, log=log, fingerprint=run.asked.get("request"), serial=run.serial),
+        ]
 
 
 class Tape:

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.invokers.agents.turns import arguments_of
-from workflow_runtime.invokers.cassettes.tape import MODEL, VisitPlayed
+from workflow_runtime.invokers.cassettes.file import MODEL
+from workflow_runtime.invokers.cassettes.tape import VisitPlayed
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.storage.steps import Step
 

@@ -20,7 +20,15 @@ from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.recording import Recording
 from workflow_runtime.errors import ErrorDocument, RequestError
 from workflow_runtime.invokers.agents.step_log import DEFINITION
-from workflow_runtime.invokers.cassettes.file import Cassette, ChildOnTape, RunOnTape, Said, VisitOnTape
+from workflow_runtime.invokers.cassettes.file import (
+    MODEL,
+    Cassette,
+    ChildOnTape,
+    RunOnTape,
+    Said,
+    VisitOnTape,
+    in_session,
+)
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.services.views.taken import TakenPage, TakenRun, TakenStep
 
@@ -81,13 +89,22 @@ def _visits(recording: Recording, taken: TakenPage) -> Iterator[VisitOnTape]:
         steps[step.path, step.visit].append(step)
     for path, number in sorted(runs.keys() | steps.keys(), key=lambda place: place[1]):
         made = [step.step for step in steps[path, number]]
-        yield VisitOnTape(
+        visit = VisitOnTape(
             path,
             number,
             tuple(_run(run) for run in sorted(runs[path, number], key=lambda run: run.serial)),
             tuple(step for step in made if step.name != DEFINITION),
             next((step.result for step in made if step.name == DEFINITION), None),
         )
+        yield in_session(visit) if _went_on(visit) else visit
+
+
+def _went_on(visit: VisitOnTape) -> bool:
+    """Whether the first request of an agent had more than one message: the turns of a session come before it."""
+    first = next((step.fingerprint for step in visit.steps if step.name == MODEL and step.ordinal == 1), None)
+    held = next((run.asked.get("request") for run in visit.runs if isinstance(run.asked, dict)), None)
+    asked: Any = first if first is not None else held
+    return isinstance(asked, dict) and asked["messages"][0] > 1
 
 
 def _run(run: TakenRun) -> RunOnTape:
