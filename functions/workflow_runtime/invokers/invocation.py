@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -16,12 +16,14 @@ from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.invokers.gate import Beyond, ModelGate, NestedBudget
 from workflow_runtime.invokers.live import UNWATCHED, Live
 from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
-from workflow_runtime.invokers.sessions import Said, Sessions
 from workflow_runtime.invokers.steps import NOT_RECORDED, Steps
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.limiters import Budget
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.sdk import Pending
+
+if TYPE_CHECKING:  # few agents remember what was said
+    from workflow_runtime.invokers.sessions import Said, Sessions
 
 TOKENS = ("input_tokens", "output_tokens")
 ORIGIN_KEY = "workflow_runtime"

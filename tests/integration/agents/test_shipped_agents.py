@@ -218,3 +218,31 @@ def test_what_an_agent_asks_is_decided_on_the_command_line(
     ended = awr("run", path, "--input", json.dumps(INPUT), "--json", option, "desk")
     assert ended.exit_code == 0, ended.stderr
     assert ('"refund":"R-A-1002"' in desk.told[3].replace(" ", "")) is approved
+
+
+def test_the_refund_desk_remembers_what_a_customer_has_said(definitions: Path, server: ModelServer) -> None:
+    desk = Desk("A-1001", 180)
+    server.answer(desk)
+
+    async def use() -> list[str]:
+        async with WorkflowEngine.local(definitions) as engine:
+            workflow_id = await engine.create_workflow(definitions / "workflows" / "refund_desk.yaml")
+            first = await engine.execute_workflow(workflow_id, INPUT)
+            assert (await engine.wait(first, SECONDS))["status"] == "completed"
+            heard: list[str] = []
+
+            def answer(request: Request) -> Reply:
+                heard.extend(str(message["content"]) for message in request["messages"] if message["role"] == "user")
+                return output(request, {"decision": "handed_over", "amount": 0, "reply": "已经退过了。"})
+
+            server.answer(answer)
+            for customer in ("王小明", "李四"):
+                again = await engine.execute_workflow(workflow_id, {"customer": customer, "message": "钱到了吗"})
+                assert (await engine.wait(again, SECONDS))["status"] == "completed"
+                heard.append("")
+            return heard
+
+    first, second, _, other, _ = asyncio.run(use())
+    assert "请退款" in first
+    assert "钱到了吗" in second
+    assert "李四" in other

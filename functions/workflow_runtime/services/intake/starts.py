@@ -23,7 +23,6 @@ from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json, NotJson, kind_of, to_json
 from workflow_runtime.language.look_alikes import normalized, with_normalized_keys
 from workflow_runtime.language.schemas import violation
-from workflow_runtime.plan.calls import call_plan
 from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.limiters import Limiter
@@ -213,6 +212,8 @@ class Starter:
     ) -> None:
         """Start the execution of this id that makes a call of an agent of ``origin`` (`plan.calls`); again, nothing
         happens."""
+        from workflow_runtime.plan.calls import call_plan  # few agents have calls that are nodes
+
         if self._executions.header(execution_id) is None:
             plan, now = call_plan(workflow_id, call, express=self._within is not None), self._clock.now()
             self._workflows.keep(plan)
