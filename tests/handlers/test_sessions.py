@@ -281,6 +281,25 @@ def test_a_worker_that_dies_after_its_run_is_recorded_leaves_a_turn_that_counts(
     assert model.told == ['{"q":"li"}', "answer 1", '{"q":"li"}']
 
 
+def test_a_turn_of_a_dead_worker_counts_though_others_come_first(open_bench: Open) -> None:
+    bench = open_bench(tools=[{"tool": "look", "approve": True}])
+    model: Any = bench.model
+    say(bench)
+    done = bench.id
+    model.calls = ["look"]
+    waiting = say(bench)  # is open, as somebody has to approve its call
+    table, place = bench.backend.ports.table, Key("SESSION#a##li", "HEAD")
+    item = table.get([place])[place]
+    dead = f'{{"execution_id":"{done}","path":"a","visit":1,"serial":1}}'.encode()
+    first = f'[{{"execution_id":"{waiting}","path":"a","visit":1,"serial":1,"call":"session:0.1"}}]'.encode()
+    turn = table.get([Key("SESSION#a##li", "T#000000001")])
+    fence = int(next(iter(turn.values())).attributes["fence"])
+    item.attributes.update({"holder": dead, "turns": 0, "waiters": first, "fence": fence})
+    table.put(item)
+    others_say(bench)
+    assert (head(bench)["turns"], "holder" in head(bench)) == (1, False)
+
+
 def test_turns_are_forgotten_after_their_time(open_bench: Open) -> None:
     bench = open_bench(session={"id": "${q}", "ttl": "2d"})
     model: Any = bench.model

@@ -133,7 +133,8 @@ class VisitSessions:
         ahead = self._ahead(head, user) if asked.on_busy == "queue" else ()
         if ahead:
             self._wake(ahead[0])
-            return self._queued(replace(head, holder=None, waiters=ahead), ahead[0], user, "queue")
+            settled = replace(self._settled(key, head), holder=None, waiters=ahead)
+            return self._queued(settled, ahead[0], user, "queue")
         waiters = tuple(waiter for waiter in head.waiters if not waiter.is_same(user))
         now = self._ports.clock.now()
         return replace(self._settled(key, head), holder=user, taken_at=now, fence=head.fence + 1, waiters=waiters)
