@@ -9,28 +9,34 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from workflow_runtime.backends.embedded.queues import QueueDepth
-from workflow_runtime.errors import WorkflowRuntimeError
+from workflow_runtime.deployment.topology import POOLS, node_queue
+from workflow_runtime.errors import RequestError, WorkflowRuntimeError
 from workflow_runtime.frontends.serve.metrics import LABEL_VALUES_MAX, PREFIX, Measurements
+from workflow_runtime.runtime.services import Runtime
+from workflow_runtime.services.freeze.requests import HELD_SHOWN_MAX, Freezes
 from workflow_runtime.services.limits.requests import Limits
+from workflow_runtime.storage.freezes import Held
 
-LIMITERS_SECONDS = 10.0  # how long what is read of limiters stands: it takes a few reads for each
+READ_SECONDS = 10.0  # how long what is read of the table stands: it takes a few reads for each limiter and freeze
+COUNTED_MAX = 1_000  # approvals that are read to be counted
+NODE_QUEUES = frozenset(map(node_queue, POOLS))
 
 
 class Gauges(Collector):
-    """``depths`` reads the queues, ``limits`` gives the limiters as they are now; ``seconds`` is a clock that grows."""
+    """``depths`` reads the queues, ``services`` gives the runtime's as they are now, ``seconds`` the time."""
 
     def __init__(
         self,
         measurements: Measurements,
         depths: Callable[[], Sequence[QueueDepth]],
-        limits: Callable[[], Limits],
+        services: Callable[[], Runtime],
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._measurements = measurements
         self._depths = depths
-        self._limits = limits
+        self._services = services
         self._seconds = seconds
-        self._limiters: tuple[float, list[GaugeMetricFamily]] | None = None
+        self._read: tuple[float, list[GaugeMetricFamily]] | None = None
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         yield _family("open_executions", "Executions that have not ended.", "workflow").filled(
@@ -46,13 +52,30 @@ class Gauges(Collector):
         yield _family("queue_age_seconds", "How long the oldest message waits.", "queue").filled(
             (it.queue, it.oldest_ms / 1000) for it in depths
         )
-        yield from self._of_limiters()
+        yield from self._of_tables(depths)
 
-    def _of_limiters(self) -> list[GaugeMetricFamily]:
+    def _of_tables(self, depths: Sequence[QueueDepth]) -> list[GaugeMetricFamily]:
         now = self._seconds()
-        if self._limiters is None or now - self._limiters[0] > LIMITERS_SECONDS:
-            self._limiters = now, _limiter_families(self._limits())
-        return self._limiters[1]
+        if self._read is None or now - self._read[0] > READ_SECONDS:
+            services = self._services()
+            limiters = _limiter_families(services.limits)
+            in_line = sum(sample.value for sample in limiters[0].samples)
+            waiting = {
+                "limiter": in_line,
+                "worker": sum(depth.ready for depth in depths if depth.queue in NODE_QUEUES),
+                "person": len(services.stores.approvals.list(is_open=True, limit=COUNTED_MAX)),
+                "frozen": sum(len(_held(services.freezes, switch.scope)) for switch in services.freezes.list()),
+            }
+            text = f"What waits, by reason; of people {COUNTED_MAX:,} at most, of each freeze {HELD_SHOWN_MAX}."
+            self._read = now, [*limiters, _family("waiting", text, "reason").filled(waiting.items())]
+        return self._read[1]
+
+
+def _held(freezes: Freezes, scope: str) -> Sequence[Held]:
+    try:
+        return freezes.held(scope)[1]
+    except RequestError:  # it was thawed
+        return ()
 
 
 class _family(GaugeMetricFamily):

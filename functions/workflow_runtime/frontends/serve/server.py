@@ -70,7 +70,7 @@ def serve(options: ServeOptions) -> signal.Signals | None:
         processes = _processes(options)
         runtime = opened(backend, options.definitions, None, reach, observers, processes)
         measurements.workflow_of = partial(_workflow_of, runtime)
-        measurements.registry.register(Gauges(measurements, backend.queue_depths, lambda: runtime.services.limits))
+        measurements.registry.register(Gauges(measurements, backend.queue_depths, lambda: runtime.services))
         return asyncio.run(_serve(options, runtime, backend.database, listener, tokens, measurements, processes))
 
 
