@@ -372,7 +372,7 @@ VALUES = st.recursive(
 
 
 @given(pattern=st.dictionaries(WORDS, VALUES, max_size=3), event=VALUES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_json_is_a_pattern_or_a_pattern_error_and_any_json_can_be_matched(pattern: Any, event: Any) -> None:
     problem = pattern_problem(pattern)
     if problem is None:
