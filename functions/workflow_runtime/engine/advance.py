@@ -272,7 +272,9 @@ def _is_told_of(turn: Turn, event: Event) -> bool:
     return isinstance(event, asked) and not turn.state.status.terminal
 
 
-def _started(scopes: Scopes, _: ExecutionStarted) -> str:
+def _started(scopes: Scopes, event: ExecutionStarted) -> str:
+    is_told_of_nodes = "node" in scopes.turn.plan.events  # as they begin and end, not when a segment is over
+    scopes.turn.state.segments = event.segments and not is_told_of_nodes
     settling.begin(scopes, scopes.turn.state.started_at)
     return ""
 

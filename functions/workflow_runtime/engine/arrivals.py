@@ -41,6 +41,7 @@ from workflow_runtime.engine.tables import keys_at
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
+from workflow_runtime.plan import segments
 from workflow_runtime.plan.addresses import TOP_CHART, ScopeId, static_path
 from workflow_runtime.plan.graph import OUTPUTS
 from workflow_runtime.plan.plan import Plan
@@ -69,6 +70,7 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
             return holding.hold(scopes.turn, event)
         loops.items_read(scope, node, event.values)
         return ""
+    scopes.turn.has_ended(event.path, event.serial)
     result = _result(event)
     if scopes.turn.is_suspended and outcome.must_wait(scope, node, result):
         return holding.hold(scopes.turn, event)
@@ -104,9 +106,16 @@ def _current_run(scopes: Scopes, path: str, serial: int) -> tuple[GraphScope, in
     reason = RESULT_ROWS.get(scope.graph.marks[place.node])
     if reason is None and (callbacks.awaits(scope, place.node) or agents.has_yielded(scope, place.node)):
         return "the run's result is known already"
+    if reason is None and serial == current and _ran_in_segment(scope, place.node):
+        return "it ran in place after others: who is to run it finds what it came to"
     if reason is None or serial > current:
         raise InvalidEvent(f"run {serial} of node {path!r} was never ordered")
     return reason or (scope, place.node)
+
+
+def _ran_in_segment(scope: GraphScope, node: int) -> bool:
+    """Whether a worker may have run a node that nobody has ordered yet."""
+    return scope.turn.state.segments and segments.may_follow(scope.block, node)
 
 
 def accept_stop(scopes: Scopes, event: RunStopped) -> str:

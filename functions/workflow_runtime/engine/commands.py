@@ -52,6 +52,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     - ``pages``: where the values of names lie that are stored apart; ``passes``, ``items``: of a loop to put together;
       ``parts``: where what its parts came to is stored
     - ``reads_file``: of a loop, that its items are read from a file, which ``inputs`` names
+    - ``followers``: numbers of the nodes that its worker may run in place afterwards, each under the same serial and
+      visit; ``reads``, ``statuses``, ``names`` and ``pages`` are then for all of them
     - ``alone``: its worker runs nothing else meanwhile, as an attempt before may have killed its worker's process
     - ``log``: of an agent, how often its visit has begun anew; ``fresh``: of an attempt that failed, whether the next
       one does, unless its retry policy says otherwise; ``answers``: what its calls waited for, by call; ``used``:
@@ -90,6 +92,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     used: int = 0
     parts: tuple[str, ...] = ()
     reads_file: bool = False
+    followers: tuple[int, ...] = ()
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):

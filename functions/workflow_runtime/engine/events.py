@@ -20,10 +20,12 @@ from workflow_runtime.language.json_values import Json
 
 
 class ExecutionStarted(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="execution_started"):
-    """The execution's header exists. Made by the dispatcher when it finds no state, never sent."""
+    """The execution's header exists. Made by the dispatcher when it finds no state, never sent. ``segments``: workers
+    may run several of its nodes for one order."""
 
     event_id: str
     at: int
+    segments: bool = False
 
 
 class NodeSucceeded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="node_succeeded"):

@@ -31,12 +31,14 @@ from workflow_runtime.engine.graph.outcome import Given
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Change, ExecutionStatus, Mark
 from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.engine.suspending import accept_resume, accept_suspend, go_on, node_at, tell_children
 from workflow_runtime.errors import InvalidEvent
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.suggestions import with_hint
+from workflow_runtime.plan import segments
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId, passes_around
+from workflow_runtime.plan.graph import GraphBlock
 from workflow_runtime.plan.plan import Plan
 
 
@@ -276,6 +278,8 @@ def accept_skip(scopes: Scopes, request: SkipRequested) -> str:
         go_on(scopes, request.reason)
         retries.begin_visit(*node_at(scopes, request.node))
     scope, node = node_at(scopes, request.node)
+    if scope.graph.marks[node] == Mark.WAITING and turn.state.segments and segments.may_follow(scope.block, node):
+        scope.renumber((node, *segments.after(scope.block, node)))
     began = failure.release(scope, node)
     if output is not UNSET:
         outcome.ended(scope, node, Given(output))
@@ -303,13 +307,19 @@ def cannot_skip(plan: Plan, state: ExecutionState, status: ExecutionStatus, path
         return "" if mark == Mark.FAILED else f"the node `{path}` has not failed, it is {STATUS_OF_MARK[mark].value}"
     if any(other == place.node for other in graph.fallbacks.values()):
         return f"the node `{path}` runs in the place of another: skip that one"
-    if mark == Mark.READY:
+    if mark == Mark.READY or _is_ordered_with_others(plan.blocks[place.block], graph, place.node, state):
         return f"the node `{path}` was ordered from a worker: it can be skipped once it has failed"
     if mark not in _MAY_BE_SKIPPED:
         return f"the node `{path}` has ended, it is {STATUS_OF_MARK[mark].value}"
     if mark == Mark.WAITING and plan.blocks[place.block].nodes[place.node].called:
         return f"the node `{path}` only runs when another one calls it, and none has"
     return ""
+
+
+def _is_ordered_with_others(block: GraphBlock, graph: GraphState, node: int, state: ExecutionState) -> bool:
+    """Whether a worker that runs another node may be running this one by now."""
+    ready = [each for each, mark in enumerate(graph.marks) if mark == Mark.READY] if state.segments else ()
+    return any(node in segments.after(block, each) for each in ready)
 
 
 _MAY_BE_SKIPPED = (Mark.WAITING, Mark.QUEUED, Mark.RUNNING, Mark.RETRYING, Mark.ESCALATED)

@@ -239,9 +239,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``backlog``: commands still to be given, in their order, for the same reason
     - ``made``: how many timers, sends and children were ever made, for their ids
     - ``outbox``: events that the execution sent itself, and ends of graphs that its charts are still to be told of
-    - ``kept``: events that came before their wait
     - ``applied``: hashes of the ids of signals taken, with their times; ``hops``: of the last event from outside
-    - ``unprompted``: macrosteps since anything came from outside, to end circles
+    - ``kept``: events that came before their wait; ``unprompted``: macrosteps since any from outside, to end circles
     - ``undo``: visits that can be undone, in the order of their completion; ``fates``: what became of them, by place;
       ``undoing``: the compensation that is under way, or was the last
     - ``stopping``: runs that were told to stop and are awaited, because they can be undone: serial by path;
@@ -256,7 +255,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``open_passes``: of all its loops; ``crowded``: loops that could begin another one, but for those
     - ``tenant``: whom it is for; ``shares``: its part in limiters, by their names. The engine only keeps them
     - ``part``: path of the loop whose passes this execution runs for its parent; ``failed_passes``: how many of them
-      have failed
+      have failed; ``segments``: workers may run several of its nodes for one order
 
     Two states are equal if they are stored alike.
     """
@@ -312,6 +311,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     part: str = ""
     failed_passes: int = 0
     suspended_ms: int = 0
+    segments: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)
@@ -369,8 +369,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     @property
     def timers(self) -> dict[str, int]:
         """Due times of the timers that may still have an effect, but for those that have fired and are held."""
-        timers = {id: entry for id, entry in self.pending.items() if entry.kind is PendingKind.TIMER}
-        return {id: entry.due for id, entry in timers.items() if not entry.held}
+        live = {id: entry for id, entry in self.pending.items() if entry.kind is PendingKind.TIMER and not entry.held}
+        return {id: entry.due for id, entry in live.items()}
 
     @property
     def held(self) -> int:

@@ -132,6 +132,7 @@ class Turn:
     - ``owns_alarms``: whether the state's order of timers is its own already, not the one it began with
     - ``reason``: why someone asked for the execution to end, in their words
     - ``applied``: identities of events from outside that it takes
+    - ``ordered``: runs that it orders, by path and serial, of an execution with segments
     - ``idle``: paths of nodes that it cancels and of which no worker has a run: another runs in their place, or their
       next attempt is yet to come; ``originals``: by path of what it cancels, the node in whose place that runs, if that
       can be undone
@@ -139,7 +140,8 @@ class Turn:
 
     __slots__ = (
         "_replaced_before", "_stored", "applied", "commands", "evaluations", "idle", "known", "listened_before",
-        "macrosteps", "missing", "originals", "owns_alarms", "pending_before", "plan", "reason", "replacing", "state",
+        "macrosteps", "missing", "ordered", "originals", "owns_alarms", "pending_before", "plan", "reason", "replacing",
+        "state",
         "status_at_start", "status_before",
     )  # fmt: skip
 
@@ -150,6 +152,7 @@ class Turn:
         self.state = state.copy()
         self.known = known
         self.commands: list[Command] = []
+        self.ordered: set[tuple[str, int]] = set()
         self.macrosteps: list[Macrostep] = []
         self.missing: Missing | None = None
         self.evaluations = 0
@@ -248,6 +251,16 @@ class Turn:
             unannounced, state.unannounced = state.unannounced, []
             for path, status in unannounced:
                 self.announce(path, status)
+
+    def has_ended(self, path: str, serial: int) -> None:
+        """A run has come to an end. If this very turn orders it, it was run in place after another one."""
+        if (path, serial) not in self.ordered:
+            return
+        for place in range(len(self.commands) - 1, -1, -1):
+            command = self.commands[place]
+            if isinstance(command, RunNode) and (command.path, command.serial) == (path, serial):
+                del self.commands[place]
+                return
 
     def cancel(self, path: str, serial: int, started_at: int = 0, child: str = "") -> None:
         """Order the end of a node's run, or tell it to stop if it is awaited. ``started_at``: when the dispatcher began

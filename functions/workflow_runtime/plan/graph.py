@@ -186,6 +186,11 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return frozenset(position for position, node in enumerate(self.nodes) if isinstance(node.spec, LoopSpec))
 
     @cached_property
+    def segments(self) -> dict[int, tuple[int, ...]]:
+        """What may run in place after a node, as far as anybody has asked for it (`plan.segments`)."""
+        return {}
+
+    @cached_property
     def final(self) -> frozenset[int]:
         """The nodes that complete the scope."""
         return frozenset(position for position, node in enumerate(self.nodes) if isinstance(node.spec, SucceedSpec))

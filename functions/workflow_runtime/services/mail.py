@@ -33,7 +33,7 @@ class Mailer:
         """Send any number in as few requests as possible; those that the queue refuses for good. Raises
         `RetryableError`.
         """
-        messages = [mail_message(mail.execution_id, mail.event, self._new_id()) for mail in mails]
+        messages = [mail_message(mail.execution_id, mail.event, self._new_id(), mail.then) for mail in mails]
         return self._queues.send(DISPATCH, messages)
 
     def poke(self, execution_id: str) -> None:

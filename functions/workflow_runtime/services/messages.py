@@ -18,11 +18,17 @@ from workflow_runtime.ports import Message
 from workflow_runtime.storage.limiters import plain_tenant
 
 
-class Mail(msgspec.Struct, frozen=True):
-    """An event for an execution's mailbox."""
+class Mail(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An event for an execution's mailbox; ``then``: what happened afterwards, in order. An older version takes the
+    first event only, and asks for the others."""
 
     execution_id: str
     event: Event
+    then: tuple[Event, ...] = ()
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        return self.event, *self.then
 
 
 class Order(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -90,13 +96,13 @@ _timers = msgspec.json.Decoder(Timer)
 _envelopes = msgspec.json.Decoder(_Envelope)
 
 
-def mail_message(execution_id: str, event: Event, invocation: str) -> Message:
-    """The event as a message in the execution's FIFO group.
+def mail_message(execution_id: str, event: Event, invocation: str, then: tuple[Event, ...] = ()) -> Message:
+    """The event as a message in the execution's FIFO group, with what happened ``then``.
 
     The deduplication id absorbs the SDK's own retries only, hence the invocation in it: correctness rests on event ids.
     """
     identity = hashlib.sha256(f"{execution_id}:{event.event_id}:{invocation}".encode()).hexdigest()
-    return Message(mail_body(Mail(execution_id, event)), group=execution_id, deduplication_id=identity)
+    return Message(mail_body(Mail(execution_id, event, then)), group=execution_id, deduplication_id=identity)
 
 
 def mail_body(mail: Mail) -> str:

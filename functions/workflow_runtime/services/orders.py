@@ -120,10 +120,11 @@ class OpenOrders:
         state = stored.state
         wanted = state.in_flight + state.collecting
         orders, served = self._listed(stored, wanted) if wanted else ([], [])
-        runs = self._runs.get_all(state.execution_id, [(order.path, order.serial) for order in orders])
+        begun = self._runs.get_all(state.execution_id, [(order.path, order.serial) for order in orders])
+        runs = {ran: self._runs.segment(state.execution_id, run)[-1] for ran, run in begun.items()}
         now = self._ports.clock.now()
         if len(runs) < len(orders):
-            self._note_waits(state.execution_id, orders, served[:SERVED_READ_MAX], runs, now)
+            self._note_waits(state.execution_id, orders, served[:SERVED_READ_MAX], begun, now)
         astray = self._out_of_line(runs.values()) if self._lines is not None else set()
         lost = [
             order

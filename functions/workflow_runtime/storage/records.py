@@ -136,6 +136,24 @@ class Yielded(msgspec.Struct, frozen=True, omit_defaults=True):
     steps: int = 0
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """A run that the worker of another one has begun in place afterwards. It has no record of its own before it ends,
+    or its lease is renewed."""
+
+    path: str
+    serial: int
+    owner: str
+    started_at: int
+    lease_until: int
+
+    @property
+    def run(self) -> Run:
+        """The run as if it were recorded."""
+        status, lease_until = RunStatus.RUNNING, self.lease_until
+        return Run(path=self.path, serial=self.serial, status=status, owner=self.owner, started_at=self.started_at,
+                   lease_until=lease_until, in_place=True)  # fmt: skip
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of a node: claimed (``running``) or ended. ``lease_until`` and times are epoch ms."""
 
@@ -169,6 +187,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     limiter: str = ""  # that it waits for
     limiter_key: str = ""  # and for which value of its key
     place: str = ""  # in whose line
+    next: Claim | None = None  # what its worker has begun in place after it
+    in_place: bool = False  # it is only known from the record of the one before
 
     @classmethod
     def succeeded(

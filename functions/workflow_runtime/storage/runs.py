@@ -15,7 +15,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, AnyOf, Attribute, Blobs, Change, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import get_json, get_payload, pack, pack_bytes, put_payload
-from workflow_runtime.storage.records import STOP, LateResult, Run, RunStatus, Yielded
+from workflow_runtime.storage.records import STOP, Claim, LateResult, Run, RunStatus, Yielded
 
 
 class Copied(msgspec.Struct, frozen=True):
@@ -35,6 +35,10 @@ class RunStore:
     When it ends, the owner moves to the attribute ``owner``: no condition on the holder holds any more, so that a
     recorded result stays (promise P2). A run that is told to stop changes the name: its worker meets that when it
     renews its lease, or records how it ended, and goes on under the new one.
+
+    A worker that goes on with another run in place claims that in the record of the one before, with the same write
+    that ends it. That run is then whose record is created first: its result, its worker's renewed claim, that it was
+    cancelled, or that its worker was lost.
     """
 
     def __init__(self, table: Table, blobs: Blobs) -> None:
@@ -116,6 +120,17 @@ class RunStore:
         key = keys.run(execution_id, path, serial)
         item = self._table.get([key]).get(key)
         return self.run_of(item) if item is not None else None
+
+    def segment(self, execution_id: str, run: Run) -> list[Run]:
+        """A run, and those that its worker has begun in place afterwards, up to the one that is or was at hand."""
+        found = [run]
+        while (claim := found[-1].next) is not None:
+            found.append(self.get(execution_id, claim.path, claim.serial) or claim.run)
+        return found
+
+    def end(self, execution_id: str, run: Run, claimed_by: str, *, in_place: bool) -> bool:
+        """The same as `finish`, also of a run that may have no record yet (``in_place``)."""
+        return (in_place and self.claim(execution_id, run)) or self.finish(execution_id, run, claimed_by)
 
     def get_all(self, execution_id: str, runs: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Run]:
         wanted = {keys.run(execution_id, path, serial): (path, serial) for path, serial in runs}
@@ -217,6 +232,8 @@ class RunStore:
             attributes["child"] = run.child
         if run.passes is not None:
             attributes["passes"] = msgspec.json.encode(run.passes)
+        if run.next is not None:
+            attributes["next"] = msgspec.json.encode(run.next)
         if run.items is not None:
             attributes["items"] = msgspec.json.encode(run.items)
         return Item(keys.run(execution_id, run.path, run.serial), attributes)
@@ -250,6 +267,7 @@ class RunStore:
             limiter=str(values.get("limiter") or ""),
             limiter_key=str(values.get("limiter_key") or ""),
             place=str(values.get("place") or ""),
+            next=_decoded(values.get("next"), Claim),
         )
 
 

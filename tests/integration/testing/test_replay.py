@@ -21,8 +21,15 @@ LONG = "落霞与孤鹜齐飞，秋水共长天一色。" * 3_000
 
 
 def nodes(count: int) -> list[dict[str, Any]]:
+    """A chain, one commit a node."""
     chain = [
-        {"id": f"第{n}步", "type": "tool", "tool": "echo", "dependencies": [f"第{n - 1}步"] if n else []}
+        {
+            "id": f"第{n}步",
+            "type": "tool",
+            "tool": "echo",
+            "dependencies": [f"第{n - 1}步"] if n else [],
+            "when": "1 == 1",
+        }
         for n in range(count)
     ]
     return [

@@ -337,13 +337,64 @@ workflow:
 """,
 }
 """Nodes that wait for limiters: of all kinds, of one place, of a rate alone, of a slow one, of one that is divided."""
+_SEGMENTS = {
+    "segment": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - {id: b, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+    - {id: 丙, type: tool, tool: echo, dependencies: [b], inputs: {x: "${previous.x}", y: "${a.x}"}}
+    - {id: d, type: tool, tool: echo, inputs: {x: "${nodes.丙.output.y}"}}
+    - {id: e, type: agent, agent: echo, inputs: {x: "${d.x}"}}
+    - {id: f, type: tool, tool: echo, inputs: {x: "${e.x}", y: "${b.x}"}}
+    - {id: g, type: tool, tool: echo, inputs: {x: "${f.x}", y: "${丙.y}"}}
+""",
+    "segments_that_fail": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - {id: b, type: tool, tool: fail, dependencies: [a], on_error: [{errors: [broken], do: continue}], inputs: {x: 2}}
+    - {id: c, type: tool, tool: echo, dependencies: [b], inputs: {x: 3}}
+    - {id: d, type: tool, tool: fail, dependencies: [c], fallback: {tool: echo}, inputs: {x: 4}}
+    - {id: e, type: tool, tool: echo, inputs: {x: "${d.x}"}}
+    - {id: f, type: tool, tool: leak, dependencies: [e], inputs: {x: "${secrets.TOKEN}"}}
+""",
+    "segments_in_branches": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - {id: b1, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+    - {id: b2, type: tool, tool: echo, inputs: {x: "${b1.x}"}}
+    - {id: c1, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+    - {id: c2, type: tool, tool: echo, inputs: {x: "${c1.x}", y: "${a.x}"}}
+    - {id: d, type: tool, tool: echo, inputs: {x: "${b2.x}", y: "${c2.y}"}}
+    - {id: z, type: tool, tool: echo, inputs: {x: "${d.y}"}}
+""",
+    "segments_in_passes": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - id: 各
+      type: control
+      subtype: loop
+      items: [1, 2, 3]
+      max_concurrency: 2
+      body:
+        - {id: b, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+        - {id: c, type: tool, tool: echo, inputs: {x: "${item + b.x}"}}
+        - {id: d, type: tool, tool: echo, inputs: {x: "${c.x + index}"}}
+      collect: ${d.x}
+    - {id: z, type: tool, tool: echo, inputs: {x: "${各}"}}
+""",
+}
+_SEGMENTS_THAT_WAIT = {
+    "segment_that_waits": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - {id: b, type: tool, tool: ask, dependencies: [a], retry_policy: {max_retries: 2, retry_delay: 0s}}
+    - {id: c, type: tool, tool: echo, inputs: {x: "${b.x}"}}
+""",
+}
+"""Chains of tools, which a worker runs one after the other: with what fails in them, side by side, and in passes."""
+SEGMENTS = tuple(_SEGMENTS)
 INPUT = {"start": 1}
 
 
 @cache
 def source(name: str) -> bytes:
     whole = _CHARTS | _FAMILY | _GENERATIONS | _ASKING | _PARTS | _LOOPS | _AGENTS | _LIMITED
-    return (whole.get(name) or _HEAD.format(id=name) + _NODES[name]).encode()
+    return (whole.get(name) or _HEAD.format(id=name) + (_NODES | _SEGMENTS | _SEGMENTS_THAT_WAIT)[name]).encode()
 
 
 @cache

@@ -51,7 +51,7 @@ from workflow_runtime.plan.addresses import static_path
 from workflow_runtime.plan.calls import CALL, call_plan
 from workflow_runtime.plan.parts import part_plan
 from workflow_runtime.plan.plan import Plan as CompiledPlan
-from workflow_runtime.plan.specs import LoopSpec, NodeType
+from workflow_runtime.plan.specs import LoopSpec, NodeType, ToolSpec
 from workflow_runtime.ports import Ports, SqsRecord
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.dispatch.mailbox import MailboxBatch
@@ -494,7 +494,9 @@ class World:
     def _is_yielded(self, path: str) -> bool:
         """Whether a worker runs the node and the dispatcher records what somebody else makes of it."""
         node = node_of(self.plan, path)
-        return node is not None and node.callback is not None
+        if node is None:
+            return False
+        return node.callback is not None or (isinstance(node.spec, ToolSpec) and node.spec.tool == "ask")
 
     def close(self) -> None:
         self._backend.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from functools import partial
 
 from msgspec.structs import replace
@@ -29,6 +29,7 @@ from workflow_runtime.engine.values.evaluation import View, doubt_text, error_va
 from workflow_runtime.engine.values.visibility import NOTHING_SEEN, Seen, charts_seen, loops_seen
 from workflow_runtime.engine.visits import Original, Undoable
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan import segments
 from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.formulas import GLOBAL_KINDS, PREVIOUS, BindingKind, Formula
 from workflow_runtime.plan.graph import OUTPUTS, Edge
@@ -134,6 +135,8 @@ class GraphScope(GraphValues):
     def cancel_run(self, node: int) -> None:
         """Have the run of a node that has begun, or was ordered, recorded as cancelled."""
         path, graph = self.path(node), self.graph
+        if self.turn.state.segments and graph.marks[node] == Mark.READY and node not in graph.serials:
+            self.renumber(segments.after(self.block, node))
         if node in graph.fallbacks or graph.marks[node] in (Mark.RETRYING, Mark.QUEUED):
             self.turn.idle.add(path)
         original = self.stands_in_for(node)
@@ -143,6 +146,12 @@ class GraphScope(GraphValues):
             run = self.path(original), graph.serial(original), graph.begun.get(original, 0)
             self.turn.originals[path] = Original(*run, self.attempt(original), self.child(original))
         self.turn.cancel(path, graph.serial(node), graph.begun.get(node, 0), self.child(node))
+
+    def renumber(self, nodes: Iterable[int]) -> None:
+        """Give what nodes have not done yet another record than the one that a worker may have made of it in place."""
+        for node in nodes:
+            if node not in self.graph.serials:
+                self.graph.serials[node] = self.graph.visits[node] = self.graph.first_serial + 1
 
     def child(self, node: int) -> str:
         """The execution that the node has started; "" if there is none."""

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
+
 from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import Read, RunNode
 from workflow_runtime.engine.graph import retries
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import FAILED_MARKS, STATUS_OF_MARK, SUCCESS, Change
+from workflow_runtime.engine.lifecycle import (
+    ALIVE_MARKS,
+    FAILED_MARKS,
+    OPEN_MARKS,
+    STATUS_OF_MARK,
+    SUCCESS,
+    WAITING,
+    Change,
+)
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.engine.values.visibility import loops_seen
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan import segments
 from workflow_runtime.plan.formulas import PREVIOUS, Formula
 from workflow_runtime.plan.graph import OUTPUTS, GraphBlock
 from workflow_runtime.plan.specs import AggregationSpec
@@ -25,12 +36,14 @@ def order(scope: GraphScope, node: int) -> None:
     again = retries.next_run(scope, node) if graph.agents else None
     if again is None and (graph.retries or graph.visits):
         again = retries.order_as_before(scope, node)
-    command = _bounded(scope, node, again or _first_order(scope, node))
+    command = _bounded(scope, node, replace(again, followers=()) if again else _first_order(scope, node))
     if graph.notes and (notes := graph.notes.pop(node, ())):
         command = replace(command, warnings=notes)
     scope.change(node, Change.ORDER)
     turn.state.in_flight += 1
     turn.commands.append(command)
+    if turn.state.segments:
+        turn.ordered.add((command.path, command.serial))
     if command.serial == command.visit and "node" in scope.plan.events:
         scope.turn.publish("node.started", path=command.path, status="running")
 
@@ -42,13 +55,36 @@ def _first_order(scope: GraphScope, node: int) -> RunNode:
     caller = scope.graph.callers.get(node, -1) if plan.reads_callers_inputs else -1
     inputs = scope.block.nodes[caller].inputs if caller >= 0 else None
     formulas = plan.worker_formulas if inputs is None else (*plan.worker_formulas, inputs)
+    followers = _followers(scope, node) if scope.turn.state.segments else ()
     command = _run(scope, path, scope.graph.serial(node), plan.pool or COLLECTOR_POOL, formulas, node,
-                   operands, scope.attempt(node))  # fmt: skip
+                   operands, scope.attempt(node), followers=followers)  # fmt: skip
+    if followers:
+        command = replace(command, followers=tuple(scope.block.first + each for each in followers))
     if inputs is not None:
         command = replace(command, caller=scope.block.first + caller)
     if node in scope.graph.given:
         command = replace(command, inputs=scope.graph.given.pop(node), has_inputs=True)
     return command
+
+
+def _followers(scope: GraphScope, node: int) -> tuple[int, ...]:
+    """The nodes that a worker may run in place after this one: as far as none of them has a history, and all that they
+    need from outside has ended, so that it makes no difference when they are ordered."""
+    graph, block = scope.graph, scope.block
+    if node in graph.serials:
+        return ()
+    found = [node]
+    for each in segments.after(block, node):
+        if graph.marks[each] != WAITING or each in graph.serials or each in graph.notes:
+            break
+        read = {number for formula in block.nodes[each].worker_formulas for number in formula.nodes}
+        others = read - {block.first + member for member in found}
+        if any(scope.find(number)[0] in OPEN_MARKS for number in others):
+            break
+        if any(graph.marks[source] not in ALIVE_MARKS for source in segments.outside(block, each, found)):
+            break
+        found.append(each)
+    return tuple(found[1:])
 
 
 def order_outputs(scope: GraphScope) -> None:
@@ -65,7 +101,7 @@ def order_again(scope: GraphScope, node: int, failed: RunNode) -> None:
     scope.graph.serials[node] = serial
     if node != OUTPUTS:
         scope.change(node, Change.ORDER)
-    again = replace(failed, serial=serial, attempt=failed.attempt + 1)
+    again = replace(failed, serial=serial, attempt=failed.attempt + 1, followers=())
     scope.commands.append(_bounded(scope, node, again) if node != OUTPUTS else again)
 
 
@@ -104,9 +140,10 @@ def _run(
     reader: int,
     operands: tuple[int, ...],
     attempt: int = 1,
-    inside: range = range(0),
+    inside: Container[int] = (),
+    followers: tuple[int, ...] = (),
 ) -> RunNode:
-    """``inside``: numbers of nodes that are read otherwise."""
+    """``inside``: numbers of nodes that are read otherwise. ``followers``: nodes that may read what is listed, too."""
     state, told = scope.turn.state, scope.told(reader)
     command = RunNode(
         path,
@@ -120,7 +157,7 @@ def _run(
         reopened=state.attempt - 1,
         names=told,
     )
-    if not formulas and not operands:
+    if not formulas and not operands and not followers:
         return command
     wanted = dict.fromkeys([scope.block.first + operand for operand in operands]) if operands else {}
     previous = -1
@@ -130,28 +167,36 @@ def _run(
             previous = scope.previous(reader)
             if previous >= 0:
                 wanted[previous] = None
-    reads: list[Read] = []
-    statuses: dict[int, str] = {}
-    for number in wanted:
-        if number in inside:
-            continue
-        mark, read = scope.find(number)
-        if mark == SUCCESS or mark in FAILED_MARKS:
-            reads.append(read)
-        if mark != SUCCESS:
-            statuses[number] = STATUS_OF_MARK[mark].value
+    if followers:
+        inside = [scope.block.first + each for each in (reader, *followers)]
+        formulas += tuple(formula for each in followers for formula in scope.block.nodes[each].worker_formulas)
+        wanted.update(dict.fromkeys(number for formula in formulas for number in formula.nodes))
+    reads, statuses = _known(scope, [number for number in wanted if number not in inside])
     seen = scope.seen(formulas)
     given, pages = loops_seen(scope.around(), formulas) if scope.plan.has_loops else ({}, {})
     names = pruned_names({**seen.names, **given}, formulas) if seen.names or given else {}
     return replace(
         command,
-        reads=tuple(reads),
+        reads=reads,
         previous=previous,
         statuses=statuses,
         names=names | told,
         states=tuple(sorted(seen.states)) if seen.states else (),
         pages=pages,
     )
+
+
+def _known(scope: GraphScope, numbers: Iterable[int]) -> tuple[tuple[Read, ...], dict[int, str]]:
+    """What may be read of nodes, and the status of those that have not succeeded."""
+    reads: list[Read] = []
+    statuses: dict[int, str] = {}
+    for number in numbers:
+        mark, read = scope.find(number)
+        if mark == SUCCESS or mark in FAILED_MARKS:
+            reads.append(read)
+        if mark != SUCCESS:
+            statuses[number] = STATUS_OF_MARK[mark].value
+    return tuple(reads), statuses
 
 
 def pruned_names(names: dict[str, Json], formulas: tuple[Formula, ...]) -> dict[str, Json]:

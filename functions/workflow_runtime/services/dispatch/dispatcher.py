@@ -190,7 +190,7 @@ class Dispatcher:
             )
             if header.express:
                 return self._run_express(plan, state, events, tags)
-            events = _with_start(events, ExecutionStarted("start", header.started_at))
+            events = _with_start(events, ExecutionStarted("start", header.started_at, segments=True))
         events = self._knowledge.heard(state, events)
         returned = self._knowledge.heard(state, self._returned(state))
         try:
@@ -291,7 +291,7 @@ class Dispatcher:
 
     def _start_alone(self, plan: Plan, state: ExecutionState, tags: Tags) -> bool:
         """Start without the event that was refused; an execution that cannot even start fails, visibly."""
-        start = ExecutionStarted("start", state.started_at)
+        start = ExecutionStarted("start", state.started_at, segments=True)
         try:
             return self._commit(plan, state, self._decide(plan, state, [start]), [start], tags)
         except (RetryableError, ConflictError):

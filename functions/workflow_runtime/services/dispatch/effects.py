@@ -210,6 +210,8 @@ class Publisher:
         found = self._runs.get(state.execution_id, path, serial)
         if found is not None and found.status is RunStatus.YIELDED:
             self._close_yielded(state, cancelled, found)
+        if found is not None and found.next is not None:  # what its worker has begun in place afterwards
+            self._cancel(state, CancelRun(found.next.path, found.next.serial, found.next.started_at))
         if found is not None and found.status.open:
             closed = replace(cancelled, attempt=found.attempt, started_at=found.started_at)
             self._runs.finish(state.execution_id, closed, found.owner)  # if it fails, the run has ended meanwhile

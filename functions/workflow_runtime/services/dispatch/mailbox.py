@@ -46,11 +46,11 @@ class MailboxBatch:
     def _take_group(self, group: str) -> None:
         records = self._groups[group]
         deliveries: list[Delivery] = []
-        accepted: list[Mapping[str, Any]] = []
+        accepted: list[tuple[Mapping[str, Any], int]] = []  # each with how many are deliveries by then
         for place, record in enumerate(records):
             try:
-                deliveries.append(_delivery(group, record))
-                accepted.append(record)
+                deliveries += _deliveries(group, record)
+                accepted.append((record, len(deliveries)))
             except UnknownMessage as error:
                 logger.warning(
                     "an event waits for a newer version", extra={"execution_id": group, "reason": str(error)}
@@ -60,8 +60,8 @@ class MailboxBatch:
             except InvalidEvent as error:
                 self._taken[record["messageId"]] = self._refuse(group, record, str(error))
         count = self._dispatcher.dispatch(group, deliveries)
-        for place, record in enumerate(accepted):
-            self._taken[record["messageId"]] = place < count
+        for record, end in accepted:
+            self._taken[record["messageId"]] = end <= count
         failed = next((place for place, record in enumerate(records) if not self._taken[record["messageId"]]), None)
         if failed is not None:  # what follows it in the group comes again too: the whole group waits as long
             left = records[failed:]
@@ -79,11 +79,12 @@ class MailboxBatch:
         return True
 
 
-def _delivery(group: str, record: Mapping[str, Any]) -> Delivery:
+def _deliveries(group: str, record: Mapping[str, Any]) -> list[Delivery]:
     mail = parse_mail(record["body"])
     if mail.execution_id != group:
         raise InvalidEvent(f"an event for {mail.execution_id} in the mailbox of {group}")
-    return Delivery(mail.event, _receives(record), int(record["attributes"]["SentTimestamp"]))
+    sent_at = int(record["attributes"]["SentTimestamp"])
+    return [Delivery(event, _receives(record), sent_at) for event in mail.events]
 
 
 def _receives(record: Mapping[str, Any]) -> int:

@@ -16,7 +16,7 @@ from workflow_runtime.engine.events import TaskCompleted, TaskFailed
 from workflow_runtime.engine.graph.agents import cannot_take as cannot_take_of_call
 from workflow_runtime.engine.graph.callbacks import cannot_take
 from workflow_runtime.engine.holding import HELD_MAX
-from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.state import GraphState
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import ErrorDocument, RequestError
@@ -26,6 +26,7 @@ from workflow_runtime.ports import Ports
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.storage.payloads import is_large, pack_bytes
+from workflow_runtime.storage.records import RunStatus
 from workflow_runtime.storage.stores import Stores
 from workflow_runtime.storage.tasks import Task, hash_of
 
@@ -119,7 +120,7 @@ class Tasks:
             return self._check_call(graph, place.node, task)
         lost = task.serial < graph.serial(place.node) and self._was_lost(task)
         reason = cannot_take(graph, place.node, task.serial, lost=lost)
-        if reason:
+        if reason and not (state.segments and graph.marks[place.node] == Mark.WAITING and self._runs_in_place(task)):
             raise RequestError("refused", reason)
         if state.status is ExecutionStatus.SUSPENDED and state.held >= HELD_MAX:
             message = f"the execution is suspended and holds {HELD_MAX:,} events already; resume it first"
@@ -132,6 +133,12 @@ class Tasks:
         if reason:
             raise RequestError("refused", reason)
         return False
+
+    def _runs_in_place(self, task: Task) -> bool:
+        """Whether the run goes on, though the dispatcher has not ordered it yet: by the time that it looks at what is
+        said, it has."""
+        run = self._stores.runs.get(task.execution_id, task.path, task.serial)
+        return run is not None and run.status in (RunStatus.RUNNING, RunStatus.YIELDED)
 
     def _was_lost(self, task: Task) -> bool:
         run = self._stores.runs.get(task.execution_id, task.path, task.serial)

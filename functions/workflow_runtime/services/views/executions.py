@@ -28,6 +28,7 @@ from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts,
 from workflow_runtime.services.views.compensation import compensations
 from workflow_runtime.services.views.nodes import error_json, node_executions
 from workflow_runtime.services.views.passes import LoopView, Page, PassFinder, Shown, passes_text
+from workflow_runtime.services.views.segments import as_it_stands
 from workflow_runtime.services.views.usage import usage_json
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import header_of
@@ -245,9 +246,9 @@ class Documents:
         path = normalized(path)
         header = self.header(execution_id)
         plan, stored = self._workflows.plan(header.plan_hash), self._executions.load(execution_id)
-        held = self._runs.list_held(execution_id, path)
+        state, claimed = self._stands(plan, stored)
+        held = [*self._runs.list_held(execution_id, path), *((run, None) for run in claimed if run.path == path)]
         runs = tuple(run for run, _ in held)
-        state = stored.state if stored is not None else None
         entry = node_executions(plan, state, runs, (path,), self._frozen_in(plan)).get(path)
         if entry is None:
             raise RequestError("not_found", f"execution {execution_id!r} has no node {path!r}")
@@ -274,12 +275,20 @@ class Documents:
         return key in self._table.get([key])
 
     def _nodes(self, plan: Plan, stored: StoredState | None, execution_id: str) -> _Seen:
-        state = stored.state if stored is not None else None
+        state, claimed = self._stands(plan, stored)
         if plan.has_loops:
             shown = self._finder(plan, state, execution_id).document()
         else:
             shown = Shown(held=[*self._runs.list_held(execution_id)])
+        shown.held += [(run, None) for run in claimed]
         return self._entries(plan, state, shown)
+
+    def _stands(self, plan: Plan, stored: StoredState | None) -> tuple[ExecutionState | None, Collection[Run]]:
+        """The state, and runs that have no record yet."""
+        if stored is None:
+            return None, ()
+        state, claimed = as_it_stands(self._runs, plan, stored.state)
+        return state, claimed.values()
 
     def _finder(self, plan: Plan, state: ExecutionState | None, execution_id: str) -> PassFinder:
         return PassFinder(plan, state, self._runs, execution_id)
@@ -300,11 +309,12 @@ class Documents:
         """Some passes of a loop. Raises `RequestError` (``not_found``) also if it is not a loop, or has not begun."""
         header = self.header(execution_id)
         plan, stored = self._workflows.plan(header.plan_hash), self._executions.load(execution_id)
-        state = stored.state if stored is not None else None
+        state, claimed = self._stands(plan, stored)
         shown = self._finder(plan, state, execution_id).page(page)
         if shown is None:
             message = f"execution {execution_id!r} has no loop {page.loop!r}, or it has not begun"
             raise RequestError("not_found", message)
+        shown.held += [(run, None) for run in claimed]
         nodes, outputs, *_ = self._entries(plan, state, shown)
         loop = shown.loops[page.loop]
         after = page.start + sum(scope.address == pass_address(page.loop, page.start + place)

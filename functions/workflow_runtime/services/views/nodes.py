@@ -31,6 +31,7 @@ NODE_STATUS_OF_RUN = {
     RunStatus.CANCELLED: NodeStatus.CANCELLED,
     RunStatus.SKIPPED: NodeStatus.SKIPPED,
 }
+ENDED_IN_PLACE = (RunStatus.SUCCESS, RunStatus.FAILED)
 
 
 def live_graphs(plan: Plan, state: ExecutionState | None) -> dict[ScopeId, GraphState]:
@@ -115,6 +116,8 @@ def _node_entry(
     status = STATUS_OF_MARK[graph.marks[index]]
     if status is NodeStatus.READY and run is not None and run.status is RunStatus.RUNNING:
         status = NodeStatus.RUNNING
+    if status is NodeStatus.WAITING and run is not None and run.status in ENDED_IN_PLACE:  # and the execution rests
+        status = NODE_STATUS_OF_RUN[run.status]
     entry = _entry(block.nodes[index], status, run, _waiting_on(plan, state, block, graph, index, status))
     if status is NodeStatus.FAILED and not entry["handled"]:
         entry["handled"] = graph.marks[index] != Mark.FAILED

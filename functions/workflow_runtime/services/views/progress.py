@@ -14,6 +14,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.services.views.charts import transitions_of
 from workflow_runtime.services.views.compensation import statuses_of_undone
 from workflow_runtime.services.views.nodes import live_graphs, node_executions
+from workflow_runtime.services.views.segments import as_it_stands
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.stores import Stores
 
@@ -40,8 +41,8 @@ def progress(stores: Stores, execution_id: str, known: Mapping[str, str], since:
     stored = stores.executions.load(execution_id)
     if stored is None:
         return News()
-    state = stored.state
-    plan = stores.workflows.plan(state.plan_hash)
+    plan = stores.workflows.plan(stored.state.plan_hash)
+    state, claimed = as_it_stands(stores.runs, plan, stored.state)
     fresh = _entries_after(stores.executions, execution_id, since)
     ordered = _ordered(fresh)
     changed = {path: serial for path, (serial, _) in ordered.items()}
@@ -54,9 +55,9 @@ def progress(stores: Stores, execution_id: str, known: Mapping[str, str], since:
     for (path, serial), undone in statuses_of_undone(plan, state).items():
         if known.get(path) != undone.value:
             changed[path] = max(serial, changed.get(path, 0))
-    runs = stores.runs.get_all(execution_id, list(changed.items()))
+    seen = [*stores.runs.get_all(execution_id, list(changed.items())).values(), *claimed.values()]
     entries: dict[str, Json] = {}
-    for path, entry in node_executions(plan, state, runs.values(), changed.keys()).items():
+    for path, entry in node_executions(plan, state, seen, changed.keys()).items():
         if known.get(path, NodeStatus.WAITING.value) != entry["status"]:
             entries[path] = {**entry, "output": None}
     versions = {path: version for path, (_, version) in ordered.items()}

@@ -34,6 +34,7 @@ from workflow_runtime.services.views.executions import header_json
 from workflow_runtime.services.views.explanation import Explanation, Waiting
 from workflow_runtime.services.views.moves import thaw_text
 from workflow_runtime.services.views.nodes import node_executions
+from workflow_runtime.services.views.segments import NO_RUNS, as_it_stands
 from workflow_runtime.storage.records import Header, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
@@ -74,33 +75,36 @@ class Explanations:
         """What keeps an execution, at most ``limit`` nodes after the first ``after``: first those that run or wait for
         something outside their graph, then those that wait for other nodes. Pages are as the execution is when each is
         read."""
-        header, plan, state = self._load(execution_id)
+        header, plan, state, claimed = self._load(execution_id)
         if state is None or state.status.terminal:
             return self._without_nodes(header, plan, state)
         open = sorted(open_nodes(plan, state), key=_position)
         own = () if after else (*_suspension(state), *self._output(state), *self._children(state))
-        waits = (*own, *self._explained(plan, header, state, open[after : after + limit]))
+        waits = (*own, *self._explained(plan, header, state, open[after : after + limit], claimed))
         next = after + limit if len(open) > after + limit else None
         return Why(header, waits, self._ahead(plan, state) if not after else {}, next, len(open))
 
     def why_node(self, execution_id: str, path: str) -> Why:
         """What keeps one node, followed by the nodes that it waits for, directly or not, nearest first."""
         path = normalized(path)
-        header, plan, state = self._load(execution_id)
+        header, plan, state, claimed = self._load(execution_id)
         nodes = {node.path: node for node in open_nodes(plan, state)} if state is not None else {}
         if state is None or state.status.terminal or path not in nodes:
             return Why(header, (self._not_open(header, plan, state, path),))
         found = {path: nodes[path]}
         for node in islice(_blockers(plan, state, nodes, path), BLOCKERS_MAX):
             found[node.path] = node
-        return Why(header, tuple(self._explained(plan, header, state, list(found.values()))), total=len(nodes))
+        return Why(header, tuple(self._explained(plan, header, state, list(found.values()), claimed)), total=len(nodes))
 
-    def _load(self, execution_id: str) -> tuple[Header, Plan, ExecutionState | None]:
+    def _load(self, execution_id: str) -> tuple[Header, Plan, ExecutionState | None, Mapping[str, Run]]:
+        """With the runs, by path, that have no record yet."""
         header = self._executions.header(execution_id)
         if header is None:
             raise RequestError("not_found", f"there is no execution {execution_id!r}")
         plan, stored = self._workflows.plan(header.plan_hash), self._executions.load(execution_id)
-        return header, plan, current(plan, stored.state) if stored is not None else None
+        if stored is None:
+            return header, plan, None, NO_RUNS
+        return header, plan, *as_it_stands(self._runs, plan, current(plan, stored.state))
 
     def _without_nodes(self, header: Header, plan: Plan, state: ExecutionState | None) -> Why:
         """Of an execution that has ended, or was not begun."""
@@ -171,10 +175,13 @@ class Explanations:
         at_work = [runs[path] for path in agents if path in runs and runs[path].status is RunStatus.RUNNING]
         return self._budgets.of_runs(header, at_work) if at_work else {}
 
-    def _explained(self, plan: Plan, header: Header, state: ExecutionState, nodes: Sequence[Open]) -> Iterator[Waiting]:
+    def _explained(
+        self, plan: Plan, header: Header, state: ExecutionState, nodes: Sequence[Open], claimed: Mapping[str, Run]
+    ) -> Iterator[Waiting]:
         """The nodes with what their runs and orders tell."""
         asked = {node.path: _serial_to_ask(node) for node in nodes if node.status is not NodeStatus.WAITING}
-        runs = {path: run for (path, _), run in self._runs.get_all(state.execution_id, list(asked.items())).items()}
+        found = self._runs.get_all(state.execution_id, list(asked.items()))
+        runs = {**claimed, **{path: run for (path, _), run in found.items()}}
         waits = self._budget_waits(plan, header, nodes, runs)
         unbegun = {node.path for node in nodes if node.cause is Cause.QUEUE and node.path not in runs}
         ordered = self._ordered(state, unbegun)

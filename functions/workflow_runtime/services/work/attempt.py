@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.values.evaluation import NodeValue, doubt_text
+from workflow_runtime.engine.values.evaluation import doubt_text
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError
 from workflow_runtime.invokers.containment import described, node_failure
@@ -24,6 +24,7 @@ from workflow_runtime.invokers.masking import Mask
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.plan.formulas import BindingKind
 from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import LoopSpec, NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.sdk import Pending
@@ -31,6 +32,7 @@ from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.items.reading import ItemReader
 from workflow_runtime.services.limits.admission import Admission, Admitted
 from workflow_runtime.services.limits.gates import Gates
+from workflow_runtime.services.messages import Order
 from workflow_runtime.services.patience import patiently
 from workflow_runtime.services.work.agent_runs import AgentRuns
 from workflow_runtime.services.work.callbacks import left_open
@@ -39,10 +41,10 @@ from workflow_runtime.services.work.deciding import formulas_of, is_fresh, node_
 from workflow_runtime.services.work.masked import aside, notes
 from workflow_runtime.services.work.orders import Orders
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, needs_globals, view_of
-from workflow_runtime.services.work.under_way import Attempt, ids_of
+from workflow_runtime.services.work.under_way import Attempt, Values, ids_of
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import header_of
-from workflow_runtime.storage.records import STOP, Globals, Run, RunStatus
+from workflow_runtime.storage.records import STOP, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
 LEASE_SECONDS = 90  # how long a silent worker is believed to live
@@ -90,9 +92,9 @@ class AttemptRunner:
         self._passes = PassCollector(ports, stores)
         self._items = ItemReader(ports, stores)
 
-    async def carry_out(self, attempt: Attempt) -> tuple[bool, Run]:
-        """Read, run and record a claimed run: whether it was still ours to record, and how it ended. Once a renewal
-        finds that it is not, because it was cancelled or given up for lost, it is stopped.
+    async def outcome(self, attempt: Attempt) -> Run | None:
+        """Read and run a claimed run: how it ended, as it is to be recorded. None once a renewal finds that it is not
+        ours any more, because it was cancelled or given up for lost; then it is stopped.
 
         Raises `RetryableError`, `InvalidEvent` and `Suspended` when it could not even begin; then its claim is given
         up.
@@ -101,18 +103,18 @@ class AttemptRunner:
         renewal = asyncio.ensure_future(self._renew(attempt, lease))
         try:
             async with lease:
-                ended = await self._outcome(attempt)
+                return await self._outcome(attempt)
         except TimeoutError:  # of the lease: errors of the node are part of the outcome
-            return False, replace(attempt.claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
+            return None
         except (RetryableError, InvalidEvent, Suspended):
             await self._release(attempt)
             raise
         finally:
             renewal.cancel()
-        return await self._record(attempt, ended)
 
-    async def _record(self, attempt: Attempt, ended: Run) -> tuple[bool, Run]:
-        """Record how the run ended, if it is still ours; an output that cannot be stored is a failure."""
+    async def record(self, attempt: Attempt, ended: Run) -> tuple[bool, Run]:
+        """Record how the run ended, with what its worker goes on with: whether it was still ours, and how it
+        is recorded. An output that cannot be stored is a failure."""
         execution_id, owner = attempt.order.execution_id, attempt.claimed.owner
         try:
             return await self._finish(execution_id, ended, owner), ended
@@ -120,12 +122,12 @@ class AttemptRunner:
             message = error.message if isinstance(error, NodeError) else "the result does not fit into the table"
             document = ErrorDocument.of("too_large", message, ended.path)
             order = order_to_keep(attempt.plan, attempt.order.command, fresh=True)
-            failed = replace(ended, status=RunStatus.FAILED, output=None, error=document, order=order)
+            failed = replace(ended, status=RunStatus.FAILED, output=None, error=document, order=order, next=None)
             return await self._finish(execution_id, failed, owner), failed
 
     async def _finish(self, execution_id: str, ended: Run, owner: str) -> bool:
         """Record the end of a run that is still ours, also if it was told to stop meanwhile."""
-        if await patiently(self._ports, self._runs.finish, execution_id, ended, owner):
+        if await patiently(self._ports, self._runs.end, execution_id, ended, owner, in_place=ended.in_place):
             return True
         return not owner.endswith(STOP) and await patiently(
             self._ports, self._runs.finish, execution_id, ended, owner + STOP
@@ -137,7 +139,8 @@ class AttemptRunner:
         """
         released = replace(attempt.claimed, status=RunStatus.RELEASED)
         with suppress(RetryableError):  # then the lease runs out, and the engine grants another attempt
-            await self._ports.offload(self._runs.finish, attempt.order.execution_id, released, attempt.claimed.owner)
+            execution_id, owner = attempt.order.execution_id, attempt.claimed.owner
+            await self._ports.offload(self._runs.end, execution_id, released, owner, in_place=released.in_place)
 
     async def _outcome(self, attempt: Attempt) -> Run:
         """How the run ended, as it will be recorded."""
@@ -182,48 +185,58 @@ class AttemptRunner:
         )
 
     async def _prepare(self, attempt: Attempt) -> bool:
-        """Read inputs and header in one batch; False when the execution no longer runs. Raises `Suspended`."""
+        """Read what is not known yet; False when the execution no longer runs. Raises `Suspended`."""
         plan = attempt.plan
         order = await self._ports.offload(self._orders.whole, attempt.order)
-        command = order.command
-        node = node_of(plan, command.path)
-        formulas = formulas_of(plan, node, order)
-        header_key = keys.execution(order.execution_id, keys.HEADER)
-        input_key = keys.input(order.execution_id, command.replaced)
-        run_keys = {keys.run(order.execution_id, read.path(plan), read.serial): read.node for read in command.reads}
-        if command.caller >= 0:
-            formulas = (*formulas, *filter(None, (plan.node(command.caller).inputs,)))
-        reads_input = needs_globals(formulas) or lacks_names(plan, command, formulas)
-        undoes = command.undoes
-        undone = keys.run(order.execution_id, undoes.path(plan), undoes.serial) if undoes is not None else None
-        wanted = {header_key: None, **run_keys, **({undone: None} if undone is not None else {})}
-        if reads_input:
-            wanted[input_key] = None
-        items = await self._ports.offload(self._ports.table.get, list(wanted))
-        if header_key not in items:
-            raise InvalidEvent(f"there is no execution {order.execution_id}")
-        header = header_of(order.execution_id, items[header_key])
-        attempt.header, status = header, header.status
+        node = node_of(plan, order.command.path)
+        values = attempt.segment.values
+        if values is None:
+            values = attempt.segment.values = await self._read(plan, order, node)
+        attempt.header, status = values.header, values.header.status
         if status.terminal:
             return False
         if status is ExecutionStatus.SUSPENDED:
             raise Suspended
-        nodes: dict[int, NodeValue] = {}
-        for key, index in run_keys.items():
-            nodes[index] = node_value(await self._ports.offload(self._runs.run_of, items[key]))
-        data: Globals | None = None
-        if input_key in items:
-            data = await self._ports.offload(self._executions.globals_of, items[input_key])
-        if undone is not None:
-            order = await self._ports.offload(self._orders.told, order, items[undone])
+        if values.undone is not None:
+            order = await self._ports.offload(self._orders.told, order, values.undone)
         secrets = await self._ports.offload(self._resolve_secrets, node)
-        view = view_of(plan, order, nodes, data, secrets)
-        view = with_callers_inputs(plan, command.caller, view)
+        nodes = {read.node: values.nodes[read.node] for read in order.command.reads if read.node in values.nodes}
+        view = view_of(plan, order, nodes, values.globals, secrets)
+        view = with_callers_inputs(plan, order.command.caller, view)
         if node is not None and node.callback is not None:
             view = replace(view, names={**view.names, "task_token": await self._ports.offload(attempt.token)})
         node = node if node is not None else plan.root.nodes[0]
         attempt.rendering = Rendering(node, view, order.command, attempt.token)
         return True
+
+    async def _read(self, plan: Plan, order: Order, node: NodePlan | None) -> Values:
+        """Header and inputs, those of followers included, in one batch."""
+        command, execution_id = order.command, order.execution_id
+        formulas = formulas_of(plan, node, order)
+        if command.caller >= 0:
+            formulas = (*formulas, *filter(None, (plan.node(command.caller).inputs,)))
+        for follower in command.followers:
+            formulas = (*formulas, *plan.node(follower).worker_formulas)
+        header_key = keys.execution(execution_id, keys.HEADER)
+        input_key = keys.input(execution_id, command.replaced)
+        run_keys = {keys.run(execution_id, read.path(plan), read.serial): read.node for read in command.reads}
+        undoes = command.undoes
+        undone = keys.run(execution_id, undoes.path(plan), undoes.serial) if undoes is not None else None
+        wanted = {header_key: None, **run_keys, **({undone: None} if undone is not None else {})}
+        if needs_globals(formulas) or lacks_names(plan, command, formulas):
+            wanted[input_key] = None
+        items = await self._ports.offload(self._ports.table.get, list(wanted))
+        if header_key not in items:
+            raise InvalidEvent(f"there is no execution {execution_id}")
+        header = header_of(execution_id, items[header_key])
+        values = Values(header, {}, undone=items[undone] if undone is not None else None)
+        if header.status.terminal or header.status is ExecutionStatus.SUSPENDED:
+            return values
+        for key, index in run_keys.items():
+            values.nodes[index] = node_value(await self._ports.offload(self._runs.run_of, items[key]))
+        if input_key in items:
+            values.globals = await self._ports.offload(self._executions.globals_of, items[input_key])
+        return values
 
     def _resolve_secrets(self, node: NodePlan | None) -> dict[str, str]:
         if node is None or node.inputs is None or BindingKind.SECRETS not in node.inputs.kinds:
@@ -245,6 +258,9 @@ class AttemptRunner:
         if order.command.path == OUTPUTS_PATH:
             return NodeResult(scope_output(plan, plan.root, order.command.succeeded_by, rendering.view))
         seconds = self._agents.seconds_left(node, order.command)
+        if attempt.claimed.in_place:
+            elapsed = (self._ports.clock.now() - attempt.segment.began) / 1000
+            seconds = min(seconds, max(self._timeout_max - elapsed, 0))
         if isinstance(node.spec, LoopSpec) and order.command.reads_file:
             return NodeResult(await self._items.read(order, node.spec, seconds))
         if isinstance(node.spec, LoopSpec):
@@ -323,6 +339,8 @@ class AttemptRunner:
     async def _renewed(self, attempt: Attempt, until: int) -> bool:
         """Whether the run is still ours. If it was told to stop, its code is let know, and ends when it will."""
         execution_id, claimed = attempt.order.execution_id, attempt.claimed
+        if claimed.in_place:
+            return await self._ports.offload(self.set_up, attempt, until)
         if attempt.admitted.uses:
             await self._ports.offload(self._admission.renew, attempt.admitted)
         watched_until = await self._ports.offload(self._runs.renew, execution_id, claimed, until)
@@ -336,6 +354,16 @@ class AttemptRunner:
         if await self._ports.offload(self._runs.renew, execution_id, told, until) is None:
             return False
         attempt.claimed, attempt.stop.requested = told, True
+        return True
+
+    def set_up(self, attempt: Attempt, until: int) -> bool:
+        """Give a run that was begun in place a record of its own; whether it is still ours."""
+        execution_id, claimed = attempt.order.execution_id, replace(attempt.claimed, lease_until=until, in_place=False)
+        if not self._runs.claim(execution_id, claimed):
+            found = self._runs.get(execution_id, claimed.path, claimed.serial)
+            if found is None or found.owner != claimed.owner:
+                return False
+        attempt.claimed = claimed
         return True
 
 

@@ -23,8 +23,8 @@ TOKEN_BYTES = 32  # 256 bits, which nobody guesses
 
 
 class AttemptToken:
-    """The token of one attempt, or of one of its calls, made and stored when it is first asked for. May be asked in any
-    thread."""
+    """The token of one attempt, or of one of its calls, made and stored when it is first asked for, after ``before``.
+    May be asked in any thread."""
 
     def __init__(
         self, execution_id: str, command: RunNode, stores: Stores, now: Callable[[], int], call: str = ""
@@ -34,6 +34,7 @@ class AttemptToken:
         self._stores = stores
         self._now = now
         self._call = call
+        self.before: Callable[[], None] = lambda: None
         self._lock = Lock()
         self.value = ""
 
@@ -41,6 +42,7 @@ class AttemptToken:
         """The token. Raises `RetryableError`."""
         with self._lock:
             if not self.value:
+                self.before()
                 token = secrets.token_urlsafe(TOKEN_BYTES)
                 command, at = self._command, self._now()
                 task = Task(

@@ -1,21 +1,83 @@
-"""In the worker: what the engine is told of how a run ended."""
+"""In the worker: telling the mailbox, the log, the metrics and the tracer how runs ended."""
 
 from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
+from workflow_runtime.deployment.metrics import AttemptEnded
+from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, NodeYielded, run_event_id
 from workflow_runtime.engine.values.pruning import prune
+from workflow_runtime.errors import RetryableError
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec, ToolSpec
-from workflow_runtime.services.messages import Order
+from workflow_runtime.ports import Ports
+from workflow_runtime.services.messages import Order, mail_message
 from workflow_runtime.services.work.deciding import node_of
-from workflow_runtime.storage.records import Run
+from workflow_runtime.services.work.under_way import Attempt, ids_of
+from workflow_runtime.storage.records import Run, RunStatus
 
 VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
+
+logger = logging.getLogger(__name__)
+
+
+class Reports:
+    """``attempt_ended`` is told what each attempt was."""
+
+    def __init__(self, ports: Ports, new_id: Callable[[], str], attempt_ended: Callable[[AttemptEnded], None]) -> None:
+        self._ports = ports
+        self._new_id = new_id
+        self._attempt_ended = attempt_ended
+
+    async def send(self, execution_id: str, events: Sequence[Event]) -> None:
+        """Tell the mailbox what happened, in one message. Raises `RetryableError`."""
+        await self._ports.offload(self.send_now, execution_id, events)
+
+    def send_now(self, execution_id: str, events: Sequence[Event]) -> None:
+        """The same in any thread."""
+        first, *then = events
+        refusals = self._ports.queues.send(DISPATCH, [mail_message(execution_id, first, self._new_id(), tuple(then))])
+        if refusals:
+            raise RetryableError(f"the result was refused: {refusals[0].reason}")
+
+    def tell_of_end(self, order: Order, plan: Plan, ended: Run) -> None:
+        """In the log and the metrics."""
+        milliseconds, error = ended.ended_at - ended.started_at, ended.error.type if ended.error is not None else None
+        node = node_of(plan, ended.path)
+        if node is not None and ended.status is not RunStatus.CANCELLED:
+            goes_on = ended.yielded is not None and not ended.yielded.task  # a run that waits for a token is the last
+            self._attempt_ended(
+                AttemptEnded(
+                    plan.workflow_id,
+                    node.type,
+                    _target(node),
+                    ended.attempt,
+                    milliseconds,
+                    error,
+                    ended.usage,
+                    goes_on,
+                )
+            )
+        fields = {"status": ended.status, "ms": milliseconds, "attempt": ended.attempt}
+        logger.info("node ended", extra={**ids_of(order), **fields, **({"error": error} if error is not None else {})})
+
+    async def trace(self, attempt: Attempt, ended: Run) -> None:
+        """To the tracer, if the deployment has one."""
+        if self._ports.traces is None:
+            return
+        from workflow_runtime.services.tracing.exporting import export_attempt  # few deployments have a collector
+
+        order, steps = attempt.order, attempt.steps.made if attempt.steps is not None else ()
+        await self._ports.offload(
+            export_attempt, self._ports, attempt.plan, order.execution_id, ended, order.command.visit, steps
+        )
 
 
 def after_loss(command: RunNode) -> RunNode:
@@ -26,6 +88,7 @@ def after_loss(command: RunNode) -> RunNode:
 
 
 def result_event(order: Order, plan: Plan, run: Run) -> Event:
+    """What the mailbox is told of a run that has ended, or yielded."""
     event_id = run_event_id(run.path, run.serial)
     if run.yielded is not None:
         yielded = run.yielded
@@ -56,7 +119,7 @@ def result_event(order: Order, plan: Plan, run: Run) -> Event:
     return NodeSucceeded(event_id, run.ended_at, run.path, run.serial, values if small else None, small, size)
 
 
-def target_of(node: NodePlan) -> str:
+def _target(node: NodePlan) -> str:
     """The agent or tool that a node runs; "" if it runs neither, or a formula says which."""
     target = node.spec.target if isinstance(node.spec, (AgentSpec, ToolSpec)) else ""
     return target if isinstance(target, str) else ""

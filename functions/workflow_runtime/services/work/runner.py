@@ -18,8 +18,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.deployment.log_fields import log_fields
 from workflow_runtime.deployment.metrics import AttemptEnded, Metric
-from workflow_runtime.deployment.topology import DISPATCH
-from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.events import Event
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, RetryableError
 from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.invokers.invocation import Invoker, NodeResult
@@ -34,20 +33,23 @@ from workflow_runtime.services.freeze.looks import Looks, first_of
 from workflow_runtime.services.freeze.scopes import scopes_of_run
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted, Use, limiters_of_call
 from workflow_runtime.services.limits.gates import Gates
-from workflow_runtime.services.messages import Order, mail_message
+from workflow_runtime.services.messages import Order
 from workflow_runtime.services.patience import patiently
 from workflow_runtime.services.work.attempt import (
     LEASE_SECONDS,
+    TIMEOUT_MARGIN_SECONDS,
     AttemptRunner,
     Secrets,
     Suspended,
     error_of,
 )
 from workflow_runtime.services.work.callbacks import AttemptToken
+from workflow_runtime.services.work.claims import Claims
 from workflow_runtime.services.work.deciding import node_of, order_to_keep
 from workflow_runtime.services.work.masked import aside
-from workflow_runtime.services.work.reports import after_loss, result_event, target_of
-from workflow_runtime.services.work.under_way import Attempt, ids_of
+from workflow_runtime.services.work.reports import Reports, after_loss, result_event
+from workflow_runtime.services.work.segments import Following, follower, number_of, value_of
+from workflow_runtime.services.work.under_way import Attempt, Segment, ids_of
 from workflow_runtime.storage.records import LateResult, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 from workflow_runtime.storage.tasks import hash_of
@@ -90,12 +92,16 @@ class NodeRunner:
         self._stores = stores
         self._holder = holder
         self._looks = looks
-        self._new_id = new_id
+        self._claims = Claims(ports, stores, looks, new_id)
         self._count = count
-        self._attempt_ended = attempt_ended
+        self._reports = Reports(ports, new_id, attempt_ended)
         self._invokers = invokers
         self._admission = admission
         self._attempts = AttemptRunner(ports, stores, invokers, secrets, function_timeout_seconds, admission, gates)
+        timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
+        is_limited = lambda order, plan: bool(self._uses(order, plan))  # noqa: E731
+        new_owner = self._claims.new_owner
+        self._following = Following(ports, stores.executions, looks, new_owner, timeout_max, is_limited)
         self._notes: set[asyncio.Future[None]] = set()  # being written; a loop keeps no task alive
 
     async def run(self, order: Order) -> None:
@@ -105,12 +111,12 @@ class NodeRunner:
             try:
                 await self._run(order, plan)
             except CannotWait as reason:
-                await self._begin(order, plan, self._throttled(order, plan, str(reason)))
+                await self._begin(order, plan, self._claims.throttled(order, plan, str(reason)))
 
     async def _run(self, order: Order, plan: Plan) -> None:
         if await self._is_held(order, plan):
             return
-        claimed = await self._claim_of(order, plan)
+        claimed = await self._claims.of(order, plan)
         if order.is_reminder:
             await self._remind(order, plan, claimed)
             return
@@ -140,14 +146,14 @@ class NodeRunner:
         self, order: Order, plan: Plan, claimed: Run, uses: Sequence[Use] = (), admitted: Admitted = NOTHING_TAKEN
     ) -> None:
         waited_as = self._admission.owner_in_line(order, uses) if order.granted else ""
-        existing = await patiently(self._ports, self._claim, order.execution_id, claimed, waited_as)
+        existing = await patiently(self._ports, self._claims.take, order.execution_id, claimed, waited_as)
         if existing is not None:
             await self._met(order, plan, existing, claimed.owner, uses)
         elif claimed.error is not None:
-            await self._report(order, plan, claimed)
-            self._tell_of_end(order, plan, claimed)
+            await self._tell(order, plan, claimed)
         else:
-            await self._attempt(Attempt(order, plan, claimed, self._token(order), admitted=admitted))
+            segment = Segment(order, claimed.started_at, order.command.followers)
+            await self._attempt(Attempt(order, plan, claimed, self._token(order), segment, admitted=admitted))
 
     def _plan(self, plan_hash: str) -> Plan:
         try:
@@ -173,68 +179,6 @@ class NodeRunner:
             raise CannotWait(f"{switch.scope} is frozen, and an express execution cannot wait until it is thawed")
         return await self._ports.offload(self._holder.holds_order, order, scopes)
 
-    async def _claim_of(self, order: Order, plan: Plan) -> Run:
-        """The run as ours; one that has waited too long has failed, unrun."""
-        now = self._ports.clock.now()
-        command = order.command
-        if command.claim_by and now > await self._ports.offload(self._claimable_until, order, plan, now):
-            return self._throttled(order, plan, "no worker began the attempt within `max_wait`")
-        return Run(
-            path=order.command.path,
-            serial=order.command.serial,
-            status=RunStatus.RUNNING,
-            owner=self._new_owner(),
-            attempt=order.command.attempt,
-            started_at=now,
-            lease_until=now + LEASE_SECONDS * 1000,
-        )
-
-    def _throttled(self, order: Order, plan: Plan, why: str) -> Run:
-        """The run as one that failed before it began."""
-        command, now = order.command, self._ports.clock.now()
-        error = ErrorDocument.of("throttled", why, command.path)
-        kept = order_to_keep(plan, command)
-        return Run.failed(
-            command.path, command.serial, self._new_owner(), now, error, attempt=command.attempt, order=kept
-        )
-
-    def _new_owner(self) -> str:
-        return f"{self._ports.boot}/{self._new_id()}"
-
-    def _claimable_until(self, order: Order, plan: Plan, now: int) -> int:
-        """Until when (epoch ms) an attempt that may wait a while only can be begun, time in which it was frozen or its
-        execution suspended left out. Where both were, it counts twice: rather a late attempt than one that others keep
-        from beginning and that fails for it. Raises `RetryableError`."""
-        command = order.command
-        if now <= command.claim_by:
-            return command.claim_by
-        header = self._stores.executions.header(order.execution_id)
-        if header is not None and header.status is ExecutionStatus.SUSPENDED:
-            return now
-        suspended = header.suspended_ms - command.suspended_ms if header is not None else 0
-        node = node_of(plan, command.path)
-        ordered = command.claim_by - round((node.max_wait_seconds or 0) * 1000) if node is not None else command.at
-        frozen = self._looks.frozen_ms(scopes_of_run(plan, command.path), ordered, now)
-        return command.claim_by + suspended + frozen
-
-    def _claim(self, execution_id: str, claimed: Run, waited_as: str) -> Run | None:
-        """Claim the run. Returns the holder; None when it is ours, also if the answer to our own claim was lost: so it
-        may be tried again. ``waited_as``: whose it is, if it has waited for a limiter. Raises `RetryableError`."""
-        if waited_as and self._runs.finish(execution_id, claimed, waited_as):
-            return None
-        if self._runs.claim(execution_id, claimed):
-            return None
-        existing = self._runs.get(execution_id, claimed.path, claimed.serial)
-        if existing is None:
-            raise RetryableError("a claim was refused and is not there")
-        if existing.owner == claimed.owner:
-            return None
-        if not existing.status.unclaimed:
-            return existing
-        if not self._runs.finish(execution_id, claimed, existing.owner):
-            raise RetryableError("another worker took a released run")
-        return None
-
     def _uses(self, order: Order, plan: Plan) -> tuple[Use, ...]:
         """The limiters that the order takes of."""
         node = node_of(plan, order.command.path)
@@ -248,43 +192,51 @@ class NodeRunner:
         if waiting is None or waiting.status is not RunStatus.WAITING:
             return
         if claimed.error is None:
-            until = await self._ports.offload(self._claimable_until, order, plan, self._ports.clock.now())
+            until = await self._ports.offload(self._claims.until, order, plan, self._ports.clock.now())
             await self._ports.offload(self._admission.remind, order, until)
         elif await self._ports.offload(self._runs.finish, order.execution_id, claimed, waiting.owner):
             await self._ports.offload(self._admission.leave, waiting)
-            await self._report(order, plan, claimed)
-            self._tell_of_end(order, plan, claimed)
+            await self._tell(order, plan, claimed)
 
     async def _met(self, order: Order, plan: Plan, existing: Run, finder: str, uses: Sequence[Use]) -> None:
-        """The run is claimed or ended already: report again, step back, or declare its worker lost.
+        """The run is claimed or ended already: report again, with what was run in place after it, step back, or declare
+        the worker lost.
 
         The lost run changes its owner: a worker that only seemed dead must find that the run is no longer its own.
         """
-        if existing.status is RunStatus.CANCELLED:
-            if uses:
-                await self._ports.offload(self._admission.give_back_lost, order, uses)
-            return
-        if existing.status is RunStatus.RUNNING:
-            now = self._ports.clock.now()
-            if existing.lease_until > now and existing.owner.split("/")[0] == self._ports.boot:
-                raise Postponed((existing.lease_until - now) // 1000 + 1)
-            error = ErrorDocument.of("worker_lost", "the worker stopped without a result", order.command.path)
-            lost = replace(
-                existing,
-                status=RunStatus.FAILED,
-                owner=finder,
-                ended_at=now,
-                error=error,
-                order=order_to_keep(plan, after_loss(order.command)),
-                usage=await self._ports.offload(self._used_by_lost, order, plan),
-            )
-            if not await self._ports.offload(self._runs.finish, order.execution_id, lost, existing.owner):
-                raise RetryableError("the run ended while its worker was declared lost")
-            self._count(Metric.WORKERS_LOST, 1)
-            existing = lost
-        await self._report(order, plan, existing)
+        events: list[Event] = []
+        for run in await self._ports.offload(self._runs.segment, order.execution_id, existing):
+            own = order
+            if run is not existing and (place := plan.locate(run.path)) is not None:
+                own = follower(plan, order, plan.blocks[place.block].first + place.node, run.started_at)
+            if run.status is RunStatus.RUNNING:
+                run = await self._lost(own, plan, run, finder)
+            if run.status is not RunStatus.CANCELLED and not run.status.unclaimed:
+                events.append(result_event(own, plan, run))
+        if events:
+            await self._reports.send(order.execution_id, events)
         if uses:
             await self._ports.offload(self._admission.give_back_lost, order, uses)
+
+    async def _lost(self, order: Order, plan: Plan, found: Run, finder: str) -> Run:
+        """A run that somebody has claimed, as lost with its worker. Raises `Postponed` while that may live."""
+        now = self._ports.clock.now()
+        if found.lease_until > now and found.owner.split("/")[0] == self._ports.boot:
+            raise Postponed((found.lease_until - now) // 1000 + 1)
+        lost = replace(
+            found,
+            status=RunStatus.FAILED,
+            owner=finder,
+            ended_at=now,
+            error=ErrorDocument.of("worker_lost", "the worker stopped without a result", order.command.path),
+            order=order_to_keep(plan, after_loss(order.command)),
+            usage=await self._ports.offload(self._used_by_lost, order, plan),
+        )
+        execution_id, in_place = order.execution_id, found.in_place
+        if not await self._ports.offload(self._runs.end, execution_id, lost, found.owner, in_place=in_place):
+            raise RetryableError("the run ended while its worker was declared lost")
+        self._count(Metric.WORKERS_LOST, 1)
+        return lost
 
     def _used_by_lost(self, order: Order, plan: Plan) -> dict[str, Json] | None:
         """What the models of a run have used whose worker was lost, as far as it is recorded."""
@@ -307,41 +259,85 @@ class NodeRunner:
                 await self._ports.offload(self._admission.give_back, attempt.order, attempt.admitted)
 
     async def _carry_out(self, attempt: Attempt) -> None:
-        order = attempt.order
+        """Run and record what was ordered, and what may follow it in place; then report all that has ended."""
+        segment, following = attempt.segment, attempt
         try:
-            recorded, ended = await self._attempts.carry_out(attempt)
+            while (then := await self._step(following)) is not None:
+                following = then
         except Suspended:
-            logger.info("a node of a suspended execution is not begun", extra=ids_of(order))
+            logger.info("a node of a suspended execution is not begun", extra=ids_of(segment.order))
             return  # its order is sent again when the execution is resumed
+        await self._report(segment)
+
+    async def _report(self, segment: Segment) -> None:
+        if segment.events:
+            await self._reports.send(segment.order.execution_id, segment.events)
+            segment.events.clear()
+
+    async def _step(self, attempt: Attempt) -> Attempt | None:
+        """Run and record one node; the attempt that follows it in place, if one does."""
+        order, plan, segment = attempt.order, attempt.plan, attempt.segment
+        try:
+            ended = await self._attempts.outcome(attempt)
+        except (RetryableError, InvalidEvent, Suspended):
+            if not segment.events:
+                raise
+            return None  # what could not even begin is ordered on its own
+        recorded, goes_on = False, None
+        if ended is None:
+            ended = replace(attempt.claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
+        else:
+            goes_on = await self._following.next(attempt, ended)
+            ended = replace(ended, next=goes_on[1] if goes_on is not None else None)
+            recorded, ended = await self._attempts.record(attempt, ended)
         if ended.status is RunStatus.FAILED and attempt.token.value:
             await self._close_token(attempt)
         attempt.late.listen(partial(self._came_late, attempt, ended))
-        if not recorded:
-            stored = await patiently(self._ports, self._runs.get, order.execution_id, ended.path, ended.serial)
-            if stored is None:
-                raise RetryableError("a claimed run is not there")
-            if stored.owner != ended.owner:  # who gave it up may have died before reporting that
-                logger.warning("a result came after its lease had ended", extra=ids_of(order))
-                await self._note_late(order, ended)
-                await self._met(order, attempt.plan, stored, f"{self._ports.boot}/{self._new_id()}", ())
-                return
+        if not recorded and not await self._is_recorded(attempt, ended):
+            return None
         if attempt.admitted.uses:
             await self._ports.offload(self._admission.heed, attempt.admitted, ended.error)
         if ended.status is not RunStatus.CANCELLED:
-            await self._report(order, attempt.plan, ended)
-        self._tell_of_end(order, attempt.plan, ended)
+            segment.events.append(result_event(order, plan, ended))
+        self._reports.tell_of_end(order, plan, ended)
         if attempt.sessions is not None:
+            await self._report(segment)
             await attempt.sessions.end(ended)
-        if self._ports.traces is not None:
-            await self._trace(attempt, ended)
+        await self._reports.trace(attempt, ended)
+        if goes_on is None or ended.next is None or segment.values is None:
+            return None
+        segment.left = segment.left[1:]
+        segment.values.nodes[number_of(plan, ended.path)] = value_of(ended)
+        next_order, claim = goes_on
+        then = Attempt(next_order, plan, claim.run, self._token(next_order), segment)
+        then.token.before = partial(self._report_before, then)
+        return then
 
-    async def _trace(self, attempt: Attempt, ended: Run) -> None:
-        from workflow_runtime.services.tracing.exporting import export_attempt  # few deployments have a collector
+    def _report_before(self, attempt: Attempt) -> None:
+        """Have a run that was begun in place known and ordered before its task token is: whoever is given that may
+        answer at once."""
+        if not self._attempts.set_up(attempt, self._ports.clock.now() + LEASE_SECONDS * 1000):
+            raise RetryableError("the run is not ours any more")
+        self._reports.send_now(attempt.order.execution_id, attempt.segment.events)
 
-        order, steps = attempt.order, attempt.steps.made if attempt.steps is not None else ()
-        await self._ports.offload(
-            export_attempt, self._ports, attempt.plan, order.execution_id, ended, order.command.visit, steps
-        )
+    async def _is_recorded(self, attempt: Attempt, ended: Run) -> bool:
+        """Whether a record that was refused is there all the same, because an answer was lost. Else somebody else has
+        ended the run, who may have died before reporting that."""
+        order, segment = attempt.order, attempt.segment
+        stored = await patiently(self._ports, self._runs.get, order.execution_id, ended.path, ended.serial)
+        if stored is None:
+            raise RetryableError("a claimed run is not there")
+        if stored.owner == ended.owner:
+            return True
+        logger.warning("a result came after its lease had ended", extra=ids_of(order))
+        await self._note_late(order, ended)
+        segment.events.clear()  # they are reported with the others that there are
+        if attempt.claimed.in_place:
+            command = segment.order.command
+            stored = await patiently(self._ports, self._runs.get, order.execution_id, command.path, command.serial)
+        if stored is not None:
+            await self._met(segment.order, attempt.plan, stored, self._claims.new_owner(), ())
+        return False
 
     async def _close_token(self, attempt: Attempt) -> None:
         """The attempt has failed, and its task token counts no more."""
@@ -371,29 +367,7 @@ class NodeRunner:
             run = replace(run, output=await aside(attempt.mask, attempt.mask.value, outcome.value.output))
         await self._note_late(attempt.order, run)
 
-    def _tell_of_end(self, order: Order, plan: Plan, ended: Run) -> None:
-        """In the log and the metrics."""
-        milliseconds, error = ended.ended_at - ended.started_at, ended.error.type if ended.error is not None else None
-        node = node_of(plan, ended.path)
-        if node is not None and ended.status is not RunStatus.CANCELLED:
-            goes_on = ended.yielded is not None and not ended.yielded.task  # a run that waits for a token is the last
-            self._attempt_ended(
-                AttemptEnded(
-                    plan.workflow_id,
-                    node.type,
-                    target_of(node),
-                    ended.attempt,
-                    milliseconds,
-                    error,
-                    ended.usage,
-                    goes_on,
-                )
-            )
-        fields = {"status": ended.status, "ms": milliseconds, "attempt": ended.attempt}
-        logger.info("node ended", extra={**ids_of(order), **fields, **({"error": error} if error is not None else {})})
-
-    async def _report(self, order: Order, plan: Plan, run: Run) -> None:
-        message = mail_message(order.execution_id, result_event(order, plan, run), self._new_id())
-        refusals = await self._ports.offload(self._ports.queues.send, DISPATCH, [message])
-        if refusals:
-            raise RetryableError(f"the result was refused: {refusals[0].reason}")
+    async def _tell(self, order: Order, plan: Plan, ended: Run) -> None:
+        """Report a run that has ended without being run."""
+        await self._reports.send(order.execution_id, [result_event(order, plan, ended)])
+        self._reports.tell_of_end(order, plan, ended)

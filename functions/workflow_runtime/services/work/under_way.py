@@ -6,10 +6,13 @@ from typing import Any
 
 import msgspec
 
+from workflow_runtime.engine.events import Event
+from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.invokers.invocation import Late, Meter, Stop
 from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
+from workflow_runtime.ports import Item
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admitted
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.callbacks import AttemptToken
@@ -18,18 +21,40 @@ from workflow_runtime.services.work.live import LiveWriter
 from workflow_runtime.services.work.rendering import Rendering
 from workflow_runtime.services.work.sessions import VisitSessions
 from workflow_runtime.services.work.steps import VisitSteps
-from workflow_runtime.storage.records import Header, Run
+from workflow_runtime.storage.records import Globals, Header, Run
+
+
+class Values(msgspec.Struct):
+    """What the formulas of an order may read: the execution's ``header``, what ``nodes`` came to by number, ``globals``
+    if they are read, and the run that a compensation undoes."""
+
+    header: Header
+    nodes: dict[int, NodeValue]
+    globals: Globals | None = None
+    undone: Item | None = None
+
+
+class Segment(msgspec.Struct):
+    """The attempts that one order leads to, of which most lead to one: the ``order``, when its worker ``began`` (epoch
+    ms), numbers of the nodes that are ``left``, what was read for all of them, and what there is to report."""
+
+    order: Order
+    began: int
+    left: tuple[int, ...] = ()
+    values: Values | None = None
+    events: list[Event] = []
 
 
 class Attempt(msgspec.Struct):
-    """An attempt under way: its order, what it runs, its record as claimed, its task token, what it took of limiters,
-    and ``steps``, ``live`` and ``sessions``, if it runs an agent. ``stop`` tells its code that nobody wants it any
-    more; ``late``, what that came to when it was over."""
+    """An attempt under way, of a ``segment``: its order, what it runs, its record as claimed, its task token, what it
+    took of limiters, and ``steps``, ``live`` and ``sessions``, if it runs an agent. ``stop`` tells its code that nobody
+    wants it any more; ``late``, what that came to when it was over."""
 
     order: Order
     plan: Plan
     claimed: Run
     token: AttemptToken
+    segment: Segment
     rendering: Rendering | None = None
     meter: Meter = msgspec.field(default_factory=Meter)
     stop: Stop = msgspec.field(default_factory=Stop)

@@ -1,0 +1,221 @@
+"""Segments: a worker that runs one node after the other for one order keeps every promise of each of them.
+
+Crashes at every call, other faults more seldom, or more (`faults`). ``DELIVERY_SEEDS`` and ``DELIVERY_FIRST_SEED`` as
+for other interleavings.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from tests.simulation.delivery import scenarios
+from tests.simulation.delivery.faults import CRASHES, Crash, Fault, Plan, at_every_call, every
+from tests.simulation.delivery.schedule import run_wildly
+from tests.simulation.delivery.test_delivery_cancels import cancelled
+from tests.simulation.delivery.test_delivery_crashes import survives, undisturbed
+from tests.simulation.delivery.test_delivery_people import Story
+from tests.simulation.delivery.test_delivery_suspensions import ask, suspended_and_resumed
+from tests.simulation.delivery.world import World, world
+
+from workflow_runtime.deployment.topology import DISPATCH, node_queue
+from workflow_runtime.errors import RequestError, RetryableError
+from workflow_runtime.invokers.invocation import NodeResult
+from workflow_runtime.sdk import Pending
+
+SEEDS = int(os.environ.get("DELIVERY_SEEDS", "60"))
+FIRST_SEED = int(os.environ.get("DELIVERY_FIRST_SEED", "0"))
+OTHERS = tuple(fault for fault in Fault if fault not in CRASHES)
+FAULTS = pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
+
+
+@pytest.mark.parametrize("name", scenarios.SEGMENTS)
+@pytest.mark.parametrize("fault", CRASHES, ids=lambda fault: fault.name)
+def test_p2_p3_p4_p8_a_crash_at_any_call_costs_at_most_one_attempt_of_one_node(name: str, fault: Fault) -> None:
+    for place in range(undisturbed(name)[1]):
+        survives(name, place, fault)
+
+
+@pytest.mark.parametrize("name", scenarios.SEGMENTS)
+@pytest.mark.parametrize("fault", OTHERS, ids=lambda fault: fault.name)
+def test_p2_p8_a_lost_answer_or_a_throttle_at_any_call_changes_no_outcome(name: str, fault: Fault) -> None:
+    for place in range(0, undisturbed(name)[1], every(3)):
+        survives(name, place, fault)
+
+
+@pytest.mark.parametrize("name", scenarios.SEGMENTS)
+@pytest.mark.parametrize("suspends", [False, True])
+def test_p2_to_p9_hold_for_any_interleaving(name: str, suspends: bool) -> None:
+    for seed in range(FIRST_SEED, FIRST_SEED + SEEDS):
+        with world(name, seed) as wild:
+            run_wildly(wild, suspends=suspends)
+            wild.check_end()
+            if not wild.lost_for_good():
+                assert wild.outcome() == undisturbed(name)[0], f"seed {seed}"
+
+
+@pytest.mark.parametrize("rounds", range(3))
+@FAULTS
+def test_p9_a_fault_at_any_call_does_not_save_a_segment_from_cancellation(fault: Fault, rounds: int) -> None:
+    at_every_call(cancelled, fault, "segment", rounds, first=rounds, step=every(5))
+
+
+@pytest.mark.parametrize("rounds", range(3))
+@FAULTS
+def test_p6_a_fault_at_any_call_changes_nothing_of_what_a_suspension_leaves(fault: Fault, rounds: int) -> None:
+    at_every_call(suspended_and_resumed, fault, "segment", rounds, first=rounds, step=every(5))
+
+
+def while_running(simulated: World, path: str, do: Any) -> None:
+    """Have something happen while the code of a node runs, once."""
+
+    def behave(call: Any) -> Any:
+        simulated.behaviours.pop(path)
+        do()
+        return call.inputs
+
+    simulated.behaviours[path] = behave
+
+
+def ran(simulated: World) -> list[str]:
+    return [path for _, path, _ in simulated.effects.counts]
+
+
+def test_a_segment_is_one_order_and_one_report() -> None:
+    with world("segment") as calm:
+        calm.start()
+        calm.drain()
+        calm.check_end()
+        assert ran(calm) == ["a", "b", "丙", "d", "e", "f", "g"]
+        queues = [queue for queue, _ in calm.history]
+        assert queues.count(node_queue("tool")) == 2
+        assert queues.count(DISPATCH) == 4, "the start and three reports"
+
+
+def control(simulated: World, operation: str) -> None:
+    ask(simulated, operation)
+    simulated.deliver(DISPATCH)
+
+
+def test_a_worker_begins_nothing_more_of_a_segment_once_the_execution_is_suspended() -> None:
+    with world("segment") as simulated:
+        simulated.start()
+        while_running(simulated, "b", lambda: control(simulated, "suspend"))
+        simulated.drain()
+        assert ran(simulated) == ["a", "b"]
+        assert simulated.document()["status"] == "suspended"
+        ask(simulated, "resume")
+        simulated.drain()
+        simulated.check_end()
+        assert simulated.outcome() == undisturbed("segment")[0]
+        assert set(simulated.effects.counts.values()) == {1}
+
+
+def test_a_worker_begins_nothing_more_of_a_segment_once_the_execution_is_cancelled() -> None:
+    with world("segment") as simulated:
+        simulated.start()
+        while_running(simulated, "b", lambda: control(simulated, "cancel"))
+        simulated.drain()
+        simulated.check_end()
+        assert ran(simulated) == ["a", "b"]
+        assert simulated.document()["status"] == "cancelled"
+
+
+def test_what_ran_in_a_cancelled_segment_runs_anew_when_the_execution_is_reopened() -> None:
+    with world("segment") as simulated:
+        simulated.start()
+        while_running(simulated, "丙", lambda: control(simulated, "cancel"))
+        simulated.drain()
+        ask(simulated, "retry")
+        simulated.drain()
+        simulated.check_end()
+        assert simulated.document()["status"] == "completed"
+        nodes = simulated.document()["node_executions"]
+        assert {node["output"]["x"] for node in nodes.values()} == {1}
+
+
+def test_a_node_that_takes_long_in_a_segment_keeps_its_lease() -> None:
+    async def slow(call: Any) -> Any:
+        await simulated.clock.sleep(200)
+        return call.inputs
+
+    with world("segment") as simulated:
+        simulated.behaviours["b"] = slow
+        simulated.start()
+        simulated.deliver(DISPATCH)
+        simulated.deliver(node_queue("tool"))
+        assert ran(simulated) == ["a", "b"], "after a minute nothing more is begun"
+        simulated.drain()
+        simulated.check_end()
+        assert simulated.outcome() == undisturbed("segment")[0]
+
+
+def test_p3_a_node_whose_worker_is_silent_is_given_up_alone_and_its_late_result_changes_nothing() -> None:
+    with world("segment") as wild:
+        wild.start()
+        wild.run_at_once(wild.invocation(DISPATCH, wild.receive(DISPATCH)))
+        order = wild.receive(node_queue("tool"))
+        first, second = (wild.invocation(node_queue("tool"), order) for _ in range(2))
+
+        async def late(call: Any) -> Any:
+            wild.point()
+            return {"x": 1, "attempt": call.attempt}
+
+        wild.behaviours["b"] = late
+        while "b" not in ran(wild):
+            wild.turn(first)
+        wild.clock.time += 91_000
+        for worker in (second, first):
+            while not worker.done:
+                wild.turn(worker)
+        wild.drain()
+        wild.check_end()
+        node = wild.document()["node_executions"]["b"]
+        assert (node["status"], node["attempts"], node["output"]["attempt"]) == ("success", 2, 2)
+        counts = {path: attempt for _, path, attempt in wild.effects.counts}
+        assert counts["a"] == 1, "what had ended was not run again"
+
+
+def answered(seed: int, faults: Plan, answers: str) -> None:
+    """A tool within a segment hands out its task token, which is answered ``at once``, while its code runs, or later:
+    that it ``failed``, and then, of the next attempt, what it came to."""
+    tokens: list[str] = []
+
+    def say(what: Any, *about: Any) -> None:
+        with suppress(RequestError):  # it came to its end before the caller got an answer
+            while True:
+                try:
+                    return what(*about)
+                except (Crash, RetryableError):
+                    continue
+
+    def hand_out(call: Any) -> Any:
+        tokens.append(call.make_token())
+        if answers == "at once":
+            disturbed.calm.tasks.complete(tokens[-1], {"x": 1})
+        return NodeResult(None, pending=Pending())
+
+    with world("segment_that_waits", seed, faults) as disturbed:
+        story = Story(disturbed)
+        waits = lambda: disturbed.document()["node_executions"]["b"]["waiting_on"] == "callback"  # noqa: E731
+        disturbed.behaviours["b"] = hand_out
+        disturbed.start()
+        story.until(waits)
+        if answers != "at once":
+            first = len(tokens)
+            say(disturbed.operator.tasks.fail, tokens[-1], "broken", "try again")
+            story.until(lambda: len(tokens) > first)
+            story.until(waits)
+            say(disturbed.operator.tasks.complete, tokens[-1], {"x": 1})
+        disturbed.drain()
+        disturbed.check_end()
+        assert disturbed.document()["status"] == "completed"
+        assert disturbed.document()["node_executions"]["c"]["output"] == {"x": 1}
+
+
+@pytest.mark.parametrize("answers", ["at once", "later"])
+@FAULTS
+def test_p6_an_answer_to_a_tool_within_a_segment_counts_whenever_it_comes(fault: Fault, answers: str) -> None:
+    at_every_call(answered, fault, answers, step=every(3))
