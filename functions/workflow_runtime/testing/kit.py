@@ -184,7 +184,8 @@ class WorkflowTester(People):
         self._ask("resume", execution_id, reason, settle=settle)
 
     def compensate(self, execution_id: str, reason: str = "", *, settle: bool = True) -> None:
-        """Undo what an execution that has ended has done and not undone yet. Raises `RequestError` (``refused``)."""
+        """Undo what an execution that failed or was cancelled has done and not undone yet. Raises `RequestError`
+        (``refused``)."""
         self._ask("compensate", execution_id, reason, settle=settle)
 
     def retry(

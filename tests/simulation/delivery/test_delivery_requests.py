@@ -42,11 +42,6 @@ def with_an_output_for_the_failed_node(disturbed: World) -> None:
     assert disturbed.document()["node_executions"]["bad"]["given"]
 
 
-def undone_after_success(disturbed: World) -> None:
-    ask(disturbed, "compensate")
-    assert disturbed.document()["status"] == "completed"
-
-
 def undone_again_and_again(disturbed: World) -> None:
     """What was undone stays undone; what could not be, is tried each time."""
     ask(disturbed, "compensate")
@@ -69,7 +64,6 @@ def left_to_its_course(disturbed: World) -> None:
 STORIES: tuple[tuple[str, Story], ...] = (
     ("failing", without_the_failed_node),
     ("failing", with_an_output_for_the_failed_node),
-    ("undoable", undone_after_success),
     ("undo", undone_again_and_again),
     ("escalating", retried_and_given),
     ("escalating", left_to_its_course),

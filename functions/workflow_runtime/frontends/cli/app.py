@@ -54,7 +54,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "suspend": ("control:suspend", "Suspend an execution, until it is resumed."),
     "resume": ("control:resume", "Resume a suspended execution."),
     "retry": ("control:retry", "Continue an execution that has ended."),
-    "compensate": ("control:compensate", "Undo what an execution that has ended has done."),
+    "compensate": ("control:compensate", "Undo what an execution that failed or was cancelled has done."),
     "skip": ("control:skip", "Continue an execution without a node."),
     "approvals": ("approvals:approvals", "List what people are asked, or show one approval."),
     "approve": ("approvals:approve", "Approve what people are asked."),

@@ -187,8 +187,9 @@ class WorkflowEngine(PeopleMethods):
     async def compensate_execution(
         self, execution_id: str, reason: str = "", *, key: str | None = None
     ) -> dict[str, Json]:
-        """Undo what an execution that has ended has done and not undone yet, compensations that failed once more; then
-        it has ended as before. Answers as `cancel_execution` does. Raises `NotFound`, `Conflict` when there is nothing.
+        """Undo what an execution that failed or was cancelled has done and not undone yet, compensations that failed
+        once more; then it has ended as before. Answers as `cancel_execution` does. Raises `NotFound`, `Conflict` when
+        there is nothing.
         """
         return await self._ask("compensate", execution_id, reason, key)
 

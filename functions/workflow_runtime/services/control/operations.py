@@ -70,6 +70,12 @@ def _cannot_skip(situation: Situation, said: Mapping[str, Json]) -> str:
     return cannot_skip(situation.plan, situation.state, situation.status, said["node"])
 
 
+def _cannot_compensate(situation: Situation, _said: Mapping[str, Json]) -> str:
+    if situation.status is ExecutionStatus.COMPLETED:  # the engine would, as requests of earlier versions expect it to
+        return "it has completed, so there is no failure to undo: what undoes a success is a workflow of its own"
+    return cannot_compensate(situation.state)
+
+
 OPERATIONS: dict[str, Operation] = {
     operation.name: operation
     for operation in (
@@ -119,9 +125,9 @@ OPERATIONS: dict[str, Operation] = {
             "compensate",
             CompensateRequested,
             "compensated",
-            "Undo what an execution that has ended has done and not undone yet, in reverse order; then it has ended as"
-            " before. Compensations that failed run again.",
-            check=lambda situation, _: cannot_compensate(situation.state),
+            "Undo what an execution that failed or was cancelled has done and not undone yet, in reverse order; then it"
+            " has ended as before. Compensations that failed run again.",
+            check=_cannot_compensate,
         ),
     )
 }

@@ -111,7 +111,7 @@ Exit codes:
 compensate = _request(
     "compensate",
     ("compensating", ""),
-    """Undo what an execution that has ended has done and not undone yet.
+    """Undo what an execution that failed or was cancelled has done and not undone yet.
 
 Compensations that failed run again. Then the execution has ended as before.
 
