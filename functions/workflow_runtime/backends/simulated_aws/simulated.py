@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from threading import Lock
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import boto3
 from msgspec.structs import replace
@@ -30,6 +31,7 @@ from workflow_runtime.ports import (
     Schedule,
     ScheduleRunner,
     Schedules,
+    Table,
     in_turn,
 )
 
@@ -54,7 +56,8 @@ class Backend:
         ports = build_ports(settings, clients, clock, topology)
         queues, schedules = _NoticedQueues(ports.queues, self), _NoticedSchedules(ports.schedules, self)
         bus = _NoticedBus(ports.bus, self, [rule.queue for rule in topology.rules])
-        self.ports = replace(ports, queues=queues, bus=bus, schedules=schedules, together=in_turn)
+        table = cast("Table", _OneCallAtATime(ports.table))
+        self.ports = replace(ports, table=table, queues=queues, bus=bus, schedules=schedules, together=in_turn)
         polled = [source.queue for function in topology.functions for source in function.sources]
         self.poller: Poller = SqsPoller(clients.sqs, settings.queue_urls, clock, polled)
         self.scheduler: ScheduleRunner = SimulatedScheduleRunner(
@@ -92,6 +95,25 @@ class Backend:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _OneCallAtATime:
+    """A table whose calls are atomic, as those of DynamoDB are. moto reads, decides and writes without a lock: of two
+    threads, both could find a condition met.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._lock = Lock()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._table, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            with self._lock:
+                return method(*arguments, **named)
+
+        return call
 
 
 class _NoticedQueues:

@@ -31,7 +31,7 @@ def test_every_built_in_tool_is_described_with_its_arguments() -> None:
 
 def test_every_field_of_an_agent_is_described() -> None:
     section = GUIDE.partition("\n## Agents\n")[2].partition("\n## ")[0]
-    assert fields_of(section) == set(AgentDefinition.model_json_schema()["properties"])
+    assert fields_of(section.partition("\n### ")[0]) == set(AgentDefinition.model_json_schema()["properties"])
     for model in (AgentSettings, AgentLimits, ModelChoice, AgentTool, Guardrails, Guardrail, Check, Rule):
         fields = {field.alias or name for name, field in model.model_fields.items()}
         assert {name for name in fields if f"`{name}" not in section and f"{name}:" not in section} == set(), model
