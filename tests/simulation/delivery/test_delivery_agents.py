@@ -6,7 +6,6 @@ paid again, and a call that must not happen twice does not.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ import pytest
 from msgspec.structs import replace
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models.function import AgentInfo, FunctionModel
-from tests.simulation.delivery.faults import Crash, Fault, NoFaults, Plan, at_every_call
-from tests.simulation.delivery.invariants import TERMINAL
+from tests.simulation.delivery.faults import FAULTS, Crash, Fault, NoFaults, Plan, at_every_call, every
 from tests.simulation.delivery.world import World, world
 from tests.unit.invokers.agents.visits import Scripted
 
@@ -26,9 +24,7 @@ from workflow_runtime.invokers.tools.invoker import ToolInvoker
 from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.invokers.tools.tool import describe
 
-EVERYTHING = os.environ.get("DELIVERY_EVERY_FAULT") == "1"
-FAULTS = tuple(Fault) if EVERYTHING else (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
-STEP = 1 if EVERYTHING else 20
+STEP = every(20)
 TURNS = (
     [("look", {"id": "a"}), ("look", {"id": "b"})],
     [("pay", {"amount": 5}), ("refund", {"amount": 7})],
@@ -110,27 +106,12 @@ class Story:
             except (Crash, RetryableError, RequestError):
                 continue
 
-    def run(self) -> None:
-        for _ in range(1_000):
-            if self.world.document()["status"] in TERMINAL:
-                return
-            if self.world.drain_once():
-                continue
-            self.answer()
-            due = self.world.poller.next_visible_at()
-            if due is None:
-                self.world.clock.time += 200_000  # beyond leases and the sweep's distance
-                self.world.run_at_once(self.world.sweeping())
-            else:
-                self.world.clock.time = max(self.world.clock.time, due)
-        raise AssertionError("it never ends")
-
 
 def tale(seed: int, faults: Plan) -> object:
     with world("agent", seed, faults) as disturbed:
         story = Story(disturbed)
         disturbed.start()
-        story.run()
+        disturbed.live_until(lambda: False, story.answer)
         disturbed.drain()
         disturbed.check_end()
         document: Any = disturbed.document()

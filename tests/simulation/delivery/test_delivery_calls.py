@@ -14,9 +14,7 @@ import pytest
 from msgspec.structs import replace
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models.function import AgentInfo, FunctionModel
-from tests.simulation.delivery.faults import Crash, Fault, NoFaults, Plan, at_every_call
-from tests.simulation.delivery.invariants import TERMINAL
-from tests.simulation.delivery.test_delivery_agents import FAULTS, STEP
+from tests.simulation.delivery.faults import FAULTS, Crash, Fault, NoFaults, Plan, at_every_call, every
 from tests.simulation.delivery.world import World, world
 from tests.unit.invokers.agents.visits import Scripted
 
@@ -27,6 +25,7 @@ from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.invokers.tools.tool import describe
 from workflow_runtime.plan.calls import CALL
 
+STEP = every(20)
 TURNS = ([("pay", {"amount": 5}), ("look", {"id": "a"})], "done")
 AGENT = {
     "id": "a",
@@ -75,27 +74,12 @@ class Story:
             except (Crash, RetryableError, RequestError):
                 continue
 
-    def run(self) -> None:
-        for _ in range(1_000):
-            if self.world.document()["status"] in TERMINAL:
-                return
-            if self.world.drain_once():
-                continue
-            self.answer()
-            due = self.world.poller.next_visible_at()
-            if due is None:
-                self.world.clock.time += 200_000  # beyond leases and the sweep's distance
-                self.world.run_at_once(self.world.sweeping())
-            else:
-                self.world.clock.time = max(self.world.clock.time, due)
-        raise AssertionError("it never ends")
-
 
 def tale(seed: int, faults: Plan) -> object:
     with world("agent", seed, faults) as disturbed, tempfile.TemporaryDirectory() as folder:
         story = Story(disturbed, Path(folder))
         disturbed.start()
-        story.run()
+        disturbed.live_until(lambda: False, story.answer)
         disturbed.drain()
         disturbed.check_end()
         document: Any = disturbed.document()

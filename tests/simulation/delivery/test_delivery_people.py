@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 from tests.simulation.delivery.faults import FAULTS, Crash, Fault, Plan, at_every_call, every
-from tests.simulation.delivery.world import TERMINAL, World, world
+from tests.simulation.delivery.world import World, world
 
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.invokers.invocation import NodeCall
@@ -30,21 +30,6 @@ class Story:
     def _hand_out(self, call: NodeCall) -> object:
         self.tokens.append(str(call.inputs["token"]))
         return {}
-
-    def until(self, ready: Callable[[], bool]) -> None:
-        """Let everything happen until then, or until the execution has ended."""
-        for _ in range(1_000):
-            if ready() or self.world.document()["status"] in TERMINAL:
-                return
-            if self.world.drain_once():
-                continue
-            due = self.world.poller.next_visible_at()
-            if due is None:
-                self.world.clock.time += 200_000  # beyond leases and the sweep's distance
-                self.world.run_at_once(self.world.sweeping())
-            else:
-                self.world.clock.time = max(self.world.clock.time, due)
-        raise AssertionError("it never comes to that")
 
     def is_asked(self) -> bool:
         return bool(self.world.calm.approval_views.of_execution(self.world.execution_id))
@@ -76,9 +61,9 @@ class Story:
 
 
 def said_in_time(story: Story) -> None:
-    story.until(story.is_asked)
+    story.world.live_until(story.is_asked)
     assert story.approve() == ""
-    story.until(story.waits_for_token)
+    story.world.live_until(story.waits_for_token)
     assert story.complete({"x": 7}) == ""
     story.world.drain()
     assert story.world.document()["output"] == {"x": 7}
@@ -87,10 +72,10 @@ def said_in_time(story: Story) -> None:
 
 def said_as_the_time_is_over(story: Story) -> None:
     """Whichever comes first counts; who comes too late is told so, or the journal says why it had no effect."""
-    story.until(story.is_asked)
+    story.world.live_until(story.is_asked)
     story.world.clock.time += DAY
     story.approve()
-    story.until(story.waits_for_token)
+    story.world.live_until(story.waits_for_token)
     story.world.clock.time += DAY
     story.complete({"x": 7})
     story.world.drain()
@@ -104,9 +89,9 @@ def said_as_the_time_is_over(story: Story) -> None:
 
 def said_twice(story: Story) -> None:
     """Two who have the token say different things: one of them is heard."""
-    story.until(story.is_asked)
+    story.world.live_until(story.is_asked)
     story.approve()
-    story.until(story.waits_for_token)
+    story.world.live_until(story.waits_for_token)
     first, second = story.complete({"x": 1}), story.complete({"x": 2})
     assert first == ""
     story.world.drain()
@@ -122,17 +107,17 @@ def said_while_the_code_runs(story: Story) -> None:
         return {}
 
     story.world.behaviours["render"] = render
-    story.until(story.is_asked)
+    story.world.live_until(story.is_asked)
     story.approve()
-    story.until(lambda: False)
+    story.world.live_until(lambda: False)
     story.world.drain()
     assert story.world.document()["output"] == {"x": 5}
 
 
 def cancelled_as_it_is_said(story: Story) -> None:
-    story.until(story.is_asked)
+    story.world.live_until(story.is_asked)
     story.approve()
-    story.until(story.waits_for_token)
+    story.world.live_until(story.waits_for_token)
     execution_id = story.world.execution_id
     story.say(lambda: story.world.runtime.control.ask("cancel", execution_id, "stop", key="c"))
     story.complete({"x": 7})

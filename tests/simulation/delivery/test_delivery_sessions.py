@@ -14,14 +14,13 @@ from typing import Any
 import pytest
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
-from tests.simulation.delivery.faults import Fault, NoFaults, Plan, at_every_call
-from tests.simulation.delivery.invariants import TERMINAL
-from tests.simulation.delivery.test_delivery_agents import FAULTS, STEP
+from tests.simulation.delivery.faults import FAULTS, Fault, NoFaults, Plan, at_every_call, every
 from tests.simulation.delivery.world import World, world
 
 from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry
 from workflow_runtime.ports import Key
 
+STEP = every(20)
 AGENT = {"id": "a", "model": "openai:x", "session": "one"}
 
 
@@ -48,26 +47,12 @@ class Story:
         key = Key("SESSION#a##one", "HEAD")
         return dict(self.world.raw.table.get([key])[key].attributes)
 
-    def run(self) -> None:
-        for _ in range(1_000):
-            if self.world.document()["status"] in TERMINAL:
-                return
-            if self.world.drain_once():
-                continue
-            due = self.world.poller.next_visible_at()
-            if due is None:
-                self.world.clock.time += 200_000  # beyond leases and the sweep's distance
-                self.world.run_at_once(self.world.sweeping())
-            else:
-                self.world.clock.time = max(self.world.clock.time, due)
-        raise AssertionError("it never ends")
-
 
 def tale(seed: int, faults: Plan) -> object:
     with world("talk", seed, faults) as disturbed, tempfile.TemporaryDirectory() as folder:
         story = Story(disturbed, Path(folder))
         disturbed.start()
-        story.run()
+        disturbed.live_until(lambda: False)
         disturbed.drain()
         disturbed.check_end()
         document: Any = disturbed.document()

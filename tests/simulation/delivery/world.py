@@ -308,6 +308,23 @@ class World:
                 self.clock.time = max(self.clock.time, due or 0)
         raise AssertionError("the world does not come to rest")
 
+    def live_until(self, ready: Callable[[], bool], meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Without interleaving: let everything happen until then, or until the execution has ended; ``meanwhile`` is
+        what people do whenever nothing is visible. The sweep comes when nothing is left to deliver."""
+        for _ in range(1_000):
+            if ready() or self.document()["status"] in TERMINAL:
+                return
+            if self.drain_once():
+                continue
+            meanwhile()
+            due = self.poller.next_visible_at()
+            if due is None:
+                self.clock.time += 200_000  # beyond leases and the sweep's distance
+                self.run_at_once(self.sweeping())
+            else:
+                self.clock.time = max(self.clock.time, due)
+        raise AssertionError("it never comes to that")
+
     def drain_once(self) -> bool:
         """One batch of every queue. False when nothing was visible."""
         delivered = [self.deliver(queue) for queue in QUEUES]
