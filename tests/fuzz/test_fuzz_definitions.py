@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.fuzz.campaign import SECONDS, campaign
+from tests.fuzz.edits import LEAVES, places, somewhere
 from tests.simulation.engine.definitions import Builder
 from tests.unit.compiler.test_compiler_growth import SHAPES
 
@@ -26,26 +26,11 @@ SHIPPED = Path(__file__).parents[2] / "definitions"
 SECONDS_MAX = 5.0  # of CPU: compiling a file of a thousand nodes, and drawing it in every format
 PLANS_MIN = 1 / 3
 EDITS_MAX = 3
-LEAVES: list[Any] = [
-    None, True, 0, -1, 2**63, 1e308, "", " ", "x" * 5000, "é\u202e字\x1b[31m", "${",
-    "${x}", "${x.*[0]}", "$${x}", "${1 +}",
-    "${" + "(" * 60 + "1" + ")" * 60 + "}", "${matches(x, '(?i)\\\\pL{50}')}", "end", "start", "n0", "n1",
-    "5m", "1s", "P1D",
-    "* * * * *", [], {}, ["n0"], [["n0"]], {"id": "n0"}, {"type": "tool"}, [[[[[[[[]]]]]]]],
-]  # fmt: skip
 
 
 @cache
 def shipped() -> tuple[str, ...]:
     return tuple(path.read_text("utf-8") for path in sorted(SHIPPED.glob("**/workflows/*.yaml")))
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Paths to everything in a document."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        yield (*path, key)
-        yield from places(item, (*path, key))
 
 
 class Editor:
@@ -70,20 +55,17 @@ class Editor:
         return self.scratched(text) if kind < 0.2 else text
 
     def edit(self, document: dict[str, Any]) -> None:
-        paths = list(places(document))
-        if not paths:
+        found = somewhere(self.random, document)
+        if found is None:
             return
-        *above, key = self.random.choice(paths)
-        holder: Any = document
-        for step in above:
-            holder = holder[step]
+        holder, key = found
         what = self.random.randrange(5)
         if what == 0:
             holder[key] = copy.deepcopy(self.random.choice(LEAVES))
         elif what == 1:
             del holder[key]
         elif what == 2:
-            holder[key] = copy.deepcopy(self.at(document, self.random.choice(paths)))
+            holder[key] = copy.deepcopy(self.at(document, self.random.choice(list(places(document)))))
         elif what == 3 and isinstance(holder, dict):
             holder[self.random.choice(("x", "type", "id", "when", "inputs", "dependencies", "字", key))] = holder.pop(
                 key

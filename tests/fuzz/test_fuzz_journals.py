@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from tests.fuzz.campaign import SECONDS, campaign
-from tests.fuzz.test_fuzz_definitions import LEAVES, places
+from tests.fuzz.edits import LEAVES, places, somewhere
 
 from workflow_runtime.testing import replay
 
@@ -41,13 +41,10 @@ def take(random: Random) -> str:
 
 
 def _edit(random: Random, document: Any) -> None:
-    paths = list(places(document))
-    if not paths:
+    found = somewhere(random, document)
+    if found is None:
         return
-    *above, key = random.choice(paths)
-    holder: Any = document
-    for step in above:
-        holder = holder[step]
+    holder, key = found
     match random.randrange(4):
         case 0:
             del holder[key]
@@ -55,7 +52,7 @@ def _edit(random: Random, document: Any) -> None:
             random.shuffle(holder)
         case 2:
             other: Any = document
-            for step in random.choice(paths)[:3]:
+            for step in random.choice(list(places(document)))[:3]:
                 other = other[step] if isinstance(other, dict) and step in other else other
             holder[key] = copy.deepcopy(other)
         case _:

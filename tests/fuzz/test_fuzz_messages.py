@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.fuzz.campaign import SECONDS, campaign
-from tests.fuzz.test_fuzz_definitions import LEAVES, places
+from tests.fuzz.edits import LEAVES, somewhere
 from tests.handlers.bench import SOURCES, START, Bench
 
 from workflow_runtime.deployment.topology import DISPATCH, TIMERS, node_queue
@@ -100,13 +100,10 @@ def edited(random: Random) -> str:
 
 
 def _edit(random: Random, body: dict[str, Any]) -> None:
-    paths = list(places(body))
-    if not paths:
+    found = somewhere(random, body)
+    if found is None:
         return
-    *above, key = random.choice(paths)
-    holder: Any = body
-    for step in above:
-        holder = holder[step]
+    holder, key = found
     match random.randrange(4):
         case 0:
             del holder[key]

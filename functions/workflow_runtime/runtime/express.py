@@ -27,7 +27,6 @@ from workflow_runtime.ports import (
     Attribute,
     Change,
     Condition,
-    IndexName,
     Item,
     Key,
     Message,
@@ -135,14 +134,15 @@ def _routed(ports: Ports, memory: Backend, execution_id: str) -> Ports:
 
 
 class RoutedTable:
-    """One execution's partition is in memory, all others where they always are. What is written into it stands in no
-    index: nothing looks for it there.
+    """One execution's partition is in memory, all others where they always are. What is written into it stands in none
+    of the shared indexes: nothing looks for it there.
     """
 
     def __init__(self, own: Table, shared: Table, partition: str) -> None:
         self._own = own
         self._shared = shared
         self._partition = partition
+        self.query_index = shared.query_index
 
     def _of(self, partition: str) -> Table:
         return self._own if partition == self._partition else self._shared
@@ -187,22 +187,6 @@ class RoutedTable:
         self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None, after: str = ""
     ) -> list[Item]:
         return self._of(partition).query(partition, prefix, descending=descending, limit=limit, after=after)
-
-    def query_index(
-        self,
-        partition: str,
-        prefix: str = "",
-        *,
-        after: str | None = None,
-        before: str | None = None,
-        descending: bool = True,
-        limit: int,
-        of: IndexName = "index",
-        where: Condition | None = None,
-    ) -> list[Item]:
-        return self._shared.query_index(
-            partition, prefix, after=after, before=before, descending=descending, limit=limit, of=of, where=where
-        )
 
 
 class RoutedQueues:

@@ -132,8 +132,10 @@ class ExpressNow:
             await self._ports.clock.within(seconds, _shielded(running))
         except TimeoutError:
             await self._ports.offload(partial(self._starts.keep, start, is_running=True))
-        except RetryableError as error:
-            logger.warning("an express execution is tried again", extra={"reason": str(error)})
+        except Exception as error:  # whatever it was, nothing of the execution is stored yet
+            unexpected = not isinstance(error, RetryableError)
+            fields = {"execution_id": order.execution_id, "reason": str(error)}
+            logger.warning("an express execution is tried again", exc_info=unexpected, extra=fields)
             await self._ports.offload(partial(self._starts.keep, start, is_running=False))
 
 

@@ -18,7 +18,7 @@ from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import RECORD
 from workflow_runtime.storage.payloads import unpacked
 
-EXECUTIONS_KEPT_MAX = 16  # a view reads an execution in a few calls, one after the other
+EXECUTIONS_KEPT_MAX = 16  # not by bytes: what is not kept would be missing from the view that reads it in a few calls
 _FORMAT = b"\x01"  # begins a record; one with other words needs another
 _COMPRESSION = 9  # once an execution, and each KB that it saves is a write unit
 

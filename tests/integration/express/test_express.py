@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,16 @@ from msgspec.structs import replace
 from tests.integration.api.conftest import JSON, YAML, Api, Reply
 
 from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.engine.advance import new_execution
+from workflow_runtime.engine.events import ChildEnded, Event
+from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import RetryableError
+from workflow_runtime.ports import Message, Queues, Refusal
 from workflow_runtime.runtime.express import ExpressRunner
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.express import ExpressNow, ExpressOrder, ExpressStart, order_with, parse_express
+from workflow_runtime.services.messages import parse_mail
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import RECORD
 from workflow_runtime.testing import WorkflowTester
@@ -388,6 +393,36 @@ def started(services: Runtime, is_stored: bool) -> ExpressOrder:
     return ExpressOrder(execution_id) if is_stored else order_with(services.ports, starts[0])
 
 
+class Overheard:
+    """Queues that keep what is sent to mailboxes."""
+
+    def __init__(self, queues: Queues) -> None:
+        self.events: list[Event] = []
+        self._queues = queues
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queues, name)
+
+    def send(self, _queue: str, messages: Sequence[Message]) -> list[Refusal]:
+        self.events += [parse_mail(message.body).event for message in messages]
+        return []
+
+
+def test_an_invocation_that_begins_again_hears_of_calls_that_an_earlier_one_made(api: Api) -> None:
+    api.publish(PARENT)
+    services = api.runtime.services
+    parent = execute(api, "parent", x=7).json["execution_id"]
+    child = services.documents.document(parent)["node_executions"]["child"]["child"]
+    heard = Overheard(services.ports.queues)
+    inner = services.within(replace(services.ports, queues=heard))
+    plan = services.documents.plan(services.documents.header(parent).plan_hash)
+    origin = new_execution(plan, parent, 1, 1)
+    inner.starter.start_call("快", "a/tools/1", child, {}, origin, Parent(parent, "t", notify=True), "")
+    [event] = heard.events
+    assert isinstance(event, ChildEnded)
+    assert (event.execution_id, event.status, event.output) == (child, "completed", {"y": 7})
+
+
 def test_of_two_invocations_of_one_execution_the_first_to_record_it_decides(api: Api) -> None:
     services = api.runtime.services
     starts: list[ExpressStart] = []
@@ -421,11 +456,12 @@ def test_one_that_takes_longer_than_somebody_waits_is_stored_and_found(api: Api)
     assert (reply.status, reply.json["status"], status) == (202, "pending", "completed")
 
 
-def test_one_whose_invocation_failed_runs_again(api: Api) -> None:
+@pytest.mark.parametrize("error", [RetryableError("out of memory"), ValueError("a bug")], ids=["known", "unknown"])
+def test_one_whose_invocation_failed_runs_again(api: Api, error: Exception) -> None:
     services = api.runtime.services
 
-    async def fails(order: ExpressOrder) -> None:
-        raise RetryableError(f"{order.execution_id}: out of memory")
+    async def fails(_: ExpressOrder) -> None:
+        raise error
 
     starts: list[ExpressStart] = []
     execution_id = services.starter.start("快", {"x": 1}, run_express=starts.append)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.engine.identity import keyed_execution_id
 from workflow_runtime.engine.lifecycle import ExecutionStatus
@@ -128,15 +129,16 @@ class Starter:
             express=plan.express,
         )
         run = self._runs_at_once(plan, parent, run_express) if plan.express else None
-        if run is not None:
-            run(ExpressStart(header, data))
-            return execution_id
-        header = self._executions.create(header, data)
+        if run is None:
+            header = self._executions.create(header, data)
         fields = {"execution_id": execution_id, "correlation_id": header.correlation_id, "workflow_id": workflow_id}
         if parent is not None:
             fields["parent_execution_id"] = parent.execution_id
         logger.info("execution created", extra=fields)
-        return self._answer(header, input)
+        if run is None:
+            return self._answer(header, input)
+        run(ExpressStart(header, data))
+        return execution_id
 
     def _plan_of(
         self, workflow_id: str, version: int | None, parent: Parent | None, correlation_id: str
@@ -184,19 +186,7 @@ class Starter:
         if self._executions.header(execution_id) is None:
             self._workflows.keep(plan)
             self._runs.copy(origin.execution_id, execution_id, runs)
-            header = Header(
-                execution_id=execution_id,
-                workflow_id=plan.workflow_id,
-                workflow_version=origin.workflow_version,
-                plan_hash=plan.hash,
-                status=ExecutionStatus.PENDING,
-                started_at=self._clock.now(),
-                parent=parent,
-                hops=origin.hops,
-                correlation=correlation_id,
-                tenant=origin.tenant,
-                shares=origin.shares,
-            )
+            header = _of_part(plan, execution_id, origin, parent, correlation_id, self._clock.now())
             self._executions.create_beside(header, origin.execution_id, origin.replaced)
         self._mailer.poke(execution_id)
 
@@ -214,25 +204,16 @@ class Starter:
         happens."""
         from workflow_runtime.plan.calls import call_plan  # few agents have calls that are nodes
 
-        if self._executions.header(execution_id) is None:
+        earlier = self._executions.header(execution_id)
+        if earlier is not None and self._within is not None:
+            self._within.tell_end(earlier)
+            return
+        if earlier is None:
             plan, now = call_plan(workflow_id, call, express=self._within is not None), self._clock.now()
             self._workflows.keep(plan)
             input = arguments if isinstance(arguments, dict) else {}
-            header = Header(
-                execution_id=execution_id,
-                workflow_id=plan.workflow_id,
-                workflow_version=origin.workflow_version,
-                plan_hash=plan.hash,
-                status=ExecutionStatus.PENDING,
-                started_at=now,
-                input_hash=_input_hash(input),
-                parent=parent,
-                hops=origin.hops,
-                correlation=correlation_id,
-                tenant=origin.tenant,
-                shares=origin.shares,
-                express=plan.express,
-            )
+            header = _of_part(plan, execution_id, origin, parent, correlation_id, now)
+            header = replace(header, input_hash=_input_hash(input), express=plan.express)
             data = initial_globals(plan, execution_id, origin.workflow_version, input, self._env, now)
             if self._within is not None:
                 self._within.run(ExpressStart(header, data))
@@ -285,6 +266,25 @@ class Starter:
     def _check_same(self, header: Header, input: Json) -> None:
         if header.input_hash != _input_hash(input):
             raise RequestError("conflict", "the start key was used with another input")
+
+
+def _of_part(
+    plan: Plan, execution_id: str, origin: ExecutionState, parent: Parent, correlation_id: str, now: int
+) -> Header:
+    """The header of an execution that does a part of what ``origin`` does, for the same tenant and limiters."""
+    return Header(
+        execution_id=execution_id,
+        workflow_id=plan.workflow_id,
+        workflow_version=origin.workflow_version,
+        plan_hash=plan.hash,
+        status=ExecutionStatus.PENDING,
+        started_at=now,
+        parent=parent,
+        hops=origin.hops,
+        correlation=correlation_id,
+        tenant=origin.tenant,
+        shares=origin.shares,
+    )
 
 
 def checked_input(input: Json) -> dict[str, Json]:
