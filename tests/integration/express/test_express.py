@@ -438,6 +438,27 @@ def test_of_two_invocations_of_one_execution_the_first_to_record_it_decides(api:
     assert services.documents.status(order.execution_id) == "completed"
 
 
+def test_what_was_recorded_stays_whatever_a_later_invocation_comes_to(api: Api) -> None:
+    services = api.runtime.services
+    starts: list[ExpressStart] = []
+    services.starter.start("快", {"x": 1}, run_express=starts.append)
+    [first] = starts
+    later = replace(first, data=replace(first.data, input={"x": 2}))
+    for start in (first, later):
+        asyncio.run(ExpressRunner(services).run(order_with(services.ports, start)))
+    assert services.documents.document(first.header.execution_id)["output"] == {"y": 1}
+
+
+def test_one_that_was_cancelled_before_it_was_recorded_stays_cancelled(api: Api) -> None:
+    services = api.runtime.services
+    execution_id = services.starter.start("快", {"x": 1})
+    start = ExpressStart(services.documents.header(execution_id), services.stores.executions.globals(execution_id))
+    services.control.ask("cancel", execution_id)
+    asyncio.run(api.runtime.run_until_ended(execution_id))
+    asyncio.run(ExpressRunner(services).run(order_with(services.ports, start)))
+    assert services.documents.status(execution_id) == "cancelled"
+
+
 def test_one_that_takes_longer_than_somebody_waits_is_stored_and_found(api: Api) -> None:
     slow = QUICK.replace("dependencies: [一]", "dependencies: [w]") + WAIT.replace("20", "3")
     api.publish(slow.replace("id: 快", "id: slow"))
