@@ -7,7 +7,6 @@ the one before, and looks by itself after a while, which grows with the time tha
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,11 +19,11 @@ from workflow_runtime.engine.awaited import Wait
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.events import TaskCompleted
 from workflow_runtime.engine.state import Parent
-from workflow_runtime.errors import NodeError, RetryableError, TransportError
+from workflow_runtime.errors import NodeError, RetryableError
 from workflow_runtime.invokers.sessions import SESSION_BUSY, Asked, Busy, OnBusy, Said
 from workflow_runtime.ports import ConditionFailed, Ports
 from workflow_runtime.services.messages import mail_message
-from workflow_runtime.services.patience import Parameters, Result, patiently
+from workflow_runtime.services.patience import PatientCalls
 from workflow_runtime.storage.payloads import pack
 from workflow_runtime.storage.records import Run, RunStatus
 from workflow_runtime.storage.sessions import (
@@ -36,6 +35,7 @@ from workflow_runtime.storage.sessions import (
     User,
 )
 from workflow_runtime.storage.stores import Stores
+from workflow_runtime.storage.tasks import hash_of
 
 WAITERS_MAX = 100  # of one session: they stand in one item, and each has to wait for all before it
 FIRST_LOOK_SECONDS, LOOK_SECONDS_MAX = 10, 3600  # until who waits looks by itself: twice as long each time
@@ -51,6 +51,7 @@ class VisitSessions:
         self, ports: Ports, stores: Stores, user: User, tenant: str, parent: Parent | None, *, express: bool = False
     ) -> None:
         self._ports = ports
+        self._patiently = PatientCalls(ports, "the session")
         self._stores = stores
         self._sessions = stores.sessions
         self._user = user
@@ -238,14 +239,6 @@ class VisitSessions:
     def _expires(self) -> int:
         return self._ports.clock.now() // 1000 + self._ttl_seconds + KEPT_LONGER_SECONDS
 
-    async def _patiently(
-        self, call: Callable[Parameters, Result], *args: Parameters.args, **named: Parameters.kwargs
-    ) -> Result:
-        try:
-            return await patiently(self._ports, call, *args, **named)
-        except RetryableError as error:
-            raise TransportError("execution_error", f"the session cannot be reached: {error}") from error
-
 
 def _named(user: User) -> str:
     return f"node {user.path!r} of the execution {user.execution_id}"
@@ -253,4 +246,4 @@ def _named(user: User) -> str:
 
 def _task(user: User) -> str:
     """What the wait of a visit is known by, as task tokens are by their hashes."""
-    return hashlib.sha256(repr((*user.of_visit, user.call)).encode()).hexdigest()
+    return hash_of(repr((*user.of_visit, user.call)))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from msgspec.structs import replace
 
-from workflow_runtime.errors import RetryableError, TransportError
 from workflow_runtime.ports import Ports
-from workflow_runtime.services.patience import Parameters, Result, patiently
+from workflow_runtime.services.patience import PatientCalls
 from workflow_runtime.storage.steps import Step, StepStore, Visit
 
 LOOK_SECONDS = 10  # between looks at a step that another run has begun
@@ -20,6 +17,7 @@ class VisitSteps:
 
     def __init__(self, ports: Ports, store: StepStore, visit: Visit, lease_seconds: int) -> None:
         self._ports = ports
+        self._patiently = PatientCalls(ports, "the step log")
         self._store = store
         self._visit = visit
         self._lease_seconds = lease_seconds
@@ -52,11 +50,3 @@ class VisitSteps:
 
     def _own(self, step: Step) -> Step:
         return replace(step, serial=self._visit.serial, at=self._ports.clock.now())
-
-    async def _patiently(
-        self, call: Callable[Parameters, Result], *args: Parameters.args, **named: Parameters.kwargs
-    ) -> Result:
-        try:
-            return await patiently(self._ports, call, *args, **named)
-        except RetryableError as error:
-            raise TransportError("execution_error", f"the step log cannot be reached: {error}") from error
