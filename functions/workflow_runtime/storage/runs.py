@@ -128,9 +128,9 @@ class RunStore:
             found.append(self.get(execution_id, claim.path, claim.serial) or claim.run)
         return found
 
-    def end(self, execution_id: str, run: Run, claimed_by: str, *, in_place: bool) -> bool:
-        """The same as `finish`, also of a run that may have no record yet (``in_place``)."""
-        return (in_place and self.claim(execution_id, run)) or self.finish(execution_id, run, claimed_by)
+    def end(self, execution_id: str, run: Run, claimed_by: str) -> bool:
+        """The same as `finish`, also of a run that was begun in place and may have no record yet."""
+        return (run.in_place and self.claim(execution_id, run)) or self.finish(execution_id, run, claimed_by)
 
     def get_all(self, execution_id: str, runs: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Run]:
         wanted = {keys.run(execution_id, path, serial): (path, serial) for path, serial in runs}

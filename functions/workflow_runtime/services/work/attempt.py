@@ -127,7 +127,7 @@ class AttemptRunner:
 
     async def _finish(self, execution_id: str, ended: Run, owner: str) -> bool:
         """Record the end of a run that is still ours, also if it was told to stop meanwhile."""
-        if await patiently(self._ports, self._runs.end, execution_id, ended, owner, in_place=ended.in_place):
+        if await patiently(self._ports, self._runs.end, execution_id, ended, owner):
             return True
         return not owner.endswith(STOP) and await patiently(
             self._ports, self._runs.finish, execution_id, ended, owner + STOP
@@ -139,8 +139,7 @@ class AttemptRunner:
         """
         released = replace(attempt.claimed, status=RunStatus.RELEASED)
         with suppress(RetryableError):  # then the lease runs out, and the engine grants another attempt
-            execution_id, owner = attempt.order.execution_id, attempt.claimed.owner
-            await self._ports.offload(self._runs.end, execution_id, released, owner, in_place=released.in_place)
+            await self._ports.offload(self._runs.end, attempt.order.execution_id, released, attempt.claimed.owner)
 
     async def _outcome(self, attempt: Attempt) -> Run:
         """How the run ended, as it will be recorded."""

@@ -99,9 +99,9 @@ class NodeRunner:
         self._admission = admission
         self._attempts = AttemptRunner(ports, stores, invokers, secrets, function_timeout_seconds, admission, gates)
         timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
-        is_limited = lambda order, plan: bool(self._uses(order, plan))  # noqa: E731
-        new_owner = self._claims.new_owner
-        self._following = Following(ports, stores.executions, looks, new_owner, timeout_max, is_limited)
+        self._following = Following(
+            ports, stores.executions, looks, self._claims.new_owner, timeout_max, self._is_limited
+        )
         self._notes: set[asyncio.Future[None]] = set()  # being written; a loop keeps no task alive
 
     async def run(self, order: Order) -> None:
@@ -186,6 +186,9 @@ class NodeRunner:
             return ()
         return self._admission.uses(order, plan, node, tuple(limiters_of_call(node, self._invokers)))
 
+    def _is_limited(self, order: Order, plan: Plan) -> bool:
+        return bool(self._uses(order, plan))
+
     async def _remind(self, order: Order, plan: Plan, claimed: Run) -> None:
         """Fail an order that still waits for a limiter though its time is up."""
         waiting = await self._ports.offload(self._runs.get, order.execution_id, claimed.path, claimed.serial)
@@ -232,8 +235,7 @@ class NodeRunner:
             order=order_to_keep(plan, after_loss(order.command)),
             usage=await self._ports.offload(self._used_by_lost, order, plan),
         )
-        execution_id, in_place = order.execution_id, found.in_place
-        if not await self._ports.offload(self._runs.end, execution_id, lost, found.owner, in_place=in_place):
+        if not await self._ports.offload(self._runs.end, order.execution_id, lost, found.owner):
             raise RetryableError("the run ended while its worker was declared lost")
         self._count(Metric.WORKERS_LOST, 1)
         return lost

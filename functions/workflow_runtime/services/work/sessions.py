@@ -103,9 +103,7 @@ class VisitSessions:
     async def end(self, ended: Run) -> None:
         """The run is recorded: let the session go, unless the visit may go on, and tell who is next. Raises nothing:
         what is left undone is found by who comes next."""
-        if self._key is None:
-            return
-        if ended.status is RunStatus.YIELDED:
+        if self._key is None or ended.status is RunStatus.YIELDED:
             return
         may_go_on = ended.status is RunStatus.FAILED and ended.order is not None
         try:
