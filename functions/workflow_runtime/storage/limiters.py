@@ -195,7 +195,7 @@ class LimiterStore:
         return [LimiterName(name, str(item.attributes["key"])) for item in items]
 
     def remember(self, limiter: LimiterName, until: int) -> None:
-        """Have `gauges` find it until then (epoch seconds)."""
+        """Have `values_of` find it until then (epoch seconds)."""
         attributes: dict[str, Attribute] = {"key": limiter.key, keys.EXPIRES: until}
         self._table.put(Item(keys.limiter_name(limiter.name, limiter.key), attributes))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, repeat
 
@@ -90,7 +90,7 @@ class AttemptGate:
         nested_account: Callable[[NestedBudget], Account],
         rated: Sequence[Rated],
         more: Mapping[str, tuple[LimiterName, Limiter]],
-        named: Collection[str],
+        named: frozenset[str],
         holder: str,
         visit: str,
         deadline: int,
@@ -149,10 +149,9 @@ class AttemptGate:
 
     def _of_request(self, account: Account, request: ModelRequest) -> Account:
         """Without the budgets of limiters that hold other requests."""
-        if all(draw.name.name not in self._named for draw in account.draws):
-            return account
-        draws = [draw for draw in account.draws if draw.name.name not in {*self._named} - {*request.limiters}]
-        return replace(account, draws=tuple(draws))
+        others = self._named.difference(request.limiters)
+        draws = tuple(draw for draw in account.draws if draw.name.name not in others)
+        return replace(account, draws=draws)
 
     async def _taken(self, opened: _Open, key: str, request: ModelRequest) -> list[Booking]:
         """Take what the request needs of limiters; the starts that they have booked for it."""
@@ -178,7 +177,7 @@ class AttemptGate:
         tokens = request.input_tokens + request.output_tokens if limiter.tokens is not None else 0
         need = Need(key, self._deadline + LEASE_MS, tokens=tokens)
         for seconds in chain(PATIENCE_SECONDS, repeat(PATIENCE_SECONDS[-1])):
-            granted = await patiently(self._ports, self._lines.take_within, name, limiter, need)
+            granted = await patiently(self._ports, self._lines.take, name, limiter, need, has_begun=True)
             if granted is not None:
                 own = name.at(granted.shard)
                 booking = Booking(own, limiter.part(own.shard), key, granted.starts_at)

@@ -73,17 +73,9 @@ class Lines:
         self._new_id = new_id
         self._known: dict[LimiterName, Gauge] = {}
 
-    def take(self, name: LimiterName, limiter: Limiter, need: Need) -> Grant | None:
-        """Take what is needed, of one of two shards if it is divided; None: it must wait in the line."""
-        return self._take_of_some(name, limiter, need)
-
-    def take_within(self, name: LimiterName, limiter: Limiter, need: Need) -> Grant | None:
-        """The same for somebody who has begun, and cannot go back into a line; None: there is nothing now."""
-        return self._take_of_some(name, limiter, need, has_begun=True)
-
-    def _take_of_some(
-        self, name: LimiterName, limiter: Limiter, need: Need, *, has_begun: bool = False
-    ) -> Grant | None:
+    def take(self, name: LimiterName, limiter: Limiter, need: Need, *, has_begun: bool = False) -> Grant | None:
+        """Take what is needed, of one of two shards if it is divided; None: it must wait in the line. ``has_begun``:
+        for somebody who has, and cannot go back into a line; None: there is nothing now."""
         for shard in shards_for(need.holder, limiter.shards):
             granted = self._take(name.at(shard), limiter.part(shard), need, has_begun=has_begun)
             if granted is not None:

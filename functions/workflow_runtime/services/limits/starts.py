@@ -89,9 +89,8 @@ class StartAdmission:
         if granted is not None and granted.starts_at <= self._clock.now():
             return False
         if granted is not None:
-            self._lines.release(
-                name.at(granted.shard), need.holder
-            )  # what a rate has booked ahead is left to those who come later
+            # What a rate has booked ahead is left to those who come later.
+            self._lines.release(name.at(granted.shard), need.holder)
         self._lines.join(name, _waiters(execution, events, _place(plan, execution), need, share.weight))
         return True
 
