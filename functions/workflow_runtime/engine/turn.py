@@ -141,8 +141,7 @@ class Turn:
     __slots__ = (
         "_replaced_before", "_stored", "applied", "commands", "evaluations", "idle", "known", "listened_before",
         "macrosteps", "missing", "ordered", "originals", "owns_alarms", "pending_before", "plan", "reason", "replacing",
-        "state",
-        "status_at_start", "status_before",
+        "state", "status_at_start", "status_before",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:

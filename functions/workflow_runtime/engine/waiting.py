@@ -32,9 +32,7 @@ class Cause(StrEnum):
     APPROVAL = "approval"
     CALLBACK = "callback"
     SUSPENDED = "suspended"
-    BUDGET = (
-        "budget"  # people are to say whether it may have more, or others are to settle, of which only its run tells
-    )
+    BUDGET = "budget"  # people are to allow it more, or others are to settle, of which only its run tells
     LIMITER = "limiter"  # it waits in a line, of which the engine does not know
     FROZEN = "frozen"  # a switch holds it back, which the engine does not know
 

@@ -25,7 +25,6 @@ ORDER = "express"  # of an event of the API to the function: the order, as messa
 GIVEN_UP = "given-up:"  # begins the id of the news that an execution did not come to its end, however often it ran
 INLINE_BYTES_MAX = 200 * 1024  # of a start in a message or an invocation; a larger one is stored apart
 
-
 logger = logging.getLogger(__name__)
 
 

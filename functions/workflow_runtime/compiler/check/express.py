@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.nodes.approval import ApprovalNode
@@ -39,11 +38,7 @@ def check_express(
     for graph in sources.graphs:
         for position, node in graph.own_nodes:
             for path, message in _of_node(node, catalogue):
-                report.add(rules.NOT_EXPRESS, f"`{node.id}`: {message}", _place(graph, position, path))
-
-
-def _place(graph: GraphSource, position: int, path: DocumentPath) -> DocumentPath:
-    return graph.at(position, *path)
+                report.add(rules.NOT_EXPRESS, f"`{node.id}`: {message}", graph.at(position, *path))
 
 
 def _of_workflow(definition: WorkflowDefinition) -> Iterator[Problem]:
