@@ -87,13 +87,33 @@ def test_a_workflow_that_is_refused_is_named(awr: Awr) -> None:
 
 
 @pytest.mark.usefixtures("ended")
-@pytest.mark.parametrize("text", ["{}\n", '{"awr_export": 99}\n', "no\n", "[]\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}\n",
+        '{"awr_export": 99}\n',
+        '{"awr_export": "1"}\n',
+        "no\n",
+        "[]\n",
+        "no end of line",
+        '{"awr_export": 1}\n7\n',
+        '{"awr_export": 1}\n{"workflow": "w"}\n',
+    ],
+)
 def test_what_is_no_export_is_refused(awr: Awr, text: str) -> None:
     Path("m.jsonl").write_text(text)
     for words in (("import", "m.jsonl", "--db", "b.db"), ("export", "--all", "-o", "m.jsonl", "--db", "a.db")):
         refused = awr(*words)
         assert (refused.exit_code, Path("m.jsonl").read_text()) == (1, text)
         assert "m.jsonl" in refused.stderr
+
+
+@pytest.mark.usefixtures("ended")
+@pytest.mark.parametrize("text", ["", "{", '{"awr_export":1}'])
+def test_an_export_that_was_killed_within_its_first_line_begins_anew(awr: Awr, text: str) -> None:
+    Path("m.jsonl").write_text(text)
+    assert awr("export", "--all", "-o", "m.jsonl", "--db", "a.db").exit_code == 0
+    assert awr("import", "m.jsonl", "--db", "b.db").exit_code == 0
 
 
 def test_all_needs_a_file_and_one_execution_a_name(awr: Awr) -> None:

@@ -25,8 +25,15 @@ from workflow_runtime.frontends.client.sources import Source
 FORMAT = 1
 WORKFLOWS_MAX = 100_000
 NOT_FIELDS = ("name", "source", "declared")  # what is said of a limiter beside its fields
+HEADER = msgspec.json.encode({"awr_export": FORMAT}) + b"\n"
+FIELDS = {"limits": (), "workflow": ("mark", "source"), "execution": ("records_schema", "records", "last")}
+"""By what says its kind, what else a line has."""
 
 Line = dict[str, Any]
+
+
+class _Header(msgspec.Struct):
+    awr_export: int
 
 
 async def export_all(server: Server, file: Path, out: Output) -> None:
@@ -35,7 +42,7 @@ async def export_all(server: Server, file: Path, out: Output) -> None:
     counts: Counter[str] = Counter()
     with open(file, "ab") as stream:
         if not known:
-            _write(stream, {"awr_export": FORMAT})
+            stream.write(HEADER)
         async with api(server) as connection:
             await _export_definitions(connection, stream, known, counts)
             async for execution in connection.every_execution():
@@ -149,22 +156,45 @@ def _write(stream: BinaryIO, line: Line) -> None:
 def _lines(file: Path) -> Iterator[Line]:
     """The lines of a file. Raises `CliError` for one that is no export, or was written by newer code."""
     with open(file, "rb") as stream:
-        for number, text in enumerate(stream, 1):
+        _check_header(file, stream.readline())
+        for number, text in enumerate(stream, 2):
             try:
                 line = msgspec.json.decode(text)
             except msgspec.DecodeError as error:
                 raise CliError("invalid_export", f"{file}:{number}: not a line of JSON: {error}") from None
-            if number == 1 and (not isinstance(line, dict) or not 1 <= line.get("awr_export", 0) <= FORMAT):
-                raise CliError("invalid_export", f"{file} is not an export that this version reads", "awr export --all")
-            if number > 1:
-                yield line
+            if not _is_known(line):
+                raise CliError("invalid_export", f"{file}:{number}: not a line of an export")
+            yield line
+
+
+def _check_header(file: Path, first: bytes) -> None:
+    try:
+        format = msgspec.json.decode(first, type=_Header).awr_export
+    except msgspec.DecodeError:
+        format = 0
+    if not 1 <= format <= FORMAT:
+        message = f"{file} is not an export that this version reads"
+        raise CliError("invalid_export", message, "awr export --all -o FILE writes one, into a file of its own")
+
+
+def _is_known(line: Any) -> bool:
+    return isinstance(line, dict) and any(
+        kind in line and all(name in line for name in fields) for kind, fields in FIELDS.items()
+    )
 
 
 def _known(file: Path) -> set[str]:
-    """What a file has: marks of workflows, and executions with their last page. A line that was cut off goes."""
+    """What a file has: marks of workflows, and executions with their last page; of an empty one, nothing. A line that
+    was cut off goes; a file that is no export stays as it is."""
     with open(file, "r+b") as stream:
+        first = stream.readline()
+        if not HEADER.startswith(first):  # it may be the line that was cut off
+            _check_header(file, first)
+        stream.seek(0)
         data_end = _end_of_last_line(stream)
         stream.truncate(data_end)
+    if not data_end:
+        return set()
     found = {str(FORMAT)}
     for line in _lines(file):
         if "mark" in line:
