@@ -163,3 +163,13 @@ def test_a_file_that_somebody_wrote_is_not_overwritten(expanded: Callable[..., P
     assert found.exit_code == 1
     assert "was not written by awr expand" in found.stderr
     assert workflow.read_text("utf-8") == "workflow: {}\n"
+
+
+def test_a_change_of_what_was_written_is_kept(expanded: Callable[..., Path], awr: Awr) -> None:
+    workflow = expanded(kind="handoff")
+    changed = workflow.read_text("utf-8") + "# 我的\n"
+    workflow.write_text(changed, "utf-8")
+    found = awr("expand", "team.yaml", "-o", workflow)
+    assert found.exit_code == 1
+    assert "was changed since" in found.stderr
+    assert workflow.read_text("utf-8") == changed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,9 @@ from workflow_runtime.invokers.entries import parse_entry
 from workflow_runtime.invokers.teams import Team, workflow_of
 from workflow_runtime.language.yaml.small_files import UNKNOWN_KEY, WRONG_FIELD, read_document
 from workflow_runtime.language.yaml.writing import yaml_text
+
+MARK = "# It is written over only while this is its digest: "
+DIGEST_CHARS = 16  # against slips, not against forgers
 
 
 def expand(
@@ -43,7 +47,8 @@ def expand(
     Exit codes: 0 written, 1 the team is not valid, 2 wrong usage.
     """
     team = read_team(file)
-    text = f"# Written by `awr expand {file.name}`, from a team of kind {team.kind}.\n{yaml_text(workflow_of(team))}"
+    title = f"# Written by `awr expand {file.name}`, from a team of kind {team.kind}."
+    text = marked(title, yaml_text(workflow_of(team)))
     out = Output()
     registered = Registered(definitions)
     compilation = compile_workflow(text.encode(), file=str(output or file), catalogue=registered.of(file))
@@ -53,12 +58,25 @@ def expand(
     if output is None:
         out.text(text)
         return ExitCode.OK
-    if output.exists() and not output.read_text("utf-8", "replace").startswith("# Written by `awr expand"):
-        raise CliError("exists", f"{output} exists, and was not written by awr expand", "-o names another file")
+    if output.exists() and not _is_as_written(output.read_text("utf-8", "replace")):
+        message = f"{output} exists, and was not written by awr expand, or was changed since"
+        raise CliError("exists", message, "-o names another file")
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, "utf-8")
     out.line(f"{output}: {len(text.splitlines()):,} lines")
     return ExitCode.OK
+
+
+def marked(title: str, workflow: str) -> str:
+    """The file: its second line tells whether it is still what was written."""
+    digest = hashlib.sha256(workflow.encode()).hexdigest()[:DIGEST_CHARS]
+    return f"{title}\n{MARK}{digest}\n{workflow}"
+
+
+def _is_as_written(text: str) -> bool:
+    title, _, rest = text.partition("\n")
+    _, _, workflow = rest.partition("\n")
+    return text == marked(title, workflow)
 
 
 def read_team(file: Path) -> Team:
