@@ -33,26 +33,15 @@ class TakenRun(msgspec.Struct, frozen=True, omit_defaults=True):
     warnings: tuple[str, ...] = ()
 
 
-class TakenStep(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A step of an agent, of the node at ``path`` in its ``visit``; see `storage.steps.Step`."""
+class TakenStep(Step, frozen=True, kw_only=True, omit_defaults=True):
+    """A step of an agent, of the node at ``path`` in its ``visit``."""
 
     path: str
     visit: int
-    name: str
-    ordinal: int
-    log: int = 0
-    done: bool = True
-    result: Json = None
-    fingerprint: Json = None
-    arguments: Json = None
-    usage: dict[str, Json] | None = None
-    milliseconds: int = 0
-    serial: int = 0
-    at: int = 0
 
     @classmethod
     def of(cls, path: str, visit: int, step: Step) -> TakenStep:
-        return cls(path, visit, **{name: getattr(step, name) for name in step.__struct_fields__})
+        return cls(path=path, visit=visit, **msgspec.structs.asdict(step))
 
     @property
     def step(self) -> Step:
