@@ -17,7 +17,7 @@ import threading
 import time
 from pathlib import Path
 
-from workflow_runtime.errors import NodeError, WrongArguments
+from workflow_runtime.errors import WrongArguments
 from workflow_runtime.invokers.containment import node_failure
 from workflow_runtime.invokers.tools.invoker import TOOLS_LOGGER, called
 from workflow_runtime.invokers.tools.process_messages import (
@@ -121,10 +121,3 @@ def _context(call: Call, server: Server) -> NodeContext:
         is_stopped=lambda: server.stopped,
         make_token=server.token,
     )
-
-
-def failure_of(failed: Failed) -> NodeError:
-    """The server's side of a failure."""
-    if failed.wrong_arguments:
-        return WrongArguments(failed.message)
-    return NodeError(failed.type, failed.message, failed.retry_after)

@@ -14,7 +14,7 @@ import socket
 import sys
 from pathlib import Path
 
-from workflow_runtime.errors import NodeError
+from workflow_runtime.errors import NodeError, WrongArguments
 from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.invokers.tools import process_worker
@@ -186,7 +186,7 @@ class _Worker:
                 case Returned(output, warnings, pending):
                     return Outcome(NodeResult(output, warnings, pending))
                 case Failed() as failed:
-                    return Outcome(error=process_worker.failure_of(failed))
+                    return Outcome(error=_failure(failed))
 
     async def _received(self) -> FromWorker:
         try:
@@ -221,3 +221,10 @@ def _message(call: NodeCall) -> Call:
         call.correlation_id,
         call.limit_fences,
     )
+
+
+def _failure(failed: Failed) -> NodeError:
+    """A failure as an attempt has it."""
+    if failed.wrong_arguments:
+        return WrongArguments(failed.message)
+    return NodeError(failed.type, failed.message, failed.retry_after)
