@@ -138,13 +138,17 @@ def title(document: Mapping[str, Json]) -> Line:
     ]
 
 
-def _usage(usage: Mapping[str, Json]) -> Line:
+def usage_text(usage: Mapping[str, Json]) -> str:
     """What models have used, and what that costs."""
     requests = usage["requests"]
     cost = f", ${usage['usd']:,.4f}" if usage.get("usd") is not None else ""
     tokens = f"{usage['input_tokens']:,} tokens in, {usage['output_tokens']:,} out"
+    return f"{requests:,} request{'s' if requests != 1 else ''}, {tokens}{cost}"
+
+
+def _usage(usage: Mapping[str, Json]) -> Line:
     by = f" ({', '.join(visible(model) for model in usage['by_model'])})"
-    return [("models: ", "dim"), f"{requests:,} request{'s' if requests != 1 else ''}, {tokens}{cost}", (by, "dim")]
+    return [("models: ", "dim"), usage_text(usage), (by, "dim")]
 
 
 def _suspension(suspension: Mapping[str, Json]) -> Line:

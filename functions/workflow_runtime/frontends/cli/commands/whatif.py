@@ -32,6 +32,7 @@ from workflow_runtime.frontends.cli.options import (
 from workflow_runtime.frontends.cli.output import Line, Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
 from workflow_runtime.frontends.cli.stderr_log import log_to_stderr
+from workflow_runtime.frontends.cli.summary import usage_text
 from workflow_runtime.frontends.cli.what_if import WhatIf, taken_again
 from workflow_runtime.invokers.agents import AgentRegistry
 from workflow_runtime.invokers.mocks import Mocks
@@ -157,9 +158,4 @@ def _difference(before: list[str], now: list[str]) -> Iterator[Line]:
 
 
 def _cost(usage: dict[str, Any] | None) -> str:
-    if not usage:
-        return "no request of a model"
-    requests = usage["requests"]
-    cost = f", ${usage['usd']:,.4f}" if usage.get("usd") is not None else ""
-    tokens = f"{usage['input_tokens']:,} tokens in, {usage['output_tokens']:,} out"
-    return f"{requests:,} request{'s' if requests != 1 else ''}, {tokens}{cost}"
+    return usage_text(usage) if usage else "no request of a model"
