@@ -12,6 +12,7 @@ from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.errors import RequestError
 from workflow_runtime.invokers.cassettes.file import Cassette, Said
 from workflow_runtime.invokers.cassettes.player import Player
+from workflow_runtime.invokers.masking import MASK
 from workflow_runtime.invokers.tools.reach import Reach
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.runtime.environment import SECRET_PREFIX
@@ -22,14 +23,13 @@ if TYPE_CHECKING:
     from workflow_runtime.invokers.mocks import Mocks
 
 SLACK_MS = 24 * 3600 * 1000  # of virtual time, beyond what the recorded one took: retries wait otherwise
-HIDDEN = "***"  # what records show of secrets
 
 
 class HiddenSecrets(dict[str, str]):
     """An environment in which every secret is set, to what records show of it: a replay asks nobody who needs it."""
 
     def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
-        return super().get(name, HIDDEN if name.startswith(SECRET_PREFIX) else default)
+        return super().get(name, MASK if name.startswith(SECRET_PREFIX) else default)
 
 
 class Replay:
@@ -72,8 +72,7 @@ class Replay:
             await self.runtime.settle(self.execution_id, [(at, lambda said=said: self._say(said))])  # type: ignore[misc]
         last = max([self.cassette.started_at, *(said.at for said in self.cassette.said)])
         until = max(last, self.cassette.ended_at, self.runtime.ports.clock.now()) + SLACK_MS
-        await self.runtime.settle(self.execution_id)
-        await self.runtime.settle(self.execution_id, [(until, lambda: None)])
+        await settle_by(self.runtime, self.execution_id, until)
         return services.documents.document(self.execution_id)
 
     def _say(self, said: Said) -> None:
@@ -110,6 +109,12 @@ class Replay:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+async def settle_by(runtime: LocalRuntime, execution_id: str, until: int) -> None:
+    """Run what can run, and what timers bring up to then (epoch ms), or to the execution's end."""
+    await runtime.settle(execution_id)
+    await runtime.settle(execution_id, [(until, lambda: None)])
 
 
 def publish_with_started(runtime: LocalRuntime, workflow_id: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import Context
 from pathlib import Path
@@ -22,16 +23,16 @@ from pydantic_evals import Dataset
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import RealClock, VirtualClock
 from workflow_runtime.frontends.cli.errors import CliError
-from workflow_runtime.invokers.agents.turns import arguments_of
+from workflow_runtime.invokers.agents.tool_calls import FAILED, WRONG
 from workflow_runtime.invokers.cassettes.file import MODEL
-from workflow_runtime.invokers.cassettes.trajectory import OUTPUT_TOOL
+from workflow_runtime.invokers.cassettes.trajectory import arguments_text, calls_asked_for
 from workflow_runtime.invokers.invocation import Invoker, InvokerAround, NodeCall, NodeResult
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools.reach import local_reach
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.runtime.in_process import LocalRuntime
-from workflow_runtime.runtime.replays import SLACK_MS, publish_with_started
+from workflow_runtime.runtime.replays import SLACK_MS, publish_with_started, settle_by
 from workflow_runtime.services.views.taken import TakenPage, TakenStep
 
 CALLS = ("tool", "workflow", "agent")  # kinds of steps that models call tools
@@ -115,9 +116,7 @@ async def _executed(suite: Suite, inputs: Json) -> tuple[Json, list[dict[str, An
     with _runtime(suite, seen) as runtime:
         publish_with_started(runtime, suite.workflow)
         id = runtime.services.starter.start(suite.workflow, inputs)
-        until = runtime.ports.clock.now() + SLACK_MS
-        await runtime.settle(id)
-        await runtime.settle(id, [(until, lambda: None)])
+        await settle_by(runtime, id, runtime.ports.clock.now() + SLACK_MS)
         document = runtime.services.documents.document(id)
         if document["status"] != "completed":
             raise CaseFailed(_why(document))
@@ -149,6 +148,9 @@ def _spans(seen: Sequence[NodeCall], taken: TakenPage) -> Iterator[dict[str, Any
     """By name and attributes, in order."""
     failed = {(run.path, run.serial) for run in taken.runs if run.status == "failed"}
     usage = {(run.path, run.serial): run.usage or {} for run in taken.runs}
+    steps_of: dict[tuple[str, int], list[TakenStep]] = defaultdict(list)
+    for step in taken.steps:
+        steps_of[step.path, step.visit].append(step)
     told: set[tuple[str, int]] = set()
     for call in seen:
         if call.type is NodeType.TOOL:
@@ -156,7 +158,7 @@ def _spans(seen: Sequence[NodeCall], taken: TakenPage) -> Iterator[dict[str, Any
             yield _tool_span(call.target, arguments, failed=(call.path, call.serial) in failed)
         if call.type is not NodeType.AGENT:
             continue
-        steps = [step for step in taken.steps if (step.path, step.visit) == (call.path, call.visit)]
+        steps = steps_of[call.path, call.visit]
         if not any(step.name == MODEL for step in steps):
             yield from _requests(usage.get((call.path, call.serial), {}))
         elif (call.path, call.visit) not in told:
@@ -171,16 +173,12 @@ def _agent_spans(steps: Sequence[TakenStep]) -> Iterator[dict[str, Any]]:
         if step.name != MODEL or not isinstance(step.result, dict):
             continue
         yield from _requests({**(step.usage or {}), "requests": 1})
-        parts: Any = step.result.get("parts") or ()
-        for part in parts:
-            name = part.get("tool_name")
-            if part.get("part_kind") != "tool-call" or name == OUTPUT_TOOL:
-                continue
+        for name, arguments in calls_asked_for(step.result):
             number = counts[step.log, name] = counts.get((step.log, name), 0) + 1
             names = [(step.log, f"{kind}:{name}", number) for kind in CALLS]
             result = next((results[place] for place in names if place in results), None)
-            is_failed = isinstance(result, dict) and bool({"failed", "wrong"} & result.keys())
-            yield _tool_span(name, arguments_of(part.get("args")), failed=is_failed)
+            is_failed = isinstance(result, dict) and bool({FAILED, WRONG} & result.keys())
+            yield _tool_span(name, arguments, failed=is_failed)
 
 
 def _requests(usage: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -194,8 +192,11 @@ def _requests(usage: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _tool_span(tool: str, arguments: Json, *, failed: bool) -> dict[str, Any]:
-    text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
-    attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool, "gen_ai.tool.call.arguments": text}
+    attributes = {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": tool,
+        "gen_ai.tool.call.arguments": arguments_text(arguments),
+    }
     return {"name": f"execute_tool {tool}", "attributes": attributes, "failed": failed}
 
 

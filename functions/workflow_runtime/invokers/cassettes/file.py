@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.invokers.masking import Mask
+from workflow_runtime.invokers.masking import MASK, Mask
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.storage.steps import Step
 
@@ -17,7 +17,6 @@ FORMAT = 1
 """Number of this layout; a cassette with a higher one was made by a newer version and is refused."""
 
 MODEL = "model"  # the step that a request of a model is
-HIDDEN = "***"
 CREDENTIALS = re.compile(
     "|".join(
         (
@@ -142,7 +141,7 @@ def redacted(cassette: Cassette, secrets: Iterable[str], patterns: Iterable[re.P
         nonlocal count
         shown = str(mask.value(text))
         for pattern in found:
-            shown = pattern.sub(HIDDEN, shown)
+            shown = pattern.sub(MASK, shown)
         count += shown != text
         return shown
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -25,7 +25,7 @@ def calls_in(steps: Iterable[Step]) -> list[str]:
         if name != MODEL or not isinstance(step.result, dict):
             continue
         agent = f"{within.rpartition('/')[2].removeprefix('agent:').rpartition('.')[0]}: " if within else ""
-        found += [f"{agent}{call}" for call in _calls(step.result)]
+        found += [f"{agent}{name}({arguments_text(args)})" for name, args in calls_asked_for(step.result)]
     return found
 
 
@@ -49,15 +49,14 @@ def _kept(visit: VisitPlayed) -> Sequence[Step]:
     return [step for step in recorded if (step.log, step.ordinal) < (first.log, first.ordinal) and step.name == MODEL]
 
 
-def _calls(response: dict[str, Json]) -> list[str]:
+def calls_asked_for(response: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
+    """The tool calls that a recorded answer of a model asks for, by the tools' names, with their arguments."""
     parts: Any = response.get("parts")
-    return [
-        f"{part.get('tool_name')}({_arguments(part.get('args'))})"
-        for part in (parts if isinstance(parts, list) else ())
-        if part.get("part_kind") == "tool-call" and part.get("tool_name") != OUTPUT_TOOL
-    ]
+    for part in parts if isinstance(parts, list) else ():
+        if part.get("part_kind") == "tool-call" and part.get("tool_name") != OUTPUT_TOOL:
+            yield part.get("tool_name"), arguments_of(part.get("args"))
 
 
-def _arguments(args: Json) -> str:
-    arguments = arguments_of(args)
+def arguments_text(arguments: Json) -> str:
+    """As people read them; a text that was no JSON stays."""
     return arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
