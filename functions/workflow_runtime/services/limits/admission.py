@@ -14,7 +14,7 @@ from workflow_runtime.deployment.topology import serving_queue
 from workflow_runtime.errors import ErrorDocument, RetryableError
 from workflow_runtime.invokers.invocation import Invoker
 from workflow_runtime.plan.graph import NodePlan
-from workflow_runtime.plan.limiters import Limiter, Share
+from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
 from workflow_runtime.ports import DELAY_SECONDS_MAX, Ports
@@ -24,6 +24,7 @@ from workflow_runtime.services.limits.arithmetic import LINE, Need
 from workflow_runtime.services.limits.bookings import Booking, begin_on_time
 from workflow_runtime.services.limits.granting import Granter, delayed
 from workflow_runtime.services.limits.line import Grant, Lines, Refusal
+from workflow_runtime.services.limits.named import limiter_named
 from workflow_runtime.services.messages import Order, order_message
 from workflow_runtime.storage.limiters import LimiterName, Waiter, WaiterKind, holder_of, place_of, plain_tenant
 from workflow_runtime.storage.records import Run, RunStatus
@@ -89,17 +90,14 @@ class Admission:
     def uses(self, order: Order, plan: Plan, node: NodePlan, others: Sequence[str]) -> tuple[Use, ...]:
         """The limiters that an order of this node takes of, in the order of their names: those that it names, and of
         the ``others`` those that there are."""
-        known = self._looks.limiters
         found: dict[str, Use] = {}
         for name in (*node.limiters, *others):
-            limiter = known.get(name) or plan.limits.own.get(name)
-            share = order.shares.get(name, Share())
-            if limiter is None or limiter.holds_nothing or (limiter.key and not share.key):
+            named = limiter_named(self._looks, plan, order.shares, name)
+            if named is None or named[1].holds_nothing:
                 continue
+            of, limiter, share = named
             tokens = max(node.cost_tokens, 1) if limiter.tokens is not None else 0
-            found[name] = Use(
-                LimiterName(name, share.key if limiter.key else ""), limiter, share.weight, tokens, node.priority
-            )
+            found[name] = Use(of, limiter, share.weight, tokens, node.priority)
         return tuple(found[name] for name in sorted(found))
 
     def admit(self, order: Order, uses: Sequence[Use], *, may_wait: bool = True) -> Admitted | None:

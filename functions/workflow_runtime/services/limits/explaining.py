@@ -104,9 +104,8 @@ def whole_gauge(store: LimiterStore, name: LimiterName, limiter: Limiter) -> Gau
 def expected_start(limiter: Limiter, gauge: Gauge, now: int, place: int) -> int:
     """When whoever has this place (1: the first) in the line is expected to begin (epoch ms), as far as rates say."""
     start = now * 1000
-    for name, rate in ((arithmetic.REQUESTS_BOOKED, limiter.requests),):
-        if rate is not None:
-            start = max(start, number(gauge, name)) + rate.spacing(max(place - 1, 0))
+    if limiter.requests is not None:
+        start = max(start, number(gauge, arithmetic.REQUESTS_BOOKED)) + limiter.requests.spacing(max(place - 1, 0))
     gate = number(gauge, arithmetic.GATE)
     return max(start // 1000, gate if gate < FOREVER else 0)
 

@@ -22,6 +22,7 @@ from workflow_runtime.services.limits.admission import Admitted, limiters_of_cal
 from workflow_runtime.services.limits.budgets import Budgets
 from workflow_runtime.services.limits.gating import Answers, AttemptGate, Rated
 from workflow_runtime.services.limits.line import Lines
+from workflow_runtime.services.limits.named import limiter_named
 from workflow_runtime.services.messages import Order
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.limiters import LimiterName, holder_of
@@ -102,11 +103,9 @@ class Gates:
         """The limiters of which requests take beside those that were taken before it began, by name."""
         found = {}
         for name in beyond.limiters:
-            limiter = self._looks.limiters.get(name) or plan.limits.own.get(name)
-            share = header.shares.get(name, Share())
-            if name in taken or limiter is None or limiter.holds_nothing or (limiter.key and not share.key):
-                continue
-            found[name] = LimiterName(name, share.key if limiter.key else ""), limiter
+            named = limiter_named(self._looks, plan, header.shares, name)
+            if named is not None and name not in taken and not named[1].holds_nothing:
+                found[name] = named[:2]
         return found
 
     def _accounts(
@@ -144,10 +143,9 @@ class Gates:
         awaited = payer.parent is not None and payer.parent.notify
         whole = payer.plan.limits.executions
         for name in dict.fromkeys((*names, *((whole,) if whole and not awaited else ()))):
-            limiter = self._looks.limiters.get(name) or payer.plan.limits.own.get(name)
-            share = payer.shares.get(name, Share())
-            if limiter is not None and limiter.budget is not None and (share.key or not limiter.key):
-                yield Draw(LimiterName(name, share.key if limiter.key else ""), limiter.budget)
+            named = limiter_named(self._looks, payer.plan, payer.shares, name)
+            if named is not None and named[1].budget is not None:
+                yield Draw(named[0], named[1].budget)
 
     def _ancestor(self, execution_id: str) -> Payer:
         """An execution that pays for one that it awaits, as it was when it was first looked at."""

@@ -79,11 +79,15 @@ class Limits:
         return self.list()
 
     def _gate(self, name: str, limiter: Limiter, *, is_open: bool) -> None:
-        for one in (LimiterName(name), *self._store.values_of(name)):
+        for one in self._all_of(name):
             if is_open:
                 self._lines.open(one)
             else:
                 self._lines.close_until(one, limiter, FOREVER)
+
+    def _all_of(self, name: str) -> Sequence[LimiterName]:
+        """A limiter itself, and what it is for each value of its key."""
+        return [LimiterName(name), *self._store.values_of(name)]
 
     def _rule(self, name: str) -> Rule:
         rule = self._store.rule(name)
@@ -93,7 +97,7 @@ class Limits:
 
     def _changed(self, name: str) -> None:
         self._looks.read()
-        for one in (LimiterName(name), *self._store.values_of(name)):
+        for one in self._all_of(name):
             if arithmetic.LINE in self._lines.gauge(one):
                 self._lines.nudge(one)
 

@@ -30,6 +30,7 @@ from workflow_runtime.services.limits.arithmetic import Need
 from workflow_runtime.services.limits.budgets import Budgets
 from workflow_runtime.services.limits.granting import GRANTED
 from workflow_runtime.services.limits.line import FOREVER, Lines
+from workflow_runtime.services.limits.named import limiter_named
 from workflow_runtime.services.messages import Mail, mail_body
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.limiters import (
@@ -137,12 +138,9 @@ class StartAdmission:
     ) -> tuple[LimiterName, Limiter, Share] | None:
         """The limiter of the plan's executions, for this one; None if there is none."""
         self._looks.known()
-        limiter = self._looks.limiters.get(plan.limits.executions) or plan.limits.own.get(plan.limits.executions)
-        share = shares.get(plan.limits.executions, Share())
+        named = limiter_named(self._looks, plan, shares, plan.limits.executions)
         awaited = parent is not None and parent.notify
-        if limiter is None or limiter.holds_nothing or awaited or (limiter.key and not share.key):
-            return None
-        return LimiterName(plan.limits.executions, share.key if limiter.key else ""), limiter, share
+        return None if named is None or named[1].holds_nothing or awaited else named
 
 
 class Begun(StartAdmission):
