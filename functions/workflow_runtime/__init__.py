@@ -14,11 +14,12 @@ DECIDE   `plan`         blocks, charts, formulas: immutable, named by its hash
 DO       `ports`        what the services need of the world
          `deployment`   queues, functions, settings, metrics, as data
          `storage`      what the one table holds
-         `invokers`     what a worker calls: agents, tools, mocks
-         `services`     intake · dispatch · work · control · freeze · catalog · views · upkeep
+         `invokers`     what a worker calls: agents, tools, mocks, cassettes
+         `services`     intake · dispatch · work · items · control · freeze · limits · catalog · views · tracing ·
+                        upkeep
          `backends`     the ports on SQLite, on AWS, on simulated AWS
 MEET     `runtime`      puts one together: on Lambda, in this process, in the background
-         `frontends`    HTTP API, SDK, command line, dev server
+         `frontends`    HTTP API, MCP, SDK, command line, servers, Kubernetes operator
          `testing`      the test kit and the pytest plugin (a public name, as are `sdk` and the two engines here)
 
 The way of one execution through them: `compiler` makes a plan, `services.catalog` stores it under its hash;
@@ -43,6 +44,10 @@ trigger       what starts executions from outside, or carries events to those th
 journal       the commits of an execution: events taken, commands given; replaying it gives the state
 claim, lease  a worker's right to a node run, and how long a silent worker is believed to live
 worker pool   a queue and the Lambda that serves it: ``agent``, ``tool``
+segment       nodes of a chain that one worker runs in turn, for one order and one report
+express       an execution that one invocation runs whole and records once, at its end
+session       the conversation with an agent that goes on from visit to visit, also in other executions
+cassette      what models, tools and people said in an execution, for taking it again without them
 """
 
 from __future__ import annotations

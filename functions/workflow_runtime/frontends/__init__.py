@@ -1,3 +1,3 @@
-"""How people and programs meet the runtime: HTTP `api`, SDK (`client`), command line (`cli`), and the HTTP `server` of
-one machine, as `dev` runs it for development and `serve` in production.
+"""How people and programs meet the runtime: HTTP `api`, `mcp`, SDK (`client`), command line (`cli`), the HTTP `server`
+of one machine, as `dev` runs it for development and `serve` in production, and the Kubernetes `operator`.
 """

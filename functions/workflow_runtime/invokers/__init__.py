@@ -1,1 +1,1 @@
-"""What a worker calls: `agents`, `tools`, or the `mocks` that stand in for them."""
+"""What a worker calls: `agents`, `tools`, or the `mocks` or `cassettes` that stand in for them."""
