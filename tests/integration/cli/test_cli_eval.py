@@ -127,7 +127,8 @@ def test_a_case_without_an_output_fails_and_says_why(suite: Suite, tmp_path: Pat
     [
         ("cases: []\n", 1, "names no workflow"),
         ("workflow: desk\ncases: [{inpts: 1}]\n", 1, "inpts"),
-        ("workflow: desk\ncases: []\nevaluators: [Nope]\n", 1, "Nope"),
+        ("workflow: desk\ncase: []\n", 1, "cases: is required; case: is not known here"),
+        ("workflow: desk\ncases: []\nevaluators: [Nope]\n", 1, "Evaluator 'Nope' is not known. Valid choices: "),
         ("workflow: dsk\ncases: []\n", 1, "there is no workflow 'dsk'"),
         ("workflow: desk\nmocks: none.yaml\ncases: []\n", 1, "none.yaml"),
         ("workflow: [", 1, "error"),

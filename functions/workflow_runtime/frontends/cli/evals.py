@@ -30,6 +30,7 @@ from workflow_runtime.invokers.invocation import Invoker, InvokerAround, NodeCal
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools.reach import local_reach
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.refusals import refusal
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.runtime.replays import SLACK_MS, publish_with_started, settle_by
@@ -54,13 +55,26 @@ class CaseFailed(Exception):
 
 def read_dataset(file: Path, value: Mapping[str, Any]) -> Dataset[Any, Any, Any]:
     """Raises `CliError` with all that pydantic-evals says of it."""
+    problems: Sequence[Exception]
     try:
         return Dataset[Any, Any, Any].from_dict({"name": file.stem, **value})
     except ExceptionGroup as error:
-        problems = "; ".join(" ".join(str(problem).split()) for problem in error.exceptions)
+        problems = error.exceptions
     except ValueError as error:
-        problems = " ".join(str(error).split())
-    raise CliError("invalid_suite", f"{file} is no dataset of pydantic-evals: {problems}")
+        problems = (error,)
+    told = "; ".join(text for problem in problems for text in _problem_texts(problem))
+    raise CliError("invalid_suite", f"{file} is no dataset of pydantic-evals: {told}")
+
+
+def _problem_texts(problem: Exception) -> Iterator[str]:
+    """In the words of whoever wrote the file, without what pydantic-evals advises callers of its Python."""
+    details = getattr(problem, "errors", None)  # pydantic's
+    if details is not None:
+        for error in details(include_url=False, include_input=False):
+            yield f"{'.'.join(map(str, error['loc'])) or 'the suite'}: {refusal(error)}"
+        return
+    text, _, _ = " ".join(str(problem).split()).partition(" If you are trying to use a custom evaluator")
+    yield text.rstrip(".").replace("is not in the provided `custom_evaluator_types`", "is not known")
 
 
 async def evaluated(suite: Suite, concurrency: int, repeat: int) -> dict[str, Any]:
