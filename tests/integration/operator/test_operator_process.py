@@ -74,3 +74,11 @@ def test_outside_of_a_pod_it_says_what_it_needs() -> None:
     assert ended.returncode == 1
     assert "--kubernetes-url" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_what_is_no_address_of_kubernetes_is_refused_at_once() -> None:
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(FUNCTIONS)}
+    words = (*AWR, "--kubernetes-url", "nope")
+    done = subprocess.run(words, env=environment, capture_output=True, timeout=PATIENCE_SECONDS, check=False)
+    assert done.returncode == 2
+    assert b"--kubernetes-url is not an http:// or https:// address: 'nope'" in done.stderr

@@ -29,14 +29,7 @@ class Server(msgspec.Struct, frozen=True):
 
     def check(self) -> None:
         """Raises `CliError` (usage) for what is not an address, or not a token: neither is worth a request."""
-        try:
-            parts = urlsplit(self.url)
-            sound = parts.scheme in PORTS and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            sound = False
-        if not sound:
-            hint = f"http://{self.url}, perhaps?" if "://" not in self.url else ""
-            raise usage_error(f"--url (or AWR_URL) is not an http:// or https:// address: {self.url!r}", hint)
+        check_address("--url (or AWR_URL)", self.url)
         if self.token is not None and (self.profile or self.region):
             raise usage_error("--token, or --profile and --region: requests carry a token or are signed")
         if self.region is not None and self.aws_region not in (None, self.region):
@@ -73,6 +66,18 @@ class Server(msgspec.Struct, frozen=True):
     @property
     def headers(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self.token}"} if self.token is not None else {}
+
+
+def check_address(option: str, url: str) -> None:
+    """Raises `CliError` (usage)."""
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        hint = f"http://{url}, perhaps?" if "://" not in url else ""
+        raise usage_error(f"{option} is not an http:// or https:// address: {url!r}", hint)
 
 
 def header_value(option: str, text: str) -> str:

@@ -12,7 +12,7 @@ import typer
 from workflow_runtime.errors import RequestError
 from workflow_runtime.frontends.cli.errors import ExitCode
 from workflow_runtime.frontends.cli.options import Profile, Region, Token
-from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
+from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server, check_address
 from workflow_runtime.frontends.serve.options import LogFormat
 
 PROGRAM = "awr operator"
@@ -62,6 +62,7 @@ def operator(
     server = Server(url, token, profile, region)
     server.check()
     if kubernetes_url is not None:
+        check_address("--kubernetes-url", kubernetes_url)
         access = Access(kubernetes_url.rstrip("/"), namespace or "default")
     else:
         variables = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
