@@ -199,3 +199,17 @@ def test_what_looks_like_a_credential_is_hidden(secret: str, project: Callable[.
     assert hidden not in str(json.loads(encode_cassette(cassette)))
     assert ", keep it" in encode_cassette(cassette).decode()
     Replays(definitions, ROOT)(cassette)
+
+
+@pytest.mark.parametrize("shown", ["horse-battery-7", "HORSE-BATTERY-7", "aG9yc2UtYmF0dGVyeS03"])
+def test_what_is_a_secret_when_it_is_recorded_is_hidden_in_names_too(shown: str, project: Callable[..., Path]) -> None:
+    definitions = project(workflow("    - {id: a, type: agent, agent: a, inputs: {}}\n"))
+    with WorkflowTester.embedded(definitions) as tester:
+        tester.mock_agent("a", {"text": f"it is {shown}, keep it", shown: 1})
+        cassette = tester.cassette(tester.run("w", {}).execution_id)
+    assert shown in encode_cassette(cassette).decode()
+    content = encode_cassette(redacted(cassette, ["horse-battery-7"])).decode()
+    assert shown not in content
+    assert "it is ***, keep it" in content
+    assert '"***": 1' in content
+    Replays(definitions, ROOT)(decode_cassette(content.encode()))
