@@ -120,7 +120,7 @@ class Renewal:
         return place
 
     def _objects(self, execution_id: str, after: str) -> Sequence[str]:
-        found = self._blobs.list(f"{_OBJECTS}{execution_id}/", after, PAGE)
+        found = self._blobs.list(objects_of(execution_id), after, PAGE)
         for key in found:
             self._renew_object(key)
         return found
@@ -131,14 +131,23 @@ class Renewal:
 
     def _items(self, execution_id: str, after: str) -> Sequence[Item]:
         items = self._table.query(f"{_EXECUTIONS}{execution_id}", after=after, limit=PAGE)
-        own = f"{_OBJECTS}{execution_id}/"
         for item in items:
             if item.key.sort.startswith(SHORT_LIVED) or not item.attributes:
                 continue
             for value in item.attributes.values():  # of a child, or of the execution that this is a part of
-                if isinstance(value, str) and value.startswith(_OBJECTS) and not value.startswith(own):
+                if isinstance(value, str) and is_object_of_other(value, execution_id):
                     self._renew_object(value)
             there = Present(next(iter(item.attributes)))  # never create what was deleted meanwhile
             with suppress(ConditionFailed):
                 self._table.update(item.key, {}, there)
         return items
+
+
+def objects_of(execution_id: str) -> str:
+    """What the keys of an execution's large values begin with."""
+    return f"{_OBJECTS}{execution_id}/"
+
+
+def is_object_of_other(value: str, execution_id: str) -> bool:
+    """Whether an attribute of the execution is the key of a large value of another one."""
+    return value.startswith(_OBJECTS) and not value.startswith(objects_of(execution_id))

@@ -22,7 +22,7 @@ from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import header_of
 from workflow_runtime.storage.listing import place_among_all, place_in_workflow
 from workflow_runtime.storage.records import Header
-from workflow_runtime.storage.retention import SHORT_LIVED
+from workflow_runtime.storage.retention import SHORT_LIVED, is_object_of_other, objects_of
 from workflow_runtime.storage.stores import Stores
 
 RECORDS_SCHEMA = 1
@@ -109,8 +109,8 @@ class Moving:
                 continue  # it is kept anew where it comes to
             if isinstance(value, bytes):
                 data[name] = _text(value)
-            elif isinstance(value, str) and _is_foreign(value, execution_id):
-                own = f"{_objects(execution_id)}moved/{hashlib.sha256(value.encode()).hexdigest()[:40]}"
+            elif isinstance(value, str) and is_object_of_other(value, execution_id):
+                own = f"{objects_of(execution_id)}moved/{hashlib.sha256(value.encode()).hexdigest()[:40]}"
                 with suppress(KeyError):  # deleted with the execution whose it was
                     records.append(self._value(value, own))
                 values[name] = own
@@ -122,7 +122,7 @@ class Moving:
     def _blob_page(self, execution_id: str, after: str) -> RecordPage:
         records: list[Record] = []
         size = 0
-        for key in self._blobs.list(_objects(execution_id), after, PAGE_ITEMS):
+        for key in self._blobs.list(objects_of(execution_id), after, PAGE_ITEMS):
             record = self._value(key, key)
             size += len(record.data[""])
             if records and size > PAGE_BYTES_MAX:
@@ -170,7 +170,7 @@ class Moving:
             self._workflows.keep(plan)
 
     def _put_value(self, execution_id: str, record: Record) -> None:
-        if not record.blob.startswith(_objects(execution_id)):
+        if not record.blob.startswith(objects_of(execution_id)):
             raise RequestError("invalid_request", f"{record.blob!r} is not a value of execution {execution_id!r}")
         self._blobs.put(record.blob, _bytes(record.data.get("", "")))
 
@@ -217,14 +217,6 @@ def _moves_by(sort: str) -> bool:
 
 def _partition(execution_id: str) -> str:
     return keys.execution(execution_id, keys.HEADER).partition
-
-
-def _objects(execution_id: str) -> str:
-    return f"executions/{execution_id}/"
-
-
-def _is_foreign(value: str, execution_id: str) -> bool:
-    return value.startswith("executions/") and not value.startswith(_objects(execution_id))
 
 
 def _text(data: bytes) -> str:
