@@ -42,6 +42,16 @@ def json_answer(document: Any, status: int = 200, headers: dict[str, str] | None
     return Answer(status, msgspec.json.encode(document), JSON_TYPE, headers or {})
 
 
+def bounded_answer(document: Any, what: str, advice: str = "") -> Answer:
+    """The document as JSON. Raises `Problem` (``too_large``) if an answer does not take it: ``what``, followed by its
+    size, and what to do about it."""
+    body = msgspec.json.encode(document)
+    if len(body) > BODY_BYTES_MAX:
+        detail = f"{what} {len(body):,} bytes; an answer takes {BODY_BYTES_MAX:,}"
+        raise Problem("too_large", f"{detail}: {advice}" if advice else detail)
+    return Answer(200, body, JSON_TYPE)
+
+
 def problem_answer(problem: Problem) -> Answer:
     return Answer(problem.status, msgspec.json.encode(problem.document()), PROBLEM_TYPE, problem.headers)
 

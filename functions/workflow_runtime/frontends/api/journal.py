@@ -22,10 +22,9 @@ from workflow_runtime.engine.commands import (
 from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.values.evaluation import iso_time
-from workflow_runtime.frontends.api.answers import BODY_BYTES_MAX, JSON_TYPE, Answer, json_answer
+from workflow_runtime.frontends.api.answers import Answer, bounded_answer, json_answer
 from workflow_runtime.frontends.api.http import decode_cursor, encode_cursor, page
 from workflow_runtime.frontends.api.parameters import Content, Cursor, ExecutionId, Limit, Wait, check_id
-from workflow_runtime.frontends.api.problems import Problem
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.waiting import wait_until
 from workflow_runtime.language.texts import cut
@@ -96,11 +95,8 @@ class Journals:
         more = encode_cursor(of, found.next) if found.next is not None else None
         sink = self._runtime.ports.traces
         service = sink.service if sink is not None else SERVICE_DEFAULT
-        body = msgspec.json.encode({**otlp_request(found.spans, service), "next_cursor": more})
-        if len(body) > BODY_BYTES_MAX:
-            what = f"the steps of one agent have {len(body):,} bytes with their content"
-            raise Problem("too_large", f"{what}; an answer takes {BODY_BYTES_MAX:,}: ask without content")
-        return Answer(200, body, JSON_TYPE)
+        document = {**otlp_request(found.spans, service), "next_cursor": more}
+        return bounded_answer(document, "with their content the steps of one agent have", "ask without content")
 
     async def steps(self, request: Request, execution_id: ExecutionId, cursor: Cursor = None) -> Answer:  # noqa: ARG002
         """What the nodes of an execution, and the steps of its agents, came to: of this, `awr record` makes a cassette.
@@ -111,10 +107,7 @@ class Journals:
         after = decode_cursor(of, cursor) or ""
         found = await self._runtime.ports.offload(self._runtime.taken.page, execution_id, after)
         more = encode_cursor(of, found.next) if found.next is not None else None
-        body = msgspec.json.encode({"runs": found.runs, "steps": found.steps, "next_cursor": more})
-        if len(body) > BODY_BYTES_MAX:
-            raise Problem("too_large", f"one output has {len(body):,} bytes; an answer takes {BODY_BYTES_MAX:,}")
-        return Answer(200, body, JSON_TYPE)
+        return bounded_answer({"runs": found.runs, "steps": found.steps, "next_cursor": more}, "one output has")
 
     async def stored(self, request: Request, execution_id: ExecutionId, cursor: Cursor = None) -> Answer:  # noqa: ARG002
         """The journal as it is stored, with what its decisions read, for `awr export` and `awr replay`. Its layout
@@ -133,11 +126,8 @@ class Journals:
             "state": found.state,
             "next_cursor": encode_cursor(of, str(found.next)) if found.next is not None else None,
         }
-        body = msgspec.json.encode(document)
-        if len(body) > BODY_BYTES_MAX:
-            what = f"commit {after + 1} and what it reads have {len(body):,} bytes; an answer takes {BODY_BYTES_MAX:,}"
-            raise Problem("too_large", f"{what}: export the execution with the test kit, beside its table")
-        return Answer(200, body, JSON_TYPE)
+        what = f"commit {after + 1} and what it reads have"
+        return bounded_answer(document, what, "export the execution with the test kit, beside its table")
 
 
 def entry_json(entry: JournalEntry, execution_id: str) -> dict[str, Any]:

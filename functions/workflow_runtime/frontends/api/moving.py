@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from workflow_runtime.frontends.api.answers import BODY_BYTES_MAX, JSON_TYPE, Answer, json_answer
+from workflow_runtime.frontends.api.answers import Answer, bounded_answer, json_answer
 from workflow_runtime.frontends.api.bodies import parsed_body
 from workflow_runtime.frontends.api.http import decode_cursor, encode_cursor
 from workflow_runtime.frontends.api.parameters import Cursor, ExecutionId, check_id
@@ -63,10 +63,7 @@ class Movements:
         found = await self._runtime.ports.offload(self._moving.page, execution_id, place)
         more = encode_cursor(of, found.next) if found.next is not None else None
         document = {"records_schema": RECORDS_SCHEMA, "records": found.records, "next_cursor": more}
-        body = msgspec.json.encode(document)
-        if len(body) > BODY_BYTES_MAX:
-            raise Problem("too_large", f"a page of {len(body):,} bytes; an answer takes {BODY_BYTES_MAX:,}")
-        return Answer(200, body, JSON_TYPE)
+        return bounded_answer(document, "a page of")
 
     async def take(self, request: Request, execution_id: ExecutionId) -> Answer:
         """Take over an execution that has ended elsewhere, for `awr import`: records in the order in which they were
