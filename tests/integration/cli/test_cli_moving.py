@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ from tests.integration.cli.conftest import Awr, only_document
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.services.express import ExpressStart
 
 WORKFLOW = """
 workflow:
@@ -74,6 +76,23 @@ def test_both_may_be_repeated_and_go_on_where_they_were(awr: Awr, ended: list[st
     assert repeated.stdout.startswith("m.jsonl: 2 limits, 2 workflows, 2 executions that were there")
     listed = only_document(awr("list", "搬家", "--json", "--db", "b.db").stdout)["executions"]
     assert {execution["execution_id"] for execution in listed} == set(ended)
+
+
+@pytest.mark.usefixtures("ended")
+def test_express_executions_move_although_the_list_of_all_lacks_them(awr: Awr) -> None:
+    express = WORKFLOW.replace("id: 搬家", "id: 快\n  durability: express")
+    with LocalRuntime(open_backend(Path("a.db")), environ={}) as runtime:
+        services = runtime.services
+        services.catalog.publish(express.encode())
+        starts: list[ExpressStart] = []
+        execution_id = services.starter.start("快", {"名": "韩梅"}, run_express=starts.append)
+        assert services.express_now is not None
+        asyncio.run(services.express_now.run(starts[0], 60))
+    assert awr("export", "--all", "-o", "m.jsonl", "--db", "a.db").exit_code == 0
+    assert awr("import", "m.jsonl", "--db", "b.db").exit_code == 0
+    here, there = (awr("status", execution_id, "--json", "--db", db).stdout for db in ("a.db", "b.db"))
+    assert only_document(here) == only_document(there)
+    assert awr("export", "--all", "-o", "m.jsonl", "--db", "a.db").stdout.endswith("and stay where they are\n")
 
 
 @pytest.mark.usefixtures("ended")

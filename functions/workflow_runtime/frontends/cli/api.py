@@ -175,9 +175,10 @@ class Api(RemoteConnection):
         path = f"/executions/{_segment(execution_id)}/records"
         return bool((await self._call("PUT", path, content=content, headers=headers))["taken"])
 
-    async def every_execution(self) -> AsyncIterator[Document]:
-        """All executions, the newest first, read as they are asked for."""
-        async for page in self._pages("/executions", {}, PAGE_ITEMS_MAX):
+    async def every_execution(self, workflow: str | None = None) -> AsyncIterator[Document]:
+        """Those of a workflow, or those in the list of all, which lacks express ones that began at once; the newest
+        first, read as they are asked for."""
+        async for page in self._pages("/executions", {"workflow": workflow} if workflow else {}, PAGE_ITEMS_MAX):
             for execution in page.items:
                 yield execution
 

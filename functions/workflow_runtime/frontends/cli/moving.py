@@ -44,18 +44,23 @@ async def export_all(server: Server, file: Path, out: Output) -> None:
         if not known:
             stream.write(HEADER)
         async with api(server) as connection:
-            await _export_definitions(connection, stream, known, counts)
-            async for execution in connection.every_execution():
-                id = str(execution["execution_id"])
-                if not ExecutionStatus(execution["status"]).terminal:
-                    counts["executions that run, and stay where they are"] += 1
-                elif id not in known:
-                    counts[await _export_execution(connection, stream, id, out)] += 1
+            workflows = await _export_definitions(connection, stream, known, counts)
+            for workflow in (None, *workflows):
+                async for execution in connection.every_execution(workflow):
+                    id = str(execution["execution_id"])
+                    if id in known:
+                        continue
+                    known.add(id)
+                    if not ExecutionStatus(execution["status"]).terminal:
+                        counts["executions that run, and stay where they are"] += 1
+                    else:
+                        counts[await _export_execution(connection, stream, id, out)] += 1
     _tell(out, file, counts)
 
 
-async def _export_definitions(connection: Api, stream: BinaryIO, known: set[str], counts: Counter[str]) -> None:
-    """The limits anew each time, as the last line of a kind counts; workflows that the file does not have."""
+async def _export_definitions(connection: Api, stream: BinaryIO, known: set[str], counts: Counter[str]) -> list[str]:
+    """The limits anew each time, as the last line of a kind counts; workflows that the file does not have. The ids of
+    all workflows."""
     shared = [limiter for limiter in await connection.limits() if "/" not in str(limiter["name"])]
     _write(stream, {"limits": shared})
     counts["limits"] += len(shared)
@@ -66,6 +71,7 @@ async def _export_definitions(connection: Api, stream: BinaryIO, known: set[str]
             source = await connection.definition(str(workflow["workflow_id"]))
             _write(stream, {"workflow": workflow["workflow_id"], "mark": mark, "source": source.data.decode()})
             counts["workflows"] += 1
+    return [str(workflow["workflow_id"]) for workflow in workflows]
 
 
 async def _export_execution(connection: Api, stream: BinaryIO, id: str, out: Output) -> str:

@@ -19,7 +19,7 @@ from workflow_runtime.errors import RequestError
 from workflow_runtime.plan.plan import decode_plan, encode_plan
 from workflow_runtime.ports import Absent, Attribute, ConditionFailed, Item, Key, Ports
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.headers import header_of
+from workflow_runtime.storage.headers import RECORD, header_of
 from workflow_runtime.storage.listing import place_among_all, place_in_workflow
 from workflow_runtime.storage.records import Header
 from workflow_runtime.storage.retention import SHORT_LIVED, is_object_of_other, objects_of
@@ -193,9 +193,10 @@ class Moving:
             raise RequestError("invalid_request", "the header of an execution that has not ended")
         key = keys.execution(execution_id, keys.INPUT)
         held = self._table.get([key]).get(key)
-        if held is None:
+        if held is not None:
+            self._put([Item(key, held.attributes, listing=place_among_all(header))])
+        elif RECORD not in item.attributes:  # as that of an express execution, which is all that there is of it
             raise RequestError("invalid_request", "a header without an input")
-        self._put([Item(key, held.attributes, listing=place_among_all(header))])
         with suppress(ConditionFailed):  # somebody else was as far
             self._table.put(Item(item.key, item.attributes, listing=place_in_workflow(header)), Absent())
 
