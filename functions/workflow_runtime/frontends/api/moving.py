@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from workflow_runtime.frontends.api.answers import Answer, bounded_answer, json_answer
 from workflow_runtime.frontends.api.bodies import parsed_body
@@ -24,12 +24,19 @@ RECORDS_BODY = "records of an ended execution"
 LAYOUT = "Their layout belongs to the version of the runtime."
 
 
+def _number(value: Any) -> Any:
+    """pydantic takes true, and digits in a text, for numbers. Raises `ValueError`."""
+    if isinstance(value, (bool, str)):
+        raise ValueError("must be a whole number")
+    return value
+
+
 class RecordsRequest(BaseModel):
     """Records as another deployment gave them."""
 
     model_config = ConfigDict(extra="forbid")
 
-    records_schema: int = Field(description="As it was given with them.")
+    records_schema: Annotated[int, BeforeValidator(_number)] = Field(description="As it was given with them.")
     records: list[dict[str, Any]] = Field(description=LAYOUT)
 
 
