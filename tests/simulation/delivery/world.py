@@ -49,6 +49,7 @@ from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.plan.addresses import static_path
 from workflow_runtime.plan.calls import CALL, call_plan
+from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.parts import part_plan
 from workflow_runtime.plan.plan import Plan as CompiledPlan
 from workflow_runtime.plan.specs import LoopSpec, NodeType, ToolSpec
@@ -57,7 +58,6 @@ from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.dispatch.mailbox import MailboxBatch
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.messages import parse_timer
-from workflow_runtime.services.work.deciding import node_of
 from workflow_runtime.services.work.queue import Worker
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import SHARDS

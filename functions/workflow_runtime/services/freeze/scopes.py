@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.look_alikes import normalized
+from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec
 
@@ -44,8 +45,8 @@ def scopes_of_start(workflow_id: str) -> tuple[str, ...]:
 def scopes_of_run(plan: Plan, path: str) -> tuple[str, ...]:
     """Those whose switches hold back a run of the node of this path. If the node chooses its agent at run time, those
     of all it may choose."""
-    place = plan.locate(path)  # None: what puts the output together
-    spec = plan.blocks[place.block].nodes[place.node].spec if place is not None else None
+    node = node_of(plan, path)  # None: what puts the output together
+    spec = node.spec if node is not None else None
     if not isinstance(spec, AgentSpec):
         return (ALL,)
     agents = (spec.agent,) if isinstance(spec.agent, str) else spec.allow

@@ -11,6 +11,7 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
 from workflow_runtime.services.tracing import names
@@ -78,8 +79,7 @@ def run_span(plan: Plan, execution_id: str, run: Run, content: Mapping[str, str]
     """A node's run, with its ``content``, if that is wanted; None if it has not ended, or nothing ran."""
     if run.status not in ENDED_RUNS or not run.started_at:
         return None
-    place = plan.locate(run.path)
-    node = plan.blocks[place.block].nodes[place.node] if place is not None else None
+    node = node_of(plan, run.path)
     attributes: dict[str, Value] = {
         names.EXECUTION: execution_id,
         names.NODE: run.path,
@@ -110,8 +110,8 @@ def run_span(plan: Plan, execution_id: str, run: Run, content: Mapping[str, str]
 
 def runs_agent(plan: Plan, path: str) -> bool:
     """Whether the node of this path runs an agent."""
-    place = plan.locate(path)
-    return place is not None and plan.blocks[place.block].nodes[place.node].type is NodeType.AGENT
+    node = node_of(plan, path)
+    return node is not None and node.type is NodeType.AGENT
 
 
 def step_span(

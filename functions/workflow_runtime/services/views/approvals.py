@@ -13,6 +13,7 @@ from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.specs import ApprovalSpec
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.intake.approvals import parts_of
@@ -101,9 +102,8 @@ class ApprovalViews:
                 return
 
     def _form(self, approval: StoredApproval) -> Json:
-        plan = self._stores.workflows.plan(approval.plan_hash)
-        place = plan.locate(approval.path)
-        spec = plan.blocks[place.block].nodes[place.node].spec if place is not None else None
+        node = node_of(self._stores.workflows.plan(approval.plan_hash), approval.path)
+        spec = node.spec if node is not None else None
         return spec.form if isinstance(spec, ApprovalSpec) else None
 
     def _json(self, approval: StoredApproval) -> dict[str, Json]:

@@ -16,6 +16,7 @@ from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan, encode_plan
 from workflow_runtime.ports import Item, Ports
 from workflow_runtime.services.dispatch.reads import node_value, pruned_globals
@@ -147,8 +148,8 @@ class Recordings:
 
     def _visit(self, plan: Plan, run: Run, item: Item) -> Visit | None:
         """A run, whole, if the dispatcher itself may undo it."""
-        place = plan.locate(run.path)
-        number = plan.blocks[place.block].nodes[place.node].compensate if place is not None else -1
+        node = node_of(plan, run.path)
+        number = node.compensate if node is not None else -1
         if number < 0 or run.status is not RunStatus.SUCCESS or plan.blocks[number].nodes[0].pool is not None:
             return None
         return Visit(self._runs.inputs_of(item), run.output)
@@ -176,8 +177,8 @@ def assembled(pages: Iterable[RecordedPage]) -> Recording:
 
 
 def _value(plan: Plan, run: Run) -> NodeValue:
-    place = plan.locate(run.path)
-    paths = plan.blocks[place.block].nodes[place.node].decision_paths if place is not None else ()
+    node = node_of(plan, run.path)
+    paths = node.decision_paths if node is not None else ()
     value = node_value(run)
     return msgspec.structs.replace(value, output=prune(value.output, paths) if paths else None)
 

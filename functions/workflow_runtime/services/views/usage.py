@@ -9,6 +9,7 @@ import msgspec
 
 from workflow_runtime.invokers.usage import Usage, total
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec
 from workflow_runtime.storage.listing import Page, Wanted
@@ -81,6 +82,6 @@ def _sum(usages: Iterable[Usage]) -> dict[str, Json]:
 
 
 def _agent(plan: Plan, path: str) -> str | None:
-    place = plan.locate(path)
-    spec = plan.blocks[place.block].nodes[place.node].spec if place is not None else None
+    node = node_of(plan, path)
+    spec = node.spec if node is not None else None
     return spec.target if isinstance(spec, AgentSpec) and isinstance(spec.target, str) else None

@@ -24,6 +24,7 @@ from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.addresses import TOP_CHART
+from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
@@ -130,8 +131,7 @@ class Explanations:
         if entry is None:
             raise RequestError("not_found", f"execution {header.execution_id!r} has no node {path!r}")
         status = str(entry["status"])
-        place = plan.locate(path)
-        node = plan.blocks[place.block].nodes[place.node] if place is not None else None
+        node = node_of(plan, path)
         if status != NodeStatus.WAITING:
             return Waiting(path=path, status=status, waiting_on=None, moves="nothing: it has ended")
         if node is not None and node.called:

@@ -24,6 +24,7 @@ from workflow_runtime.invokers.masking import Mask
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.plan.formulas import BindingKind
 from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import LoopSpec, NodeType
 from workflow_runtime.ports import Ports
@@ -37,7 +38,7 @@ from workflow_runtime.services.patience import patiently
 from workflow_runtime.services.work.agent_runs import AgentRuns
 from workflow_runtime.services.work.callbacks import left_open
 from workflow_runtime.services.work.collecting import PassCollector, decided
-from workflow_runtime.services.work.deciding import formulas_of, is_fresh, node_of, order_to_keep, with_callers_inputs
+from workflow_runtime.services.work.deciding import formulas_of, is_fresh, order_to_keep, with_callers_inputs
 from workflow_runtime.services.work.masked import aside, notes
 from workflow_runtime.services.work.orders import Orders
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, needs_globals, view_of

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import ErrorDocument, RetryableError
+from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.freeze.scopes import scopes_of_run
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.attempt import LEASE_SECONDS
-from workflow_runtime.services.work.deciding import node_of, order_to_keep
+from workflow_runtime.services.work.deciding import order_to_keep
 from workflow_runtime.storage.records import Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 

@@ -9,16 +9,10 @@ from workflow_runtime.engine.values.evaluation import View, evaluate
 from workflow_runtime.errors import NodeError, TransportError
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import LoopSpec, NodeType
 from workflow_runtime.services.messages import Order
-
-
-def node_of(plan: Plan, path: str) -> NodePlan | None:
-    """The node of this path; None for the scope's outputs."""
-    place = plan.locate(path)
-    return plan.blocks[place.block].nodes[place.node] if place is not None else None
-
 
 GOES_ON_AFTER = frozenset({"timeout", "rate_limited", "throttled", "worker_lost"})
 """Error types after which a replay of an agent's steps leads on; after others it would fail again (language §6)."""

@@ -15,11 +15,11 @@ from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, Nod
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec, ToolSpec
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.messages import Order, mail_message
-from workflow_runtime.services.work.deciding import node_of
 from workflow_runtime.services.work.under_way import Attempt, ids_of
 from workflow_runtime.storage.records import Run, RunStatus
 

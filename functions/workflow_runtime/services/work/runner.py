@@ -24,6 +24,7 @@ from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.invokers.invocation import Invoker, NodeResult
 from workflow_runtime.invokers.usage import total
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
@@ -45,7 +46,7 @@ from workflow_runtime.services.work.attempt import (
 )
 from workflow_runtime.services.work.callbacks import AttemptToken
 from workflow_runtime.services.work.claims import Claims
-from workflow_runtime.services.work.deciding import node_of, order_to_keep
+from workflow_runtime.services.work.deciding import order_to_keep
 from workflow_runtime.services.work.masked import aside
 from workflow_runtime.services.work.reports import Reports, after_loss, result_event
 from workflow_runtime.services.work.segments import Following, follower, number_of, value_of

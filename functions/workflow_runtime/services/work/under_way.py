@@ -11,12 +11,12 @@ from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.invokers.invocation import Late, Meter, Stop
 from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Item
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admitted
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.callbacks import AttemptToken
-from workflow_runtime.services.work.deciding import node_of
 from workflow_runtime.services.work.live import LiveWriter
 from workflow_runtime.services.work.rendering import Rendering
 from workflow_runtime.services.work.sessions import VisitSessions
