@@ -16,7 +16,6 @@ from tests.simulation.delivery.faults import CRASHES, Crash, Fault, Plan, at_eve
 from tests.simulation.delivery.schedule import run_wildly
 from tests.simulation.delivery.test_delivery_cancels import cancelled
 from tests.simulation.delivery.test_delivery_crashes import survives, undisturbed
-from tests.simulation.delivery.test_delivery_people import Story
 from tests.simulation.delivery.test_delivery_suspensions import ask, suspended_and_resumed
 from tests.simulation.delivery.world import World, world
 
@@ -198,16 +197,15 @@ def answered(seed: int, faults: Plan, answers: str) -> None:
         return NodeResult(None, pending=Pending())
 
     with world("segment_that_waits", seed, faults) as disturbed:
-        story = Story(disturbed)
         waits = lambda: disturbed.document()["node_executions"]["b"]["waiting_on"] == "callback"  # noqa: E731
         disturbed.behaviours["b"] = hand_out
         disturbed.start()
-        story.until(waits)
+        disturbed.live_until(waits)
         if answers != "at once":
             first = len(tokens)
             say(disturbed.operator.tasks.fail, tokens[-1], "broken", "try again")
-            story.until(lambda: len(tokens) > first)
-            story.until(waits)
+            disturbed.live_until(lambda: len(tokens) > first)
+            disturbed.live_until(waits)
             say(disturbed.operator.tasks.complete, tokens[-1], {"x": 1})
         disturbed.drain()
         disturbed.check_end()
