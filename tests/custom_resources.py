@@ -12,13 +12,16 @@ from infra.kubernetes.crds import FOLDER
 from workflow_runtime.frontends.operator.resources import Kind
 
 
-@cache
 def schema_of(kind: Kind) -> dict[str, Any]:
     """The structural schema of a kind's objects."""
-    crds = yaml.safe_load_all((FOLDER / "crds.yaml").read_text("utf-8"))
-    versions = {crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0] for crd in crds}
-    schema: dict[str, Any] = versions[kind.value]["schema"]["openAPIV3Schema"]
+    schema: dict[str, Any] = _versions()[kind.value]["schema"]["openAPIV3Schema"]
     return schema
+
+
+@cache
+def _versions() -> dict[str, Any]:
+    crds = yaml.load_all((FOLDER / "crds.yaml").read_text("utf-8"), yaml.CSafeLoader)
+    return {crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0] for crd in crds}
 
 
 def strict(schema: dict[str, Any]) -> dict[str, Any]:

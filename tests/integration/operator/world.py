@@ -30,9 +30,10 @@ PATIENCE_SECONDS = 60.0  # on a machine that does much else
 class World:
     """``kubernetes``: the stand-in, at ``url``. ``runtime``: the runtime whose API the operator talks to."""
 
-    def __init__(self, kubernetes: KubernetesApi, url: str, runtime: LocalRuntime) -> None:
+    def __init__(self, kubernetes: KubernetesApi, url: str, runtime: LocalRuntime, resync_seconds: float) -> None:
         self.kubernetes = kubernetes
         self.runtime = runtime
+        self._resync_seconds = resync_seconds
         self._url = url
         function = TOPOLOGY.function("api")
         handler = create(runtime.services, function)
@@ -46,7 +47,7 @@ class World:
     @asynccontextmanager
     async def operator(self, identity: str = "one") -> AsyncIterator[asyncio.Task[bool]]:
         """Inside, a replica runs; at the end it is cut off, as a process that is killed."""
-        options = OperatorOptions(Access(self._url, NAMESPACE), RESYNC_SECONDS, identity=identity)
+        options = OperatorOptions(Access(self._url, NAMESPACE), self._resync_seconds, identity=identity)
         task = asyncio.create_task(operate(options, self.api(), asyncio.Event()))
         try:
             yield task
@@ -94,13 +95,13 @@ class _Losing(httpx.AsyncBaseTransport):
 
 
 @asynccontextmanager
-async def world() -> AsyncIterator[World]:
+async def world(resync_seconds: float = RESYNC_SECONDS) -> AsyncIterator[World]:
     mocks = Mocks.load({"agents": {"sleeper": {"delay": 3600}}})
     runtime = LocalRuntime(open_backend(), mocks=mocks, environ={})
     kubernetes = KubernetesApi(check)
     runtime.start()
     try:
         async with kubernetes.served() as url:
-            yield World(kubernetes, url, runtime)
+            yield World(kubernetes, url, runtime, resync_seconds)
     finally:
         await runtime.stop()

@@ -4,8 +4,10 @@ What it hears goes into the store and onto the queue. kopf writes nothing."""
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 import kopf
@@ -13,6 +15,8 @@ import kopf
 from workflow_runtime.frontends.operator.cluster import Access
 from workflow_runtime.frontends.operator.resources import GROUP, VERSION, Key, Kind, Resource, resource_of
 from workflow_runtime.frontends.operator.store import Store
+
+ENDING_SECONDS_MAX = 10.0  # for kopf to end its connections; the process ends without it after that
 
 
 class Watches:
@@ -30,17 +34,36 @@ class Watches:
 
     async def run(self) -> None:
         """Watch until cancelled. Raises what kopf cannot go on after."""
-        stop = threading.Event()
-        watching = self._loop.run_in_executor(None, self._watch, stop)
+        stopping: Future[Callable[[], None]] = Future()
+        ended: Future[None] = Future()
+        Thread(target=self._watch, args=(stopping, ended), name="kopf", daemon=True).start()
+        watching = asyncio.wrap_future(ended)
         try:
             await asyncio.shield(watching)
         finally:
-            stop.set()
-            await asyncio.wait({watching})
+            stopping.add_done_callback(lambda stop: stop.result()())
+            await asyncio.wait({watching}, timeout=ENDING_SECONDS_MAX)
 
-    def _watch(self, stop: threading.Event) -> None:
+    def _watch(self, stopping: Future[Callable[[], None]], ended: Future[None]) -> None:
+        """``stopping`` becomes what makes this end, called from any thread, and ``ended`` what it ended with."""
+        try:
+            asyncio.run(self._until_stopped(stopping))
+        except BaseException as error:
+            ended.set_exception(error)
+        else:
+            ended.set_result(None)
+
+    async def _until_stopped(self, stopping: Future[Callable[[], None]]) -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell() -> None:
+            with suppress(RuntimeError):  # it has ended by itself
+                loop.call_soon_threadsafe(stop.set)
+
+        stopping.set_result(tell)
         namespaces = [self._access.namespace]
-        kopf.run(
+        # kopf waits for other kinds of flags in a thread, and if it ends by itself that thread keeps the loop's end up
+        await kopf.operator(
             registry=self._registry(), settings=_settings(), namespaces=namespaces, standalone=True, stop_flag=stop
         )
 
