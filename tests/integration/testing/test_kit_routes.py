@@ -86,6 +86,16 @@ def test_an_execution_follows_the_triggers_of_its_own_version(tester: WorkflowTe
     tester.result(new).assert_variables(n=1)
 
 
+def test_a_version_that_nothing_was_started_with_brings_nothing_to_another(tester: WorkflowTester) -> None:
+    """Its trigger lets everything through; nothing runs by it, and never has."""
+    tester.publish(counter(bring("order.paid", "order")))
+    execution_id = tester.start(counter(bring("order.paid", "order", filters={"amount": [100]})), {"order": 1})
+    tester.publish_event("shop", "order.paid", {"order": 1, "amount": 5})
+    tester.result(execution_id).assert_variables(n=0)
+    tester.publish_event("shop", "order.paid", {"order": 1, "amount": 100})
+    tester.result(execution_id).assert_variables(n=1)
+
+
 def test_a_correlated_event_that_comes_before_its_wait_is_kept(tester: WorkflowTester) -> None:
     nodes = [pause("before", 10), wait("paid", "paid", "order", timeout=60, dependencies=["before"])]
     execution_id = tester.start({"id": "w", "nodes": nodes}, {"order": 1})
