@@ -2,8 +2,8 @@
 
 Units follow DynamoDB's rules (Developer Guide, "Read and write requests"): a write takes a unit per started KB of the
 larger of the item before and after, a consistent read one per started 4 KB of each item (of all items together for a
-query), failed conditions and absent items one at least; a change of an indexed item is written to the index too, twice
-if its key moves.
+query), an eventually consistent one half of that, failed conditions and absent items one at least; a change of an
+indexed item is written to the index too, twice if its key moves.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from workflow_runtime.ports import LISTED_ATTRIBUTES
+from workflow_runtime.storage import keys
 
 WRITE_UNIT_BYTES = 1024
 READ_UNIT_BYTES = 4096
 INDEXES = ((("index_pk", "index_sk"), None), (("listing_pk", "listing_sk"), LISTED_ATTRIBUTES))
 """Keys, and what is copied besides; None: all of the item."""
-# Dollars per million, list prices of us-east-1. SQS: that of FIFO queues, though half of the messages are standard.
 PRICES_AS_OF = "November 2026"
-PRICES = {"write_units": 0.625, "read_units": 0.125, "sqs_requests": 0.50, "invocations": 0.20}
+PRICES = {"write_units": 0.625, "read_units": 0.125, "sqs_requests": 0.40, "fifo_requests": 0.10, "invocations": 0.20}
+"""Dollars per million, list prices of us-east-1. ``fifo_requests``: what those of FIFO queues cost besides, which are
+among the SQS requests."""
+SHOWN = tuple(name for name in PRICES if name != "fifo_requests")
 SQS_OF_LAMBDA = ("ReceiveMessage", "DeleteMessageBatch")  # made by Lambda's poller, charged all the same
 
 
@@ -31,7 +34,8 @@ class Meter:
         self._reader = reader
         self.requests: Counter[str] = Counter()
         self.write_units = 0
-        self.read_units = 0
+        self.read_units = 0.0
+        self.fifo_requests = 0
         for name in ("dynamodb", "sqs", "s3", "events", "scheduler"):
             client = getattr(clients, name)
             events = (client() if callable(client) else client).meta.events  # the scheduler's is made when it is needed
@@ -41,11 +45,22 @@ class Meter:
 
     def reset(self) -> None:
         self.requests.clear()
-        self.write_units = self.read_units = 0
+        self.write_units = self.fifo_requests = 0
+        self.read_units = 0.0
 
     def sqs_requests(self) -> int:
         """Without receives that found nothing, which an idle poller makes too."""
         return sum(count for name, count in self.requests.items() if name.startswith("sqs."))
+
+    def counts(self) -> dict[str, float]:
+        """What was asked for, by the names in `PRICES`."""
+        return {
+            "write_units": self.write_units,
+            "read_units": self.read_units,
+            "sqs_requests": self.sqs_requests(),
+            "fifo_requests": self.fifo_requests,
+            "invocations": self.invocations(),
+        }
 
     def invocations(self) -> int:
         """Of Lambda functions: each receive that found messages is one."""
@@ -63,7 +78,11 @@ class Meter:
         service, operation = model.service_model.service_name, model.name
         if operation == "GetQueueAttributes" or (operation == "ReceiveMessage" and not parsed.get("Messages")):
             return  # the simulated poller's own
+        if operation == "Query" and {"S": keys.FREEZES} in self._asked_for["ExpressionAttributeValues"].values():
+            return  # a process looks at the switches every few seconds, whatever it does
         self.requests[f"{service}.{operation}"] += 1
+        if service == "sqs" and self._asked_for["QueueUrl"].endswith(".fifo"):
+            self.fifo_requests += 1
         if service == "dynamodb":
             self._count_units(operation, parsed)
 
@@ -76,27 +95,32 @@ class Meter:
                 for each in requests:  # deleted ones are small here, and stand in no index
                     self.write_units += written(None, each["PutRequest"]["Item"]) if "PutRequest" in each else 1
         elif operation == "GetItem":
-            self.read_units += units(size(parsed.get("Item")), READ_UNIT_BYTES)
+            self.read_units += units(size(parsed.get("Item")), READ_UNIT_BYTES) * self._share(self._asked_for)
         elif operation == "BatchGetItem":
-            found = [item for items in parsed["Responses"].values() for item in items]
-            self.read_units += sum(units(size(item), READ_UNIT_BYTES) for item in found)
+            for table, items in parsed["Responses"].items():
+                share = self._share(self._asked_for["RequestItems"][table])
+                self.read_units += sum(units(size(item), READ_UNIT_BYTES) for item in items) * share
         elif operation == "Query":
             self.read_units += units(sum(map(size, parsed["Items"])), READ_UNIT_BYTES)
+
+    def _share(self, request: Mapping[str, Any]) -> float:
+        """What a read takes of what a consistent one does."""
+        return 1 if request.get("ConsistentRead") else 0.5
 
 
 def dollars_per_million(counts: Mapping[str, float]) -> float:
     """What a million of something cost that takes so many units and requests (by the names in `PRICES`)."""
-    return sum(counts[name] * price for name, price in PRICES.items())
+    return sum(counts.get(name, 0) * price for name, price in PRICES.items())
 
 
 def written(before: dict[str, Any] | None, after: dict[str, Any] | None) -> int:
     """Write units of turning one item into the other, indexes included."""
     cost = units(max(size(before), size(after)), WRITE_UNIT_BYTES)
-    for keys, copied in INDEXES:
-        old, new = _copy(before, keys, copied), _copy(after, keys, copied)
+    for names, copied in INDEXES:
+        old, new = _copy(before, names, copied), _copy(after, names, copied)
         if old == new:
             continue
-        moved = old is not None and new is not None and any(old[key] != new[key] for key in keys)
+        moved = old is not None and new is not None and any(old[name] != new[name] for name in names)
         cost += (
             units(size(old), WRITE_UNIT_BYTES) + units(size(new), WRITE_UNIT_BYTES)
             if moved

@@ -156,9 +156,11 @@ def _aws_row(
         requests = dict(sorted(meter.requests.items()))
         scheduler = sum(number for name, number in requests.items() if name.startswith("scheduler."))
         invocations = requests["sqs.ReceiveMessage"]
-        figures.append((meter.write_units, meter.read_units, meter.sqs_requests(), scheduler, invocations))
+        figures.append(
+            (meter.write_units, meter.read_units, meter.sqs_requests(), meter.fifo_requests, scheduler, invocations)
+        )
     per_event = [round((large - small) / (many - few), 2) for small, large in zip(*figures, strict=True)]
-    names = ("write_units", "read_units", "sqs_requests", "scheduler_requests", "invocations")
+    names = ("write_units", "read_units", "sqs_requests", "fifo_requests", "scheduler_requests", "invocations")
     return {"shape": shape, "events": many, "per_event": dict(zip(names, per_event, strict=True)), "requests": requests}
 
 

@@ -19,7 +19,7 @@ from typing import Any
 _ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(_ROOT / "functions"), str(_ROOT)]
 
-from tests.benchmarks.aws_calls import PRICES, PRICES_AS_OF, dollars_per_million  # noqa: E402
+from tests.benchmarks.aws_calls import PRICES, PRICES_AS_OF, SHOWN, dollars_per_million  # noqa: E402
 
 README = _ROOT / "README.md"
 TRANSLATION = README.with_name("README.zh-CN.md")
@@ -115,7 +115,7 @@ def _aws(every: list[dict[str, Any]]) -> list[str]:
             counts = row["per_node"]
             yield (
                 row["shape"],
-                *(f"{counts[name]:.1f}" for name in PRICES),
+                *(f"{counts[name]:.1f}" for name in SHOWN),
                 f"${dollars_per_million(counts):.2f}",
                 f"${STEP_FUNCTIONS_PER_MILLION:.0f}",
             )
@@ -133,7 +133,8 @@ def _aws(every: list[dict[str, Any]]) -> list[str]:
     prices = (
         f"Requests counted on simulated AWS; list prices of us-east-1, {PRICES_AS_OF}: "
         f"DynamoDB on demand ${PRICES['write_units']:g} and ${PRICES['read_units']:g} per million units, "
-        f"SQS ${PRICES['sqs_requests']:.2f} (all at the price of FIFO), Lambda ${PRICES['invocations']:.2f}."
+        f"SQS ${PRICES['sqs_requests']:.2f}, of FIFO queues ${PRICES['sqs_requests'] + PRICES['fifo_requests']:.2f}, "
+        f"Lambda ${PRICES['invocations']:.2f}."
     )
     left_out = (
         f"Left out: Lambda's duration, ${duration:.2f} per million for every {EXAMPLE_SECONDS * 1000:.0f} ms "
@@ -145,7 +146,9 @@ def _aws(every: list[dict[str, Any]]) -> list[str]:
 
 def _express(row: dict[str, Any]) -> str:
     counts, dollars = row["counts"], row["dollars_per_million"]
-    taken = f"{counts['write_units']} write units, {counts['read_units']} read units and {counts['invocations']} Lambda"
+    taken = (
+        f"{counts['write_units']} write units, {counts['read_units']:g} read units and {counts['invocations']} Lambda"
+    )
     return (
         f"An express execution of {row['nodes']} nodes costs ${dollars:.2f} per million, its place in the list "
         f"included: {taken} invocation, beside the API's own and the request to it (${API_REQUEST:.2f} per million)."
@@ -155,7 +158,7 @@ def _express(row: dict[str, Any]) -> str:
 def _execution(rows: list[dict[str, Any]]) -> str:
     """What an execution costs besides its nodes: a chain, whose start and end are single commits."""
     (chain,) = (row["per_execution"] for row in rows if row["shape"] == "chain")
-    dollars = sum(chain[name] * PRICES[name] for name in ("write_units", "read_units", "sqs_requests"))
+    dollars = sum(chain[name] * PRICES[name] for name in PRICES if name != "invocations")
     dollars += BUS_EVENTS * BUS_EVENT + API_REQUEST + EXECUTION_INVOCATIONS * PRICES["invocations"]
     return (
         f"An execution costs ${dollars:.2f} per million besides its nodes: {chain['write_units']:.0f} write units, "

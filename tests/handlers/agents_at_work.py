@@ -61,7 +61,7 @@ class AgentBench(Bench):
         super().__init__(name)
         self.model = model
         self.invokers = invokers_of(folder, model, functions, self.clock, others, **fields)
-        self.runtime = self._runtime_on(self.backend.ports)
+        self.runtime = self.runtime_on(self.backend.ports)
 
     def begin(self, nodes: str = NODE) -> str:
         """Start it, and deliver what there is to deliver."""

@@ -75,15 +75,15 @@ class Bench:
         ports = self.backend.ports
         if one_call_at_a_time:
             ports = replace(ports, offload=run_at_once)
-        self._runtime_on = partial(
+        self.runtime_on = partial(
             Runtime, invokers=lambda: self.invokers, secrets=secrets, count=lambda *count: self.counts.append(count)
         )
-        self.runtime = self._runtime_on(ports)
+        self.runtime = self.runtime_on(ports)
 
     @contextmanager
     def on(self, ports: Ports) -> Iterator[None]:
         """Meanwhile the handlers work on these ports."""
-        usual, self.runtime = self.runtime, self._runtime_on(ports)
+        usual, self.runtime = self.runtime, self.runtime_on(ports)
         try:
             yield
         finally:

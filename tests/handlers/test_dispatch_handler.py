@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
 from tests.handlers.bench import Bench
 
 from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.events import Poked
+from workflow_runtime.ports import in_turn
 from workflow_runtime.services.messages import mail_message
 from workflow_runtime.storage.dead_letters import LetterStore
 from workflow_runtime.storage.executions import ExecutionStore
@@ -86,3 +90,17 @@ def test_events_are_counted(bench: Bench) -> None:
     bench.drain()
     assert ("EventsDispatched", 1) in bench.counts
     assert ("OrdersTaken", 1) in bench.counts
+
+
+def test_executions_of_one_batch_are_taken_side_by_side(bench: Bench) -> None:
+    at_once: list[int] = []
+
+    def together(calls: Sequence[Callable[[], None]]) -> None:
+        at_once.append(len(calls))
+        in_turn(calls)
+
+    started = [bench.start(NODE) for _ in range(3)]
+    with bench.on(replace(bench.backend.ports, together=together)):
+        assert bench.invoke(DISPATCH, bench.receive(DISPATCH)) == []
+        assert at_once[0] == 3
+    assert {bench.document(each)["status"] for each in started} == {"running"}

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 EXECUTION_WRITES, NODE_WRITES = 14, 4  # write units
-EXECUTION_READS, NODE_READS = 5, 3  # read units
+EXECUTION_READS, NODE_READS = 4, 2  # read units
 EXECUTION_BUS_EVENTS = 2  # that it started, that it ended
 DISPATCH_SECONDS, WORKER_SECONDS, API_SECONDS = 0.05, 0.03, 0.04  # of an invocation with a few messages
 LISTING_SHARDS, LISTING_WRITES = 16, 3  # of a workflow's list: partitions, and writes of an execution

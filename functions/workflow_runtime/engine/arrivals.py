@@ -63,7 +63,7 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
         return ""
     found = _current_run(scopes, event.path, event.serial)
     if isinstance(found, str):
-        return found
+        return "" if compensation.came_late(scopes, event) else found
     scope, node = found
     if isinstance(event, NodeSucceeded) and loops.awaits_items(scope, node):
         if scopes.turn.is_suspended:
@@ -86,6 +86,7 @@ def accept_yield(scopes: Scopes, event: NodeYielded) -> str:
     found = _current_run(scopes, event.path, event.serial)
     if isinstance(found, str):
         return found
+    scopes.turn.has_ended(event.path, event.serial)
     yielded = callbacks.yielded if event.task else agents.yielded
     yielded(*found, event)
     return ""

@@ -21,7 +21,9 @@ from workflow_runtime.engine.state import ExecutionState, initial_graph_state
 from workflow_runtime.engine.turn import COMMANDS_MAX, Turn
 from workflow_runtime.engine.visits import Fate, Original, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.plan import segments
 from workflow_runtime.plan.addresses import ScopeId
+from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
 
 STOP_SECONDS = 120  # that runs which were told to stop are awaited (language §6)
@@ -40,7 +42,8 @@ def is_wanted(turn: Turn, occasion: str) -> bool:
 def spare(turn: Turn) -> None:
     """Runs that this commit cancels are told to stop and awaited instead, if they are a worker's and can be undone.
 
-    What runs in the place of a node that has failed is undone by that node's compensation, unless it has its own.
+    What runs in the place of a node that has failed is undone by that node's compensation, unless it has its own. A
+    worker may go on with others in place: whoever stops it finds those, and they are awaited like it.
     """
     state, stopping = turn.state, turn.state.stopping
     for place, command in reversed(list(enumerate(turn.commands))):
@@ -61,12 +64,18 @@ def _is_spared(turn: Turn, path: str) -> bool:
     if place is None or path in turn.state.stopping or path in turn.idle:
         return False
     node = turn.plan.blocks[place.block].nodes[place.node]
-    return node.pool is not None and (node.compensate >= 0 or path in turn.originals)
+    can_be_undone = node.compensate >= 0 or path in turn.originals
+    return node.pool is not None and (can_be_undone or bool(_undoable_followers(turn, path)))
+
+
+def _undoable_followers(turn: Turn, path: str) -> list[tuple[str, int]]:
+    return [(each, serial) for each, serial in turn.followers.get(path, ()) if _node(turn.plan, each).compensate >= 0]
 
 
 def _await(turn: Turn, path: str, serial: int) -> None:
-    turn.state.stopping[path] = serial
-    turn.state.in_flight += 1
+    for each, its_serial in ((path, serial), *_undoable_followers(turn, path)):
+        turn.state.stopping[each] = its_serial
+        turn.state.in_flight += 1
     original = turn.originals.get(path)
     place = turn.plan.locate(path)
     if original is not None and place is not None and turn.plan.blocks[place.block].nodes[place.node].compensate < 0:
@@ -128,12 +137,39 @@ def stopped(scopes: Scopes, event: NodeSucceeded | NodeFailed | NodeYielded | Ru
         turn.announce(event.path, "success")
         if original is not None:
             done = _succeeded_by_fallback(turn, original, done)
-        state.undo.append(Undoable(done.node, done.serial, done.prefix or ""))
+        if turn.plan.node(done.node).compensate >= 0:  # else it was awaited for what may follow it
+            state.undo.append(Undoable(done.node, done.serial, done.prefix or ""))
     elif original is not None:
         turn.cancel(original.path, original.serial, original.started_at, original.child)
     if not state.stopping and state.status is ExecutionStatus.COMPENSATING:
         pending.drop_owned(scopes.root, -1)
         _undo_all(state)
+
+
+def came_late(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> bool:
+    """Whether an event without effect tells of a success that is to be undone all the same if the execution fails: in a
+    segment, results are reported at its end, and may have been recorded long before its branch was cancelled."""
+    turn = scopes.turn
+    place = turn.plan.locate(event.path)
+    if not isinstance(event, NodeSucceeded) or place is None or turn.state.status is ExecutionStatus.COMPENSATING:
+        return False
+    block, scope = turn.plan.blocks[place.block], scopes.get(place.scope)
+    if not turn.state.segments or not (segments.after(block, place.node) or segments.may_follow(block, place.node)):
+        return False
+    if isinstance(scope, GraphScope) and scope.graph.serial(place.node) == event.serial and scope.is_open(place.node):
+        return False  # it ran in place, and whoever is to run it finds that
+    done = _read(turn.plan, event.path, event.serial)
+    visit = Undoable(done.node, done.serial, done.prefix or "")
+    if turn.plan.node(done.node).compensate < 0 or visit in turn.state.undo:
+        return False
+    turn.state.undo.append(visit)
+    return True
+
+
+def _node(plan: Plan, path: str) -> NodePlan:
+    place = plan.locate(path)
+    assert place is not None, "only nodes of the plan are ordered"
+    return plan.blocks[place.block].nodes[place.node]
 
 
 def _read(plan: Plan, path: str, serial: int) -> Read:

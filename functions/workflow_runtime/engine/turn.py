@@ -132,16 +132,17 @@ class Turn:
     - ``owns_alarms``: whether the state's order of timers is its own already, not the one it began with
     - ``reason``: why someone asked for the execution to end, in their words
     - ``applied``: identities of events from outside that it takes
-    - ``ordered``: runs that it orders, by path and serial, of an execution with segments
+    - ``ordered``: runs that it orders, by path and serial, of an execution with segments; ``followers``: by path of
+      what it cancels, paths and serials of what its worker may run in place
     - ``idle``: paths of nodes that it cancels and of which no worker has a run: another runs in their place, or their
       next attempt is yet to come; ``originals``: by path of what it cancels, the node in whose place that runs, if that
       can be undone
     """
 
     __slots__ = (
-        "_replaced_before", "_stored", "applied", "commands", "evaluations", "idle", "known", "listened_before",
-        "macrosteps", "missing", "ordered", "originals", "owns_alarms", "pending_before", "plan", "reason", "replacing",
-        "state", "status_at_start", "status_before",
+        "_replaced_before", "_stored", "applied", "commands", "evaluations", "followers", "idle", "known",
+        "listened_before", "macrosteps", "missing", "ordered", "originals", "owns_alarms", "pending_before", "plan",
+        "reason", "replacing", "state", "status_at_start", "status_before",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
@@ -152,6 +153,7 @@ class Turn:
         self.known = known
         self.commands: list[Command] = []
         self.ordered: set[tuple[str, int]] = set()
+        self.followers: dict[str, list[tuple[str, int]]] = {}
         self.macrosteps: list[Macrostep] = []
         self.missing: Missing | None = None
         self.evaluations = 0
@@ -252,7 +254,7 @@ class Turn:
                 self.announce(path, status)
 
     def has_ended(self, path: str, serial: int) -> None:
-        """A run has come to an end. If this very turn orders it, it was run in place after another one."""
+        """A run has come to an end, or yielded. If this very turn orders it, it was run in place after another one."""
         if (path, serial) not in self.ordered:
             return
         for place in range(len(self.commands) - 1, -1, -1):

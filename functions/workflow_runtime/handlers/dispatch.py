@@ -1,4 +1,5 @@
-"""`dispatch.fifo` → the dispatcher: one execution's events after the other, partial failures by FIFO group."""
+"""`dispatch.fifo` → the dispatcher: an execution's events in order, executions side by side, partial failures by FIFO
+group."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
             return dispatch(event)
 
     def dispatch(event: LambdaEvent) -> Any:
-        batch = MailboxBatch(runtime.dispatcher, event["Records"])
+        batch = MailboxBatch(runtime.dispatcher, event["Records"], runtime.ports.together)
 
         def take(record: SQSRecord) -> None:
             if not batch.take(record.message_id):

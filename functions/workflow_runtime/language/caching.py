@@ -28,6 +28,13 @@ class ByteCache(Generic[Key, Value]):
             self._entries[key] = entry
             return entry[0]
 
+    def pop(self, key: Key) -> Value | None:
+        """The same, and keep it no longer."""
+        with self._lock:
+            value, size = self._entries.pop(key, (None, 0))
+            self.bytes_held -= size
+            return value
+
     def put(self, key: Key, value: Value, size: int) -> None:
         """Keep a value that takes ``size`` bytes, its key included; one that alone is too large is not kept."""
         if size > self._bytes_max:

@@ -1,8 +1,8 @@
 """Segments: chains of nodes that a worker may run one after the other, without going back to the dispatcher in between.
 
-That is so where nothing else has a say: each is a tool of the same pool, due as soon as the one before has succeeded,
-and what it may read is known when the first one is ordered, but for what the chain itself yields. Nobody outside would
-have to wait for longer than without it.
+That is so where nothing else has a say: each is run by the same pool, due as soon as the one before has succeeded, and
+what it may read, its `when` included, is known when the first one is ordered, but for what the chain itself yields.
+Nobody outside would have to wait for longer than without it. What takes of limiters can only be the first.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Set
 from functools import cached_property
 
-from workflow_runtime.plan.formulas import PREVIOUS, BindingKind
+from workflow_runtime.plan.formulas import PREVIOUS, BindingKind, Formula
 from workflow_runtime.plan.graph import EdgeKind, GraphBlock, JoinKind, NodePlan
-from workflow_runtime.plan.specs import ToolSpec
+from workflow_runtime.plan.specs import AgentSpec, ToolSpec
 
 SEGMENT_NODES_MAX = 10  # what one message reports, and one turn of a mailbox takes
 EDGES_MAX = 20  # of a node in a segment, each way: what has more is hardly in a chain, and looking costs time
@@ -44,6 +44,11 @@ def may_follow(block: GraphBlock, node: int) -> bool:
                 seen.add(source)
                 pending.append(source)
     return False
+
+
+def formulas_of(node: NodePlan) -> tuple[Formula, ...]:
+    """What is evaluated by a worker that runs the node in place, whether it is to run at all included."""
+    return node.worker_formulas if node.when is None else (node.when, *node.worker_formulas)
 
 
 def outside(block: GraphBlock, node: int, chain: Iterable[int]) -> list[int]:
@@ -92,16 +97,18 @@ class _Chain:
     def _follows(self, node: int) -> bool:
         """Whether a node is due as soon as these have succeeded, and can be run by whoever ran them."""
         block, plan = self._block, self._block.nodes[node]
-        if plan.pool != block.nodes[self.nodes[0]].pool or plan.join.kind not in _JOINS or plan.when is not None:
+        if plan.pool != block.nodes[self.nodes[0]].pool or plan.join.kind not in _JOINS:
             return False
-        if plan.called or plan.max_wait_seconds is not None or len(plan.incoming) > EDGES_MAX or not _may_go_on(plan):
+        if plan.called or plan.max_wait_seconds is not None or plan.limiters:
+            return False
+        if len(plan.incoming) > EDGES_MAX or not _may_go_on(plan) or not _is_decided_alike(plan.when):
             return False
         edges = [block.edges[index] for index in plan.incoming]
         if any(edge.kind is not EdgeKind.FLOW or edge.condition is not None for edge in edges):
             return False
         if not all(source in self._before for source in outside(block, node, self.nodes)):
             return False
-        formulas = plan.worker_formulas
+        formulas = formulas_of(plan)
         if edges[-1].source not in self.nodes and any(PREVIOUS in formula.kinds for formula in formulas):
             return False
         return all(_CHANGING.isdisjoint(formula.kinds) and not formula.asks_states for formula in formulas)
@@ -109,8 +116,14 @@ class _Chain:
 
 def _may_go_on(node: NodePlan) -> bool:
     """Whether nothing but its success stands between a node and the next one."""
-    is_tool = isinstance(node.spec, ToolSpec) and node.pool is not None and len(node.outgoing) <= EDGES_MAX
-    return is_tool and node.callback is None and node.compensate < 0 and not node.limiters
+    is_run = isinstance(node.spec, (AgentSpec, ToolSpec)) and node.pool is not None
+    return is_run and len(node.outgoing) <= EDGES_MAX and node.callback is None
+
+
+def _is_decided_alike(when: Formula | None) -> bool:
+    """Whether a worker comes to what the dispatcher would come to a moment later: the time, and what is made of it or
+    of the place where it is evaluated, are others there."""
+    return when is None or (BindingKind.TIME not in when.kinds and "uuid" not in str(when.source))
 
 
 def _sources(block: GraphBlock, node: int) -> list[int]:

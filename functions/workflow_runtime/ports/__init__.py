@@ -94,10 +94,12 @@ class ConditionFailed(ConflictError):
 
 
 class Table(Protocol):
-    """One table, two secondary indexes. Reads by key are consistent; index reads are eventually consistent."""
+    """One table, two secondary indexes. Reads by key are consistent unless they say otherwise; index reads are
+    eventually consistent."""
 
-    def get(self, keys: Sequence[Key]) -> dict[Key, Item]:
-        """The items that exist among ``keys`` (any number; batched in hundreds), consistently read."""
+    def get(self, keys: Sequence[Key], *, eventually: bool = False) -> dict[Key, Item]:
+        """The items that exist among ``keys`` (any number; batched in hundreds), consistently read; or ``eventually``,
+        at half the price: an item may be missing or as it was before, if it was written a moment ago."""
 
     def put(self, item: Item, condition: Condition | None = None) -> None:
         """Write a whole item. Raises `ConditionFailed`."""

@@ -63,6 +63,7 @@ class ExecutionStore:
         self._blobs = blobs
         self._due = DueStore(table)
         self._newest: tuple[JournalEntry, bytes] | None = None
+        self._encoded: tuple[ExecutionState, bytes] | None = None
 
     def create(self, header: Header, data: Globals) -> Header:
         """Create an execution by a conditional write of its header; the header that stands afterwards, ours or an
@@ -220,7 +221,7 @@ class ExecutionStore:
         attributes: dict[str, Attribute] = {
             "v": state.version,
             "commit": last.commit_id,
-            "state": self._held(pack_bytes(encode_state(state)), f"{place}.state"),
+            "state": self._held(pack_bytes(self.stored_form(state)), f"{place}.state"),
             "last": self._held(self._packed(last), f"{place}.last", ENTRY_INLINE_BYTES_MAX),
         }
         if tags is not None and tags.correlation_id != state.execution_id:
@@ -234,6 +235,13 @@ class ExecutionStore:
             stored = self._table.get([key]).get(key)
             return stored is not None and stored.attributes["commit"] == last.commit_id
         return True
+
+    def stored_form(self, state: ExecutionState) -> bytes:
+        """The state as `decode_state` reads it; remembered, as whoever commits it may keep it."""
+        encoded = self._encoded
+        if encoded is None or encoded[0] is not state:
+            encoded = self._encoded = (state, encode_state(state))
+        return encoded[1]
 
     def mark_published(self, execution_id: str, entry: JournalEntry) -> None:
         """Write the journal entry: everything its commit ordered has been sent."""

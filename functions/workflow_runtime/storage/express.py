@@ -89,10 +89,10 @@ class RecordedTable:
         self.delete_all = table.delete_all
         self.query_index = table.query_index
 
-    def get(self, wanted: Sequence[Key]) -> dict[Key, Item]:
+    def get(self, wanted: Sequence[Key], *, eventually: bool = False) -> dict[Key, Item]:
         known = self._kept
         missing = [key for key in wanted if key.partition not in known or key.sort == keys.HEADER]
-        found = self._table.get(missing) if missing else {}
+        found = self._table.get(missing, eventually=eventually) if missing else {}
         for key, item in found.items():
             if key.sort == keys.HEADER and isinstance(item.attributes.get(RECORD), (bytes, str)):
                 self._keep(item)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.passes import Passes
@@ -75,6 +76,9 @@ class RunStore:
         """Tell the worker of an open run, as it was read, to stop; False if the run has another owner by now."""
         if run.owner.endswith(STOP):
             return True
+        told = replace(run, owner=run.owner + STOP, in_place=False)
+        if run.in_place and self.claim(execution_id, told):
+            return True
         key = keys.run(execution_id, run.path, run.serial)
         try:
             self._table.update(key, {"holder": run.owner + STOP}, Equals("holder", run.owner))
@@ -131,6 +135,14 @@ class RunStore:
     def end(self, execution_id: str, run: Run, claimed_by: str) -> bool:
         """The same as `finish`, also of a run that was begun in place and may have no record yet."""
         return (run.in_place and self.claim(execution_id, run)) or self.finish(execution_id, run, claimed_by)
+
+    def ended(self, wanted: Sequence[Key]) -> dict[Key, Item]:
+        """Those of these runs that are recorded, of which most have succeeded. What has stays as it is, so that an
+        eventually consistent read of it is as good as any, at half the price; what such a read finds otherwise, or
+        misses, may be older than the run's end, and is read again."""
+        found = self._table.get(wanted, eventually=True) if wanted else {}
+        unsure = [key for key in wanted if key not in found or found[key].attributes["status"] != RunStatus.SUCCESS]
+        return {**found, **self._table.get(unsure)} if unsure else found
 
     def get_all(self, execution_id: str, runs: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Run]:
         wanted = {keys.run(execution_id, path, serial): (path, serial) for path, serial in runs}

@@ -326,6 +326,18 @@ workflow:
     - {id: e, type: tool, tool: echo, limiter: starts, inputs: {x: 4}}
     - {id: f, type: tool, tool: echo, limiter: starts, inputs: {x: 5}}
 """,
+    "segments_behind_limiters": """
+workflow:
+  id: segments_behind_limiters
+  limits: {place: {concurrency: 1}}
+  nodes:
+    - {id: a, type: tool, tool: echo, limiter: place, inputs: {x: "${start}"}}
+    - {id: b, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+    - {id: c, type: tool, tool: echo, inputs: {x: "${b.x}"}}
+    - {id: d, type: tool, tool: echo, limiter: place, inputs: {x: 2}}
+    - {id: e, type: tool, tool: echo, inputs: {x: "${d.x}"}}
+    - {id: f, type: tool, tool: echo, limiter: place, inputs: {x: "${e.x}"}}
+""",
     "rated": """
 workflow:
   id: rated
@@ -379,6 +391,35 @@ _SEGMENTS = {
     - {id: z, type: tool, tool: echo, inputs: {x: "${各}"}}
 """,
 }
+_SEGMENTS |= {
+    "segments_with_conditions": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - {id: b, type: tool, tool: echo, when: "${a.x == start}", inputs: {x: "${a.x}"}}
+    - {id: c, type: tool, tool: echo, when: "${b.x > 1}", on_skip: continue, dependencies: [b], inputs: {x: 3}}
+    - {id: d, type: tool, tool: echo, dependencies: [c], inputs: {x: "${b.x}"}}
+    - {id: e, type: tool, tool: echo, when: "${nodes.c.status == 'skipped'}", inputs: {x: "${d.x}"}}
+""",
+    "segment_of_agents": """
+    - {id: a, type: agent, agent: echo, inputs: {x: "${start}"}}
+    - {id: b, type: agent, agent: echo, inputs: {x: "${a.x}"}}
+    - {id: 丙, type: agent, agent: fail, dependencies: [b], inputs: {x: 1}, fallback: {agent: echo}}
+    - {id: d, type: agent, agent: echo, dependencies: [丙], inputs: {x: "${b.x}"}}
+    - {id: e, type: agent, agent: echo, inputs: {x: "${d.x}"}}
+""",
+    "segment_undone": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}, compensate: {tool: echo, inputs: {x: "${inputs.x}"}}}
+    - {id: b, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+    - {id: c, type: tool, tool: echo, inputs: {x: "${b.x}"}, compensate: {tool: echo, inputs: {x: "${output.x}"}}}
+    - {id: bad, type: tool, tool: fail, dependencies: [c], inputs: {x: 1}}
+""",
+    "segment_undone_meanwhile": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - {id: b, type: tool, tool: echo, inputs: {x: "${a.x}"}, compensate: {tool: echo, inputs: {x: "${inputs.x}"}}}
+    - {id: c, type: tool, tool: echo, inputs: {x: "${b.x}"}}
+    - {id: d, type: tool, tool: echo, inputs: {x: "${c.x}"}, compensate: {tool: echo, inputs: {x: "${output.x}"}}}
+    - {id: bad, type: agent, agent: fail, inputs: {x: 1}}
+""",
+}
 _SEGMENTS_THAT_WAIT = {
     "segment_that_waits": """
     - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
@@ -387,7 +428,7 @@ _SEGMENTS_THAT_WAIT = {
 """,
 }
 """Chains of tools, which a worker runs one after the other: with what fails in them, side by side, and in passes."""
-SEGMENTS = tuple(_SEGMENTS)
+SEGMENTS = (*_SEGMENTS, "segments_behind_limiters")
 INPUT = {"start": 1}
 
 
@@ -418,6 +459,11 @@ def outcome(name: str, document: dict[str, Any]) -> str:
     elif name == "undo_spare":  # so it is with what runs in the place of `b`
         fixed += [document["compensation"], nodes["a"]["status"], nodes["bad"]["status"]]
         assert nodes["b"]["status"] in ("compensated", "cancelled", "skipped")
+    elif name == "segment_undone_meanwhile":  # so it is how far the worker had come
+        fixed += [nodes["bad"]["status"]]
+        undoable = {nodes[node]["status"] for node in ("b", "d")}
+        assert undoable <= {"compensated", "cancelled", "skipped"}
+        assert document["compensation"] == "completed" or "compensated" not in undoable
     elif name == "undo":
         fixed += [document["compensation"], [entry["status"] for entry in document["compensations"]]]
         fixed += [nodes[node]["status"] for node in nodes]

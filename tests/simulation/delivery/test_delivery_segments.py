@@ -24,7 +24,7 @@ from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.invokers.invocation import NodeResult
 from workflow_runtime.sdk import Pending
 
-SEEDS = int(os.environ.get("DELIVERY_SEEDS", "60"))
+SEEDS = int(os.environ.get("DELIVERY_SEEDS", "30"))
 FIRST_SEED = int(os.environ.get("DELIVERY_FIRST_SEED", "0"))
 OTHERS = tuple(fault for fault in Fault if fault not in CRASHES)
 FAULTS = pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
@@ -33,14 +33,14 @@ FAULTS = pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
 @pytest.mark.parametrize("name", scenarios.SEGMENTS)
 @pytest.mark.parametrize("fault", CRASHES, ids=lambda fault: fault.name)
 def test_p2_p3_p4_p8_a_crash_at_any_call_costs_at_most_one_attempt_of_one_node(name: str, fault: Fault) -> None:
-    for place in range(undisturbed(name)[1]):
+    for place in range(0, undisturbed(name)[1], every(1 if name == "segment" else 3)):
         survives(name, place, fault)
 
 
 @pytest.mark.parametrize("name", scenarios.SEGMENTS)
 @pytest.mark.parametrize("fault", OTHERS, ids=lambda fault: fault.name)
 def test_p2_p8_a_lost_answer_or_a_throttle_at_any_call_changes_no_outcome(name: str, fault: Fault) -> None:
-    for place in range(0, undisturbed(name)[1], every(3)):
+    for place in range(0, undisturbed(name)[1], every(3 if name == "segment" else 6)):
         survives(name, place, fault)
 
 
@@ -120,6 +120,25 @@ def test_a_worker_begins_nothing_more_of_a_segment_once_the_execution_is_cancell
         simulated.check_end()
         assert ran(simulated) == ["a", "b"]
         assert simulated.document()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("path", ["a", "b", "c", "d"])
+def test_an_execution_that_fails_meanwhile_undoes_what_a_worker_has_done_in_place(path: str) -> None:
+    with world("segment_undone_meanwhile") as simulated:
+        simulated.start()
+        simulated.deliver(DISPATCH)
+        simulated.deliver(node_queue("agent"))
+        while_running(simulated, path, lambda: simulated.deliver(DISPATCH))
+        simulated.deliver(node_queue("tool"))
+        begun = ran(simulated)
+        assert begun == ["bad", *"abcd"[: "abcd".index(path) + 1]], "nothing more was begun"
+        simulated.drain()
+        simulated.check_end()
+        document = simulated.document()
+        assert (document["status"], document["compensation"]) == ("failed", "completed")
+        undone = [entry["node"] for entry in document["compensations"] if entry["status"] == "success"]
+        assert undone == [each for each in ("d", "b") if each in begun]
+        assert set(simulated.effects.counts.values()) == {1}
 
 
 def test_what_ran_in_a_cancelled_segment_runs_anew_when_the_execution_is_reopened() -> None:

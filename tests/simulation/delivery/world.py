@@ -53,7 +53,7 @@ from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.parts import part_plan
 from workflow_runtime.plan.plan import Plan as CompiledPlan
 from workflow_runtime.plan.specs import LoopSpec, NodeType, ToolSpec
-from workflow_runtime.ports import Ports, SqsRecord
+from workflow_runtime.ports import Ports, SqsRecord, in_turn
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.dispatch.mailbox import MailboxBatch
 from workflow_runtime.services.dispatch.reads import Knowledge
@@ -122,9 +122,9 @@ class Secrets:
 class World:
     """``seed`` decides everything that ``faults`` does not. Interleaved, invocations take turns at every port call.
 
-    ``planted``: puts something wrong between the services and their ports.
-    ``others``: further workflows, which it may start. ``runtime``: the process that runs the functions; ``operator``:
-    another one, through which switches are set. ``planted``: a bug, between the services and their ports.
+    ``others``: further workflows, which it may start. ``planted``: a bug, between the services and their ports.
+    ``runtime``: the process that runs the functions; another one dispatches, too, so that what each knows may be out of
+    date. ``operator``: yet another one, through which switches are set.
     """
 
     def __init__(
@@ -172,6 +172,8 @@ class World:
         )
         ports = planted(ports)
         self.runtime = Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
+        self._other = Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
+        self._processes = Random(seed)
         self.operator = Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
         self.calm = Runtime(raw, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
         for each, plan in self.plans.items():
@@ -344,7 +346,8 @@ class World:
         return records
 
     def _take_mail(self, queue: str, records: Sequence[SqsRecord]) -> None:
-        batch = MailboxBatch(self.runtime.dispatcher, [record.event_record for record in records])
+        dispatcher = self._processes.choice((self.runtime, self._other)).dispatcher
+        batch = MailboxBatch(dispatcher, [record.event_record for record in records], in_turn)
         taken: list[str] = []
         failed: set[Any] = set()
         for record in records:

@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 from tests.unit.engine.driver import START, Driver, chart_of, control, loop, plan_of, state
 
-from workflow_runtime.engine.commands import RunNode
+from workflow_runtime.engine.awaited import Wait
+from workflow_runtime.engine.commands import RunNode, StopRun
 from workflow_runtime.engine.events import (
     CancelRequested,
     Event,
     ExecutionStarted,
     NodeSucceeded,
+    NodeYielded,
     ResumeRequested,
     RetryRequested,
+    RunStopped,
     SkipRequested,
     SuspendRequested,
     run_event_id,
@@ -69,8 +72,9 @@ def test_a_segment_is_bounded() -> None:
 @pytest.mark.parametrize(
     "middle",
     [
-        {"when": "${start}"},
-        {"compensate": {"tool": "t"}},
+        {"when": "${now > '2026-01-01'}"},
+        {"when": "${uuid() != 'x'}"},
+        {"limiter": "places"},
         {"max_wait": "1m"},
         {"callback": {}},
         {"pool": "other"},
@@ -82,9 +86,41 @@ def test_a_segment_is_bounded() -> None:
 )
 def test_what_others_have_a_say_in_is_in_no_segment(middle: dict[str, Any]) -> None:
     between = {**tool("b", "a", inputs={"x": "${task_token}"} if "callback" in middle else {}), **middle}
-    plan = plan_of([tool("a"), between, tool("c", "b"), tool("d", "c")])
+    limits = {"places": {"concurrency": 1}}
+    plan = plan_of([tool("a"), between, tool("c", "b"), tool("d", "c")], limits=limits)
     assert following(plan, "a") == ""
     assert following(plan, "c") == "d"
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        {"when": "${a.x > 1 and start}"},
+        {"compensate": {"tool": "t"}},
+        {"retry_policy": {"max_retries": 3}},
+        {"on_error": [{"errors": ["*"], "do": "continue"}]},
+        {"timeout": "10s"},
+    ],
+    ids=lambda middle: next(iter(middle)),
+)
+def test_what_a_worker_can_decide_as_the_dispatcher_would_is_in_a_segment(middle: dict[str, Any]) -> None:
+    plan = plan_of([tool("a"), {**tool("b", "a"), **middle}, tool("c", "b")])
+    assert following(plan, "a") == "bc"
+
+
+def test_agents_of_one_pool_are_a_segment() -> None:
+    nodes = [
+        tool("a"),
+        *({"id": id, "type": "agent", "agent": "w", "dependencies": [before]} for before, id in ("ab", "bc")),
+    ]
+    plan = plan_of([*nodes, tool("d", "c")])
+    assert [following(plan, id) for id in "abcd"] == ["", "c", "", ""]
+
+
+def test_what_takes_of_a_limiter_begins_a_segment() -> None:
+    limits = {"places": {"concurrency": 1}}
+    plan = plan_of([tool("a", limiter="places"), tool("b", "a"), tool("c", "b")], limits=limits)
+    assert following(plan, "a") == "bc"
 
 
 def test_an_edge_with_a_condition_is_in_no_segment() -> None:
@@ -130,6 +166,13 @@ def test_an_order_names_its_followers_and_reads_what_they_need_of_others() -> No
     assert [read.path(driver.plan) for read in order.reads] == ["w"]
 
 
+def test_an_order_reads_what_a_condition_of_a_follower_needs() -> None:
+    driver = driven(tool("w"), control("p", "pass", dependencies=["w"]), tool("a", "p"), tool("b", "a", when="${w.x}"))
+    driver.succeed("w", {"x": 5})
+    assert followers(driver, "a") == ["b"]
+    assert [read.path(driver.plan) for read in driver.ordered["a"].reads] == ["w"]
+
+
 def test_in_a_loop_followers_see_what_their_pass_gives_them() -> None:
     driver = driven(loop("each", tool("a"), tool("b", "a", inputs={"x": "${item}"}), items=[7, 8], max_concurrency=0))
     assert driver.ordered["each[1]/a"].names == {"item": 8}
@@ -162,6 +205,30 @@ def test_results_of_a_segment_are_taken_in_one_turn_and_order_only_what_is_left(
     driver.succeed("d")
     assert driver.status == "completed"
     assert driver.replayed() == driver.state
+
+
+def test_a_condition_is_decided_by_the_dispatcher_in_the_turn_that_takes_the_results() -> None:
+    nodes = [tool("a"), tool("b", "a", when="${a.x > 1}"), tool("c", "b", when="${b.x > 1}"), tool("d", "c")]
+    driver = driven(*nodes)
+    a = driver.success("a", {"x": 2})
+    driver.records["b", 1] = NodeValue("success", {"x": 1})
+    b = NodeSucceeded(run_event_id("b", 1), driver.now, "b", 1, {"x": 1}, True)
+    driver.take(a, b)
+    assert driver.nodes["c"] == "skipped"
+    assert not driver.ordered
+    assert driver.status == "completed"
+
+
+def test_an_agent_that_yields_in_a_segment_is_not_ordered_from_anybody_else() -> None:
+    nodes = [
+        {"id": id, "type": "agent", "agent": "w", "dependencies": list(before)}
+        for id, before in (("a", ""), ("b", "a"))
+    ]
+    driver = driven(*nodes)
+    asks = NodeYielded(run_event_id("b", 1), driver.now, "b", 1, waits=(Wait("w1", "tool", "may I?"),), steps=1)
+    decision = driver.take(driver.success("a"), asks)
+    assert not [command for command in decision.commands if isinstance(command, RunNode)]
+    assert driver.nodes["b"] == "running"
 
 
 def test_it_makes_no_difference_to_the_state_whether_results_come_together() -> None:
@@ -217,3 +284,54 @@ def test_a_node_that_may_run_in_place_cannot_be_skipped_meanwhile_and_gets_anoth
     assert driver.records["b", 2] == NodeValue("success", 1)
     driver.take(ResumeRequested("control:r", driver.now))
     assert driver.ordered["c"].serial == 2
+
+
+# ---- compensation
+
+UNDONE = {"compensate": {"tool": "t", "inputs": {"x": "${output}"}}}
+SAGA = (tool("a", **UNDONE), tool("b", "a"), tool("c", "b", **UNDONE), tool("d", "c", **UNDONE))
+ON_CANCEL = {"compensation": {"on": ["failure", "cancel"]}}
+
+
+def undone(driver: Driver) -> list[str]:
+    return [driver.plan.path(visit.number) for visit in driver.state.undo]
+
+
+def test_an_execution_that_undoes_waits_for_all_that_may_run_in_place_and_undoes_what_has_succeeded() -> None:
+    driver = driven(*SAGA, **ON_CANCEL)
+    a, b, c = driver.success("a"), in_place(driver, "b"), in_place(driver, "c")
+    decision = driver.take(CancelRequested("control:c", driver.now))
+    assert [command for command in decision.commands if isinstance(command, StopRun)] == [StopRun("a", 1)]
+    assert driver.state.stopping == {"a": 1, "c": 1, "d": 1}
+    driver.take(a, b, c)
+    driver.take(RunStopped("stop:d#1", driver.now, "d", 1))
+    assert undone(driver) == ["a", "c"]
+    driver.play()
+    assert driver.status == "cancelled"
+    assert driver.replayed() == driver.state
+
+
+def test_a_first_node_that_cannot_be_undone_is_awaited_for_those_that_can() -> None:
+    driver = driven(tool("a"), tool("b", "a", **UNDONE), **ON_CANCEL)
+    a, b = driver.success("a"), in_place(driver, "b")
+    driver.take(CancelRequested("control:c", driver.now))
+    assert driver.state.stopping == {"a": 1, "b": 1}
+    driver.take(a, b)
+    assert undone(driver) == ["b"]
+
+
+def test_what_had_succeeded_in_place_when_its_branch_was_cancelled_is_undone_if_the_execution_fails() -> None:
+    go_on = [{"errors": ["*"], "do": "continue"}]
+    each = loop("each", tool("a", **UNDONE), tool("b", "a"), items=[1, 2], max_concurrency=0, on_error=go_on)
+    driver = driven(each, tool("bad", "each"))
+    a = driver.success("each[1]/a")
+    driver.fail("each[0]/a")
+    assert driver.nodes["each"] == "failed"
+    assert "bad" in driver.ordered, "the other pass was cancelled, and the execution goes on"
+    driver.take(a)
+    driver.take(a)
+    assert undone(driver) == ["each/a"]
+    driver.fail("bad")
+    driver.play()
+    assert len(driver.state.fates) == 1
+    assert driver.replayed() == driver.state

@@ -52,5 +52,13 @@ def test_on_aws_as_many_calls_as_threads_are_made_at_once() -> None:
     in_threads([lambda: _none(meeting.wait())] * TOGETHER_MAX)
 
 
+def test_calls_that_make_calls_together_never_wait_for_a_thread_that_nobody_can_get() -> None:
+    """Of twice as many groups as there are threads, each sends to several places at once."""
+    made: list[int] = []
+    inner = [partial(made.append, number) for number in range(3)]
+    in_threads([partial(in_threads, inner)] * (2 * TOGETHER_MAX))
+    assert len(made) == 6 * TOGETHER_MAX
+
+
 def _none(_: int) -> None:
     return None

@@ -91,14 +91,27 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def in_threads(calls: Sequence[Callable[[], None]]) -> None:
-    """See `ports.Together`. The calls see the caller's context variables."""
+    """See `ports.Together`. The calls see the caller's context variables.
+
+    They may make calls together themselves, in the same threads. A caller makes those itself that no thread has begun,
+    so it waits for calls under way alone, of which the innermost wait for nobody: it cannot come to a standstill.
+    """
     if len(calls) < 2:
         in_turn(calls)
         return
     futures = [_threads().submit(copy_context().run, call) for call in calls]
-    errors = [error for future in futures if (error := future.exception()) is not None]
-    if errors:
-        raise errors[0]
+    failures: dict[int, BaseException] = {}
+    for place in reversed(range(len(calls))):
+        if futures[place].cancel():
+            try:
+                calls[place]()
+            except Exception as error:
+                failures[place] = error
+    for place, future in enumerate(futures):
+        if not future.cancelled() and (raised := future.exception()) is not None:
+            failures[place] = raised
+    if failures:
+        raise failures[min(failures)]
 
 
 def build_ports(

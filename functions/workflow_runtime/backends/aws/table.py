@@ -52,25 +52,27 @@ class DynamoDbTable:
         self._table_name = table_name
         self._pause = pause
 
-    def get(self, keys: Sequence[Key]) -> dict[Key, Item]:
+    def get(self, keys: Sequence[Key], *, eventually: bool = False) -> dict[Key, Item]:
         for key in keys:
             check_key(key)
         wanted = list(dict.fromkeys(keys))  # BatchGetItem refuses a key that is named twice
         if len(wanted) == 1:
             with translated("reading an item"):
-                answer = self._client.get_item(TableName=self._table_name, Key=key_of(wanted[0]), ConsistentRead=True)
+                answer = self._client.get_item(
+                    TableName=self._table_name, Key=key_of(wanted[0]), ConsistentRead=not eventually
+                )
             rows: list[Any] = [answer["Item"]] if "Item" in answer else []
         else:
             rows = []
             for start in range(0, len(wanted), GET_KEYS_MAX):
-                rows += self._get_batch([key_of(key) for key in wanted[start : start + GET_KEYS_MAX]])
+                rows += self._get_batch([key_of(key) for key in wanted[start : start + GET_KEYS_MAX]], eventually)
         return {item.key: item for item in map(item_of, rows)}
 
-    def _get_batch(self, keys: list[_Values]) -> list[Any]:
+    def _get_batch(self, keys: list[_Values], eventually: bool) -> list[Any]:
         rows: list[Any] = []
         patience = Patience("reading items", self._pause)
         while keys:
-            request: dict[str, Any] = {self._table_name: {"Keys": keys, "ConsistentRead": True}}
+            request: dict[str, Any] = {self._table_name: {"Keys": keys, "ConsistentRead": not eventually}}
             with translated("reading items"):
                 answer = self._client.batch_get_item(RequestItems=request)
             found = answer["Responses"].get(self._table_name, [])

@@ -60,7 +60,7 @@ class EmbeddedTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def get(self, keys: Sequence[Key]) -> dict[Key, Item]:
+    def get(self, keys: Sequence[Key], *, eventually: bool = False) -> dict[Key, Item]:  # noqa: ARG002  it has one copy
         for key in keys:
             check_key(key)
         found = {}

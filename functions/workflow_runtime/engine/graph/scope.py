@@ -136,7 +136,9 @@ class GraphScope(GraphValues):
         """Have the run of a node that has begun, or was ordered, recorded as cancelled."""
         path, graph = self.path(node), self.graph
         if self.turn.state.segments and graph.marks[node] == Mark.READY and node not in graph.serials:
-            self.renumber(segments.after(self.block, node))
+            after = [each for each in segments.after(self.block, node) if each not in graph.serials]
+            self.turn.followers[path] = [(self.path(each), graph.serial(each)) for each in after]
+            self.renumber(after)
         if node in graph.fallbacks or graph.marks[node] in (Mark.RETRYING, Mark.QUEUED):
             self.turn.idle.add(path)
         original = self.stands_in_for(node)

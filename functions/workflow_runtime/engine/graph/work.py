@@ -77,7 +77,7 @@ def _followers(scope: GraphScope, node: int) -> tuple[int, ...]:
     for each in segments.after(block, node):
         if graph.marks[each] != WAITING or each in graph.serials or each in graph.notes:
             break
-        read = {number for formula in block.nodes[each].worker_formulas for number in formula.nodes}
+        read = {number for formula in segments.formulas_of(block.nodes[each]) for number in formula.nodes}
         others = read - {block.first + member for member in found}
         if any(scope.find(number)[0] in OPEN_MARKS for number in others):
             break
@@ -169,7 +169,7 @@ def _run(
                 wanted[previous] = None
     if followers:
         inside = [scope.block.first + each for each in (reader, *followers)]
-        formulas += tuple(formula for each in followers for formula in scope.block.nodes[each].worker_formulas)
+        formulas += tuple(formula for each in followers for formula in segments.formulas_of(scope.block.nodes[each]))
         wanted.update(dict.fromkeys(number for formula in formulas for number in formula.nodes))
     reads, statuses = _known(scope, [number for number in wanted if number not in inside])
     seen = scope.seen(formulas)

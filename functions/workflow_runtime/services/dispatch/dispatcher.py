@@ -7,6 +7,8 @@ Why nothing is lost and nothing happens twice:
 - The journal entry of v in the table means: all that commit v ordered was sent. While it is missing, the next
   dispatcher, whatever brought it here, publishes the commit again before it advances anything. Orders sent twice are
   told by their run.
+- A state that this process committed and published is not read again (`warm`): the condition of the next commit proves
+  that nobody came between.
 - Messages are only pokes with news; an execution without a state starts from its header, whatever the message was.
 """
 
@@ -24,11 +26,7 @@ from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.engine import applied, holding
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance, new_execution
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.commands import (
-    Command,
-    RunNode,
-    SetStatus,
-)
+from workflow_runtime.engine.commands import Command, RunNode, SetStatus
 from workflow_runtime.engine.events import (
     CancelRequested,
     ControlEvent,
@@ -50,6 +48,7 @@ from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.dispatch.pacing import TimeBudget
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.dispatch.storing import LargeValues
+from workflow_runtime.services.dispatch.warm import WarmStates
 from workflow_runtime.services.express import GIVEN_UP
 from workflow_runtime.services.limits.starts import StartAdmission
 from workflow_runtime.services.messages import Mail, mail_body
@@ -96,6 +95,7 @@ class Dispatcher:
         self._stores = stores
         self._starts = starts
         self._large = LargeValues(stores.executions)
+        self._warm = WarmStates(ports.clock.now)
         self._workflows = stores.workflows
         self._executions = stores.executions
         self._dead_letters = stores.dead_letters
@@ -153,6 +153,9 @@ class Dispatcher:
         """One round of load, advance, commit, publish. False when another dispatcher committed in between."""
         self.budget.check()
         events: list[Event] = [delivery.event for delivery in batch]
+        warm = self._warm.take(execution_id)
+        if warm is not None:
+            return self._take_on_warm(*warm, events)
         stored = self._executions.load(execution_id)
         if stored is not None:
             state = stored.state
@@ -202,6 +205,18 @@ class Dispatcher:
         if not decision.changed:
             return True
         return self._commit(plan, state, decision, [*returned, *events], tags)
+
+    def _take_on_warm(self, state: ExecutionState, tags: Tags, events: list[Event]) -> bool:
+        """The same on a state that this process committed, which need not be the newest (`warm`). False unless a commit
+        has shown that it was."""
+        add_log_fields(correlation_id=tags.correlation_id)
+        try:
+            plan = self._plan(state.plan_hash)
+            events = [*self._knowledge.heard(state, self._returned(state)), *self._knowledge.heard(state, events)]
+            decision = self._decide(plan, state, events)
+        except Exception:  # what is wrong, if anything is, shows when it is tried on what is stored
+            return False
+        return decision.changed and self._commit(plan, state, decision, events, tags)
 
     def _run_express(self, plan: Plan, state: ExecutionState, events: Sequence[Event], tags: Tags) -> bool:
         """Have an express execution run that may begin; what comes for it meanwhile comes to nothing. It ends here if
@@ -342,6 +357,7 @@ class Dispatcher:
             self._count(Metric.COMMITS, 1)
             _log_failures(plan, state.execution_id, decision.macrosteps)
             self._publisher.publish(plan, state, entry, tags)
+            self._warm.keep(state, self._executions.stored_form(state), tags)
         return committed
 
     def _look_after(self, state: ExecutionState, commands: Sequence[Command], since: int) -> int:

@@ -39,7 +39,6 @@ from workflow_runtime.engine.events import (
     HeldEvent,
     NodeFailed,
     Poked,
-    RunStopped,
     SendFailed,
     run_event_id,
 )
@@ -52,20 +51,19 @@ from workflow_runtime.invokers.invocation import origin
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import BusEvent, Key, Ports, Refusal
+from workflow_runtime.services.dispatch.closing import DISPATCHER, Closing
 from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.dispatch.pacing import Step, TimeBudget, carry_out
 from workflow_runtime.services.limits.starts import StartAdmission
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.orders import ORDERS_MAX, OpenOrders, RefusedOrder, send_orders
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.limiters import LimiterName
 from workflow_runtime.storage.records import Header, Run, RunStatus, StoredState, Tags
 from workflow_runtime.storage.runs import Copied
 from workflow_runtime.storage.stores import Stores
 
 EVENT_SCHEMA_VERSION = 1  # of the details described in events/schemas
 TIMES = ("at", "started_at", "expires_at")  # in details: epoch ms here, ISO 8601 outside
-DISPATCHER = "dispatcher"  # owner of runs that no worker runs
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +91,7 @@ class Publisher:
         self._runs = stores.runs
         self._mailer = mailer
         self._courier = courier
+        self._closing = Closing(stores, mailer)
         self._count = count
         self._pools = pools
         self._budget = budget
@@ -135,7 +134,7 @@ class Publisher:
         records = [command for command in commands if isinstance(command, RecordNode)]
         if records:
             self._runs.record(state.execution_id, [*map(_run_of, records)], _copied(plan, state.execution_id, records))
-        self._carry_out(self._closings(state, commands), done)
+        self._carry_out(self._closings(plan, state, commands), done)
         if held := {command.event_id: command.number for command in commands if isinstance(command, HoldEvent)}:
             self._stores.held.put(state.execution_id, _events_to_hold(entry, held))
         orders = [command for command in commands if isinstance(command, RunNode)]
@@ -168,14 +167,16 @@ class Publisher:
     def _carry_out(self, steps: Iterable[Step], done: set[int]) -> None:
         carry_out(steps, done, self._budget, self._ports.together)
 
-    def _closings(self, state: ExecutionState, commands: Sequence[Command]) -> Iterator[Step]:
+    def _closings(self, plan: Plan, state: ExecutionState, commands: Sequence[Command]) -> Iterator[Step]:
         """What ends runs, and variables that are replaced before anything reads them."""
         for number, command in enumerate(commands):
             match command:
                 case CancelRun():
-                    yield Step(number, f"{command.path}#{command.serial}", partial(self._cancel, state, command))
+                    close = partial(self._closing.cancel, state, command)
+                    yield Step(number, f"{command.path}#{command.serial}", close)
                 case StopRun():
-                    yield Step(number, f"{command.path}#{command.serial}", partial(self._stop, state, command))
+                    close = partial(self._closing.stop, plan, state, command)
+                    yield Step(number, f"{command.path}#{command.serial}", close)
                 case ReplaceVariables():
                     replace_variables = partial(self._executions.replace_variables, state.execution_id, command)
                     yield Step(number, "variables", replace_variables)
@@ -190,61 +191,12 @@ class Publisher:
             if run.status is RunStatus.WAITING:
                 released = replace(run, status=RunStatus.RELEASED, limiter="", limiter_key="", place="")
                 if self._runs.finish(execution_id, released, run.owner):
-                    self._leave(run)
+                    self._closing.leave(run)
 
     def _order_again(self, stored: StoredState) -> None:
         """Send what no worker has begun; what is too much for now is left to the next sweep."""
         if self._orders.send_unbegun(stored) == ORDERS_MAX:
             self._stores.due.hasten(stored.state.execution_id, self._ports.clock.now())
-
-    def _cancel(self, state: ExecutionState, command: CancelRun) -> None:
-        """Close the run, whether a worker has begun it or not. Its worker, if it has one, meets that when it renews its
-        lease or records its result, which then comes too late.
-        """
-        path, serial = command.path, command.serial
-        cancelled = Run.cancelled(
-            path, serial, DISPATCHER, state.now, started_at=command.started_at, child=command.child
-        )
-        if self._runs.claim(state.execution_id, cancelled):
-            return
-        found = self._runs.get(state.execution_id, path, serial)
-        if found is not None and found.status is RunStatus.YIELDED:
-            self._close_yielded(state, cancelled, found)
-        if found is not None and found.next is not None:  # what its worker has begun in place afterwards
-            self._cancel(state, CancelRun(found.next.path, found.next.serial, found.next.started_at))
-        if found is not None and found.status.open:
-            closed = replace(cancelled, attempt=found.attempt, started_at=found.started_at)
-            self._runs.finish(state.execution_id, closed, found.owner)  # if it fails, the run has ended meanwhile
-            self._leave(found)
-
-    def _close_yielded(self, state: ExecutionState, cancelled: Run, found: Run) -> None:
-        """Close a run whose worker has left it to the dispatcher."""
-        self._runs.record(state.execution_id, [replace(cancelled, attempt=found.attempt, started_at=found.started_at)])
-
-    def _leave(self, run: Run) -> None:
-        """Who waits for a limiter does not any more."""
-        if run.status is RunStatus.WAITING:
-            self._stores.limiters.leave(LimiterName(run.limiter, run.limiter_key), [run.place])
-
-    def _stop(self, state: ExecutionState, command: StopRun) -> None:
-        """Tell the run's worker; if it has none, close the run, and report that."""
-        path, serial = command.path, command.serial
-        closed = Run.cancelled(path, serial, DISPATCHER, state.now)
-        if not self._runs.claim(state.execution_id, closed):
-            found = self._runs.get(state.execution_id, path, serial)
-            if found is None or found.status is RunStatus.RUNNING:
-                if found is None or not self._runs.ask_to_stop(state.execution_id, found):
-                    raise RetryableError("a run moved on while it was told to stop")
-                return
-            if found.status is RunStatus.YIELDED:
-                self._close_yielded(state, closed, found)
-            elif found.status.unclaimed:
-                if not self._runs.finish(state.execution_id, closed, found.owner):
-                    raise RetryableError("a worker took a run that was being closed")
-                self._leave(found)
-            elif found.status is not RunStatus.CANCELLED:
-                return  # it has ended, and whoever ran it says so
-        self._mailer.send(state.execution_id, RunStopped(f"stop:{path}#{serial}", state.now, path, serial))
 
     def _order_refused(self, state: ExecutionState, refused: RefusedOrder) -> None:
         """An order that no queue takes is a dead letter, and a failure of the node.

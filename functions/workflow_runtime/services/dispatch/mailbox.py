@@ -1,12 +1,14 @@
-"""A batch of `dispatch.fifo`: records grouped by execution, each group taken as one, in order."""
+"""A batch of `dispatch.fifo`: records grouped by execution, each group taken as one, in order; groups side by side."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from workflow_runtime.errors import InvalidEvent, RetryableError
+from workflow_runtime.ports import Together
 from workflow_runtime.services.dispatch.dispatcher import Delivery, Dispatcher
 from workflow_runtime.services.dispatch.pacing import backoff_seconds
 from workflow_runtime.services.messages import UnknownMessage, parse_mail
@@ -16,23 +18,22 @@ logger = logging.getLogger(__name__)
 
 
 class MailboxBatch:
-    """Takes a group when the first of its records is asked for; the others of the group are then known.
+    """Takes all groups ``together`` when the first record is asked for; the others are then known.
 
     ``records``: as Lambda delivers them. A body that nobody can read becomes a dead letter at once: delivered again,
     it would hold up its group. One that a newer version sent does so, until that version takes it. Groups for which
     there is no time left go back at once.
     """
 
-    def __init__(self, dispatcher: Dispatcher, records: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, dispatcher: Dispatcher, records: Sequence[Mapping[str, Any]], together: Together) -> None:
         self._dispatcher = dispatcher
+        self._together = together
         self._groups: dict[str, list[Mapping[str, Any]]] = {}
-        self._group_of: dict[str, str] = {}
         self._taken: dict[str, bool] = {}
         self.postponed: dict[str, int] = {}
         for record in records:
             group = record["attributes"]["MessageGroupId"]
             self._groups.setdefault(group, []).append(record)
-            self._group_of[record["messageId"]] = group
 
     def take(self, message_id: str) -> bool:
         """Whether this record was taken; if not, it and the rest of its group must be delivered again.
@@ -40,11 +41,10 @@ class MailboxBatch:
         ``postponed`` then names the group's receipts, and the seconds after which to look again.
         """
         if message_id not in self._taken:
-            self._take_group(self._group_of[message_id])
+            self._together([partial(self._take_group, group, records) for group, records in self._groups.items()])
         return self._taken[message_id]
 
-    def _take_group(self, group: str) -> None:
-        records = self._groups[group]
+    def _take_group(self, group: str, records: Sequence[Mapping[str, Any]]) -> None:
         deliveries: list[Delivery] = []
         accepted: list[tuple[Mapping[str, Any], int]] = []  # each with how many are deliveries by then
         for place, record in enumerate(records):

@@ -39,7 +39,11 @@ class Knowledge:
         failed = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.orders}
         undone = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.visits}
         passed = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.passes}
-        items = self._table.get([*{**wanted, **failed, **undone, **passed}, *([input_key] if needs.globals else [])])
+        results = {**wanted, **passed}
+        items = self._runs.ended(list(results))
+        others = [key for key in {**failed, **undone} if key not in results] + ([input_key] if needs.globals else [])
+        if others:
+            items |= self._table.get(others)
         nodes = dict(known.nodes)
         for key, read in wanted.items():
             nodes[read] = _pruned(plan, read.node, self._runs.run_of(items[key]))

@@ -67,6 +67,12 @@ class AgentRuns:
         attempt.sessions = VisitSessions(
             self._ports, self._stores, user, tenant, call.parent, express=attempt.plan.express
         )
+
+        def make_call_token(id: str) -> str:
+            token = AttemptToken(order.execution_id, command, self._stores, clock.now, id)
+            token.before = attempt.token.before
+            return token()
+
         return replace(
             call,
             steps=attempt.steps,
@@ -74,7 +80,7 @@ class AgentRuns:
             live=attempt.live,
             is_ending=lambda: call.stop.requested or clock.now() >= ends_at,
             workflow_schema=self._workflow_schema,
-            make_call_token=lambda id: AttemptToken(order.execution_id, command, self._stores, clock.now, id)(),
+            make_call_token=make_call_token,
         )
 
     async def _workflow_schema(self, id: str) -> Json:

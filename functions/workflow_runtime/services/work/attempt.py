@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -17,11 +16,11 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.evaluation import doubt_text
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError
-from workflow_runtime.invokers.containment import described, node_failure
+from workflow_runtime.invokers.containment import node_failure
 from workflow_runtime.invokers.gate import OverBudget
 from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult, asked_of
 from workflow_runtime.invokers.masking import Mask
-from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.plan import segments
 from workflow_runtime.plan.formulas import BindingKind
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.lookup import node_of
@@ -39,7 +38,7 @@ from workflow_runtime.services.work.agent_runs import AgentRuns
 from workflow_runtime.services.work.callbacks import left_open
 from workflow_runtime.services.work.collecting import PassCollector, decided
 from workflow_runtime.services.work.deciding import formulas_of, is_fresh, order_to_keep, with_callers_inputs
-from workflow_runtime.services.work.masked import aside, notes
+from workflow_runtime.services.work.masked import aside, error_of, notes
 from workflow_runtime.services.work.orders import Orders
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, needs_globals, view_of
 from workflow_runtime.services.work.under_way import Attempt, Values, ids_of
@@ -100,10 +99,14 @@ class AttemptRunner:
         Raises `RetryableError`, `InvalidEvent` and `Suspended` when it could not even begin; then its claim is given
         up.
         """
+        claimed = attempt.claimed
+        is_long = claimed.in_place and attempt.is_agent  # and watched by people, who need its record
         lease = asyncio.timeout(None)
         renewal = asyncio.ensure_future(self._renew(attempt, lease))
         try:
             async with lease:
+                if is_long and not await self._ports.offload(self.set_up, attempt, claimed.lease_until):
+                    return None
                 return await self._outcome(attempt)
         except TimeoutError:  # of the lease: errors of the node are part of the outcome
             return None
@@ -118,21 +121,23 @@ class AttemptRunner:
         is recorded. An output that cannot be stored is a failure."""
         execution_id, owner = attempt.order.execution_id, attempt.claimed.owner
         try:
-            return await self._finish(execution_id, ended, owner), ended
+            return await self._finish(execution_id, ended, owner)
         except (NodeError, ValueError) as error:
             message = error.message if isinstance(error, NodeError) else "the result does not fit into the table"
             document = ErrorDocument.of("too_large", message, ended.path)
             order = order_to_keep(attempt.plan, attempt.order.command, fresh=True)
             failed = replace(ended, status=RunStatus.FAILED, output=None, error=document, order=order, next=None)
-            return await self._finish(execution_id, failed, owner), failed
+            return await self._finish(execution_id, failed, owner)
 
-    async def _finish(self, execution_id: str, ended: Run, owner: str) -> bool:
-        """Record the end of a run that is still ours, also if it was told to stop meanwhile."""
+    async def _finish(self, execution_id: str, ended: Run, owner: str) -> tuple[bool, Run]:
+        """Record the end of a run that is still ours; if it was told to stop meanwhile, nothing follows it in place."""
         if await patiently(self._ports, self._runs.end, execution_id, ended, owner):
-            return True
-        return not owner.endswith(STOP) and await patiently(
-            self._ports, self._runs.finish, execution_id, ended, owner + STOP
-        )
+            return True, ended
+        if owner.endswith(STOP):
+            return False, ended
+        stopped = replace(ended, next=None)
+        recorded = await patiently(self._ports, self._runs.finish, execution_id, stopped, owner + STOP)
+        return recorded, stopped if recorded else ended
 
     async def _release(self, attempt: Attempt) -> None:
         """Give up the claim of a run that could not even begin, so that its order can be carried out when it comes
@@ -210,22 +215,27 @@ class AttemptRunner:
         return True
 
     async def _read(self, plan: Plan, order: Order, node: NodePlan | None) -> Values:
-        """Header and inputs, those of followers included, in one batch."""
+        """Header and inputs, those of followers included, in one batch and, of what has ended before, one at half the
+        price beside it."""
         command, execution_id = order.command, order.execution_id
         formulas = formulas_of(plan, node, order)
         if command.caller >= 0:
             formulas = (*formulas, *filter(None, (plan.node(command.caller).inputs,)))
         for follower in command.followers:
-            formulas = (*formulas, *plan.node(follower).worker_formulas)
+            formulas = (*formulas, *segments.formulas_of(plan.node(follower)))
         header_key = keys.execution(execution_id, keys.HEADER)
         input_key = keys.input(execution_id, command.replaced)
         run_keys = {keys.run(execution_id, read.path(plan), read.serial): read.node for read in command.reads}
         undoes = command.undoes
         undone = keys.run(execution_id, undoes.path(plan), undoes.serial) if undoes is not None else None
-        wanted = {header_key: None, **run_keys, **({undone: None} if undone is not None else {})}
+        wanted = [header_key, *([undone] if undone is not None else [])]
         if needs_globals(formulas) or lacks_names(plan, command, formulas):
-            wanted[input_key] = None
-        items = await self._ports.offload(self._ports.table.get, list(wanted))
+            wanted.append(input_key)
+        reading = [self._ports.offload(self._ports.table.get, wanted)]
+        if run_keys:
+            reading.append(self._ports.offload(self._runs.ended, list(run_keys)))
+        found = await asyncio.gather(*reading) if run_keys else [await reading[0]]
+        items = {key: item for part in found for key, item in part.items()}
         if header_key not in items:
             raise InvalidEvent(f"there is no execution {execution_id}")
         header = header_of(execution_id, items[header_key])
@@ -361,8 +371,10 @@ class AttemptRunner:
         execution_id, claimed = attempt.order.execution_id, replace(attempt.claimed, lease_until=until, in_place=False)
         if not self._runs.claim(execution_id, claimed):
             found = self._runs.get(execution_id, claimed.path, claimed.serial)
-            if found is None or found.owner != claimed.owner:
+            if found is None or found.owner not in (claimed.owner, claimed.owner + STOP):
                 return False
+            claimed = replace(claimed, owner=found.owner)
+            attempt.stop.requested = attempt.stop.requested or claimed.owner.endswith(STOP)
         attempt.claimed = claimed
         return True
 
@@ -377,20 +389,3 @@ async def _with_inputs(attempt: Attempt, ended: Run) -> Run:
     if ended.status is RunStatus.FAILED and not may_be_replaced:
         return ended
     return replace(ended, inputs=await aside(attempt.mask, attempt.mask.value, rendering.rendered))
-
-
-def error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
-    """What an attempt failed with. Secrets never stand in it, and values never in the log."""
-    retry_after = None
-    if isinstance(error, NodeError):
-        kind, message, retry_after = error.type, error.message, error.retry_after
-    elif isinstance(error, EvaluationError):
-        kind, message = "execution_error", str(error)
-    else:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        fields = {"error": type(error).__name__, "at": f"{place.filename}:{place.lineno}"}
-        logger.error("a node raised", extra={**ids_of(attempt.order), **fields})
-        kind, message = "execution_error", described(error)
-    return ErrorDocument.of(
-        attempt.mask.text(kind), attempt.mask.text(message), attempt.order.command.path, retry_after
-    )

@@ -64,9 +64,10 @@ class PassCollector:
             for node, run in runs_of(passes, block, order.command.path, index)
         }
         found: dict[int, dict[int, NodeValue]] = {}
-        for run, record in self._runs.get_all(order.execution_id, list(wanted)).items():
-            index, node = wanted[run]
-            found.setdefault(index, {})[node] = node_value(record)
+        by_key = {self._runs.key(order.execution_id, *run): place for run, place in wanted.items()}
+        for key, item in self._runs.ended(list(by_key)).items():
+            index, node = by_key[key]
+            found.setdefault(index, {})[node] = node_value(self._runs.run_of(item))
         return found
 
     def _given(

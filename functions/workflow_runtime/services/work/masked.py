@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import traceback
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TypeVar
 
 import msgspec
 
-from workflow_runtime.errors import storable_text
+from workflow_runtime.errors import ErrorDocument, NodeError, storable_text
+from workflow_runtime.invokers.containment import described
 from workflow_runtime.invokers.masking import Mask
+from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.services.work.under_way import Attempt, ids_of
 
 ASIDE_BYTES_MIN = 64 * 1024  # of JSON in which secrets are looked for: a few milliseconds
 NOTES_MAX = 100  # unresolved paths, warnings: texts for people, in an item of at most 400 KB
 NOTE_CHARS_MAX = 500
 
 Result = TypeVar("Result")
+
+logger = logging.getLogger(__name__)
 
 
 async def aside(mask: Mask, work: Callable[..., Result], *values: Json) -> Result:
@@ -36,3 +43,20 @@ def notes(mask: Mask, texts: Iterable[str]) -> tuple[str, ...]:
 
 def _note(text: str) -> str:
     return text if len(text) <= NOTE_CHARS_MAX else text[: NOTE_CHARS_MAX - 1] + "…"
+
+
+def error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
+    """What an attempt failed with. Secrets never stand in it, and values never in the log."""
+    retry_after = None
+    if isinstance(error, NodeError):
+        kind, message, retry_after = error.type, error.message, error.retry_after
+    elif isinstance(error, EvaluationError):
+        kind, message = "execution_error", str(error)
+    else:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        fields = {"error": type(error).__name__, "at": f"{place.filename}:{place.lineno}"}
+        logger.error("a node raised", extra={**ids_of(attempt.order), **fields})
+        kind, message = "execution_error", described(error)
+    return ErrorDocument.of(
+        attempt.mask.text(kind), attempt.mask.text(message), attempt.order.command.path, retry_after
+    )

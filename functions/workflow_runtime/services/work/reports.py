@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec.structs import replace
@@ -23,9 +25,30 @@ from workflow_runtime.services.messages import Order, mail_message
 from workflow_runtime.services.work.under_way import Attempt, ids_of
 from workflow_runtime.storage.records import Run, RunStatus
 
+EVENTS_MAX = 10  # in one message, each with up to 4 KB of values: what it costs grows by every 64 KB
 VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
 
 logger = logging.getLogger(__name__)
+
+
+class _Mail:
+    """What several tell a mailbox with one request, until it is sent."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.is_sent = False
+        self.error: Exception | None = None
+
+
+class _Outbox:
+    """What a process tells the mailbox of one execution: one request is under way at a time, and what comes meanwhile
+    goes with the next one. So nothing waits for company, and of many nodes that end together most have it.
+    """
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.next = _Mail()
+        self.users = 0
 
 
 class Reports:
@@ -35,15 +58,41 @@ class Reports:
         self._ports = ports
         self._new_id = new_id
         self._attempt_ended = attempt_ended
+        self._outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Outbox]] = WeakKeyDictionary()
 
     async def send(self, execution_id: str, events: Sequence[Event]) -> None:
-        """Tell the mailbox what happened, in one message. Raises `RetryableError`."""
-        await self._ports.offload(self.send_now, execution_id, events)
+        """Tell the mailbox what happened, with what others tell it by then. Raises `RetryableError`."""
+        outboxes = self._outboxes.setdefault(asyncio.get_running_loop(), {})
+        outbox = outboxes.setdefault(execution_id, _Outbox())
+        mail = outbox.next
+        mail.events += events
+        outbox.users += 1
+        try:
+            await asyncio.sleep(0)  # who has ended in the same moment comes along
+            async with outbox.lock:
+                if not mail.is_sent:
+                    outbox.next = _Mail()
+                    await self._send_mail(execution_id, mail)
+        finally:
+            outbox.users -= 1
+            if not outbox.users:
+                outboxes.pop(execution_id, None)
+        if mail.error is not None:
+            raise mail.error
+
+    async def _send_mail(self, execution_id: str, mail: _Mail) -> None:
+        mail.is_sent, mail.error = True, RetryableError("whoever was sending it was interrupted")
+        try:
+            await self._ports.offload(self.send_now, execution_id, mail.events)
+            mail.error = None
+        except Exception as error:
+            mail.error = error
 
     def send_now(self, execution_id: str, events: Sequence[Event]) -> None:
-        """The same in any thread."""
-        first, *then = events
-        refusals = self._ports.queues.send(DISPATCH, [mail_message(execution_id, first, self._new_id(), tuple(then))])
+        """The same at once, and in any thread."""
+        parts = [events[start : start + EVENTS_MAX] for start in range(0, len(events), EVENTS_MAX)]
+        messages = [mail_message(execution_id, part[0], self._new_id(), tuple(part[1:])) for part in parts]
+        refusals = self._ports.queues.send(DISPATCH, messages)
         if refusals:
             raise RetryableError(f"the result was refused: {refusals[0].reason}")
 

@@ -42,14 +42,13 @@ from workflow_runtime.services.work.attempt import (
     AttemptRunner,
     Secrets,
     Suspended,
-    error_of,
 )
 from workflow_runtime.services.work.callbacks import AttemptToken
 from workflow_runtime.services.work.claims import Claims
 from workflow_runtime.services.work.deciding import order_to_keep
-from workflow_runtime.services.work.masked import aside
+from workflow_runtime.services.work.masked import aside, error_of
 from workflow_runtime.services.work.reports import Reports, after_loss, result_event
-from workflow_runtime.services.work.segments import Following, follower, number_of, value_of
+from workflow_runtime.services.work.segments import Following, follower
 from workflow_runtime.services.work.under_way import Attempt, Segment, ids_of
 from workflow_runtime.storage.records import LateResult, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
@@ -296,42 +295,56 @@ class NodeRunner:
         if ended.status is RunStatus.FAILED and attempt.token.value:
             await self._close_token(attempt)
         attempt.late.listen(partial(self._came_late, attempt, ended))
-        if not recorded and not await self._is_recorded(attempt, ended):
-            return None
+        if not recorded:
+            stored = await self._recorded(attempt, ended)
+            if stored is None:
+                return None
+            ended = replace(ended, next=stored.next)
         if attempt.admitted.uses:
             await self._ports.offload(self._admission.heed, attempt.admitted, ended.error)
         if ended.status is not RunStatus.CANCELLED:
             segment.events.append(result_event(order, plan, ended))
         self._reports.tell_of_end(order, plan, ended)
-        if attempt.sessions is not None:
+        if attempt.sessions is not None and attempt.sessions.is_held:
             await self._report(segment)
             await attempt.sessions.end(ended)
         await self._reports.trace(attempt, ended)
-        if goes_on is None or ended.next is None or segment.values is None:
+        if goes_on is None or ended.next is None:
             return None
         segment.left = segment.left[1:]
-        segment.values.nodes[number_of(plan, ended.path)] = value_of(ended)
+        await self._give_back(attempt)
         next_order, claim = goes_on
         then = Attempt(next_order, plan, claim.run, self._token(next_order), segment)
         then.token.before = partial(self._report_before, then)
         return then
 
+    async def _give_back(self, attempt: Attempt) -> None:
+        """What the first node has taken of limiters is not the segment's; what cannot be given back now is at its
+        end."""
+        if attempt.admitted.uses:
+            with suppress(RetryableError):
+                await self._ports.offload(self._admission.give_back, attempt.order, attempt.admitted)
+                attempt.admitted = NOTHING_TAKEN
+
     def _report_before(self, attempt: Attempt) -> None:
         """Have a run that was begun in place known and ordered before its task token is: whoever is given that may
         answer at once."""
+        if attempt.is_told:
+            return
         if not self._attempts.set_up(attempt, self._ports.clock.now() + LEASE_SECONDS * 1000):
             raise RetryableError("the run is not ours any more")
         self._reports.send_now(attempt.order.execution_id, attempt.segment.events)
+        attempt.is_told = True
 
-    async def _is_recorded(self, attempt: Attempt, ended: Run) -> bool:
-        """Whether a record that was refused is there all the same, because an answer was lost. Else somebody else has
+    async def _recorded(self, attempt: Attempt, ended: Run) -> Run | None:
+        """The record that was refused, if it is there all the same, because an answer was lost. Else somebody else has
         ended the run, who may have died before reporting that."""
         order, segment = attempt.order, attempt.segment
         stored = await patiently(self._ports, self._runs.get, order.execution_id, ended.path, ended.serial)
         if stored is None:
             raise RetryableError("a claimed run is not there")
         if stored.owner == ended.owner:
-            return True
+            return stored
         logger.warning("a result came after its lease had ended", extra=ids_of(order))
         await self._note_late(order, ended)
         segment.events.clear()  # they are reported with the others that there are
@@ -340,7 +353,7 @@ class NodeRunner:
             stored = await patiently(self._ports, self._runs.get, order.execution_id, command.path, command.serial)
         if stored is not None:
             await self._met(segment.order, attempt.plan, stored, self._claims.new_owner(), ())
-        return False
+        return None
 
     async def _close_token(self, attempt: Attempt) -> None:
         """The attempt has failed, and its task token counts no more."""

@@ -13,11 +13,13 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import Read
+from workflow_runtime.engine.graph.scope import NOTES_MAX
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.values.evaluation import NodeValue
+from workflow_runtime.engine.values.evaluation import NodeValue, doubt_text, evaluate
 from workflow_runtime.errors import RetryableError
+from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.plan import segments
-from workflow_runtime.plan.formulas import PREVIOUS
+from workflow_runtime.plan.formulas import PREVIOUS, Formula
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Ports
@@ -25,7 +27,8 @@ from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.attempt import LEASE_SECONDS
-from workflow_runtime.services.work.under_way import Attempt
+from workflow_runtime.services.work.rendering import view_of
+from workflow_runtime.services.work.under_way import Attempt, Values
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.records import STOP, Claim, Run, RunStatus
 
@@ -53,15 +56,17 @@ class Following:
 
     async def next(self, attempt: Attempt, ended: Run) -> tuple[Order, Claim] | None:
         """The order and the claim of the node that its worker may go on with after a run that ends so."""
-        left = attempt.segment.left
+        left, values = attempt.segment.left, attempt.segment.values
         is_stopped = attempt.stop.requested or attempt.claimed.owner.endswith(STOP)
-        is_shared = bool(attempt.admitted.uses or attempt.token.value)  # others may still have a say in it
-        if not left or ended.status is not RunStatus.SUCCESS or is_stopped or is_shared:
+        if not left or values is None or ended.status is not RunStatus.SUCCESS or is_stopped or _is_known(attempt):
             return None
         now = self._ports.clock.now()
         if not self._has_time_for(attempt.plan.node(left[0]), (now - attempt.segment.began) / 1000):
             return None
-        order = follower(attempt.plan, attempt.segment.order, left[0], now)
+        values.nodes[number_of(attempt.plan, ended.path)] = value_of(ended)
+        order = _due(attempt.plan, attempt.segment.order, left[0], now, values)
+        if order is None:
+            return None
         try:
             switches = self._looks.seen
             if switches is None:
@@ -73,6 +78,7 @@ class Following:
             return None  # what has ended is reported all the same
         if header is None or header.status is not ExecutionStatus.RUNNING:
             return None
+        values.header = header
         command = order.command
         return order, Claim(command.path, command.serial, self._new_owner(), now, now + LEASE_SECONDS * 1000)
 
@@ -82,20 +88,47 @@ class Following:
         return node.timeout_seconds is None or node.timeout_seconds <= self._timeout_max - elapsed_seconds
 
 
-def follower(plan: Plan, order: Order, number: int, at: int) -> Order:
-    """The order of a node that is run in place for this order, begun at ``at`` (epoch ms)."""
+def _is_known(attempt: Attempt) -> bool:
+    """Whether others know of the attempt, so that the dispatcher may order what follows it by now."""
+    holds_session = attempt.sessions is not None and attempt.sessions.is_held
+    return attempt.is_told or bool(attempt.token.value) or holds_session
+
+
+def _due(plan: Plan, order: Order, number: int, at: int, values: Values) -> Order | None:
+    """The order of a node that is run in place, unless its `when` keeps it from running, or cannot be evaluated: then
+    the dispatcher sees the same, and does what is to be done about it."""
+    node, own = plan.node(number), follower(plan, order, number, at)
+    if node.when is None:
+        return own
+    asked = follower(plan, order, number, at, (node.when,))
+    doubts: dict[str, None] = {}
+    nodes = {read.node: values.nodes[read.node] for read in asked.command.reads}
+    view = replace(view_of(plan, asked, nodes, values.globals, {}), doubt=doubts.setdefault)
+    try:
+        if not evaluate(node.when, view):
+            return None
+    except EvaluationError:
+        return None
+    warnings = tuple(doubt_text(comparison) for comparison in doubts)[:NOTES_MAX]
+    return replace(own, command=replace(own.command, warnings=warnings))
+
+
+def follower(plan: Plan, order: Order, number: int, at: int, formulas: tuple[Formula, ...] | None = None) -> Order:
+    """The order of a node that is run in place for this order, begun at ``at`` (epoch ms). ``formulas``: what is to be
+    evaluated for it, unless it is the node's own."""
     command = order.command
     block, index = plan.place(number)
     node = plan.blocks[block].nodes[index]
+    formulas = node.worker_formulas if formulas is None else formulas
     first, place = number - index, plan.locate(command.path)
     assert place is not None, "orders with followers are of nodes"
     prefix = command.path.removesuffix(plan.blocks[block].nodes[place.node].id)
     reads = {read.node: read for read in command.reads}
     for each in (first + place.node, *command.followers):
         reads[each] = Read(each, command.serial, prefix)
-    asks = any(PREVIOUS in formula.kinds for formula in node.worker_formulas)
+    asks = any(PREVIOUS in formula.kinds for formula in formulas)
     previous = segments.previous(plan.blocks[block], index) if asks else -1
-    wanted = {each for formula in node.worker_formulas for each in formula.nodes} | {previous}
+    wanted = {each for formula in formulas for each in formula.nodes} | {previous}
     own = replace(
         command,
         path=prefix + node.id,

@@ -18,6 +18,7 @@ from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.awaited import Wait
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.events import TaskCompleted
+from workflow_runtime.engine.lifecycle import Mark
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import NodeError, RetryableError
 from workflow_runtime.invokers.sessions import SESSION_BUSY, Asked, Busy, OnBusy, Said
@@ -62,6 +63,11 @@ class VisitSessions:
         self._head = Head()
         self._start = 1  # once our turn counts
         self._ttl_seconds = 0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the visit holds a session, or has held one."""
+        return self._key is not None
 
     async def take(self, asked: Asked) -> list[Turn]:
         """See `Sessions`."""
@@ -222,7 +228,12 @@ class VisitSessions:
         if place is None or place.scope not in state.scopes:
             return False
         graph = state.graph(place.scope)
-        return graph.visit(place.node) == user.visit and not cannot_take(graph, place.node, user.serial)
+        if graph.visit(place.node) == user.visit and not cannot_take(graph, place.node, user.serial):
+            return True
+        if not state.segments or graph.marks[place.node] != Mark.WAITING:
+            return False
+        run = self._stores.runs.get(user.execution_id, user.path, user.serial)
+        return run is not None and run.status is RunStatus.RUNNING  # in place of an order, after another node
 
     def _wake(self, user: User) -> None:
         """Have a visit that waits look again."""

@@ -13,6 +13,7 @@ from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Item
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admitted
 from workflow_runtime.services.messages import Order
@@ -47,7 +48,8 @@ class Segment(msgspec.Struct):
 
 class Attempt(msgspec.Struct):
     """An attempt under way, of a ``segment``: its order, what it runs, its record as claimed, its task token, what it
-    took of limiters, and ``steps``, ``live`` and ``sessions``, if it runs an agent. ``stop`` tells its code that nobody
+    took of limiters, and ``steps``, ``live`` and ``sessions``, if it runs an agent. ``is_told``: it was begun in place,
+    and the dispatcher has been told before its end, as others may know of it. ``stop`` tells its code that nobody
     wants it any more; ``late``, what that came to when it was over."""
 
     order: Order
@@ -64,11 +66,16 @@ class Attempt(msgspec.Struct):
     sessions: VisitSessions | None = None
     header: Header | None = None
     admitted: Admitted = NOTHING_TAKEN
+    is_told: bool = False
 
     @property
     def node(self) -> NodePlan | None:
         """What it runs; None: it puts the execution's output together."""
         return node_of(self.plan, self.order.command.path)
+
+    @property
+    def is_agent(self) -> bool:
+        return self.node is not None and self.node.type is NodeType.AGENT
 
     @property
     def mask(self) -> Mask:
