@@ -35,3 +35,20 @@ def test_the_arithmetic_counts_the_partitions_there_are() -> None:
 def test_a_new_tables_write_units_bind_first() -> None:
     binding = max(quotas().demands(1_000, 4), key=lambda demand: demand.share)
     assert "write units a second, new" in binding.what
+
+
+def test_no_partition_holds_up_a_thousand_starts_a_second() -> None:
+    for seed in range(3):
+        left = quotas().simulated(1_000, 4, seconds=60, seed=seed)
+        assert max(left.values()) < 100, f"seed {seed}: {left}"
+
+
+def test_a_list_of_one_partition_would_hold_them_up() -> None:
+    left = quotas().simulated(1_000, 4, seconds=60, shards=1)
+    assert left["the workflow's list"] > 100_000
+
+
+def test_pollers_that_have_just_begun_catch_up_within_a_minute() -> None:
+    waiting = [quotas().simulated(1_000, 4, seconds=seconds)["orders of the pool"] for seconds in (1, 60)]
+    assert waiting[0] > 0
+    assert waiting[1] == 0

@@ -178,6 +178,8 @@ class Pump:
             return
         source.capacity -= 1
         task = asyncio.ensure_future(self._finish(source, records, answer))
+        if inspect.iscoroutine(answer):  # a task that is cancelled before it began leaves it open
+            task.add_done_callback(lambda _: answer.close())
         self._tasks[task] = None
 
     async def _finish(self, source: _Source, records: list[SqsRecord], answer: Any) -> None:
