@@ -131,8 +131,10 @@ def test_p2_p5_two_dispatchers_with_different_news_of_one_execution_lose_none_of
     """A FIFO group prevents it until a visibility timeout ends too early; then only the commit's condition is left."""
     with world("diamond", seed) as wild:
         wild.start()
-        while sum(path in ("左", "右") for _, path, _ in wild.effects.counts) < 2:
-            wild.drain_once()
+        for queue in (DISPATCH, node_queue("tool"), DISPATCH):
+            wild.deliver(queue)
+        for order in wild.receive(node_queue("tool")):  # each to a worker of its own, which reports alone
+            wild.run_at_once(wild.invocation(node_queue("tool"), [order]))
         news = wild.receive(DISPATCH)
         assert len(news) == 2
         rivals = [wild.invocation(DISPATCH, [record]) for record in news]
