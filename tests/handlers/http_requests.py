@@ -44,6 +44,7 @@ def event_of(method: str, path: str, body: Any, headers: dict[str, str] | None, 
 
 
 def answer_of(answered: dict[str, Any]) -> Any:
+    """Status and JSON; no body is None."""
     body = answered["body"]
     text = base64.b64decode(body) if answered["isBase64Encoded"] else body
-    return answered["statusCode"], msgspec.json.decode(text)
+    return answered["statusCode"], msgspec.json.decode(text) if text else None

@@ -14,6 +14,7 @@ from tests.unit.invokers.agents.visits import Scripted
 from workflow_runtime.deployment.topology import node_queue
 from workflow_runtime.engine.awaited import PendingKind
 from workflow_runtime.engine.identity import child_execution_id
+from workflow_runtime.errors import RequestError
 from workflow_runtime.sdk import NodeContext, ToolError
 from workflow_runtime.storage.records import Run, RunStatus
 
@@ -34,6 +35,9 @@ class Till:
         self.refunds.append(amount)
         self.during()
         return f"refunded {amount}"
+
+    def fail(self, error: ToolError) -> None:
+        raise error
 
     def refuse(self, amount: int) -> str:
         raise ToolError("refused", f"not {amount}")
@@ -98,12 +102,54 @@ def test_wrong_arguments_start_nothing_and_go_back_to_the_model(open_bench: Open
     assert bench.output == "done"
 
 
-def test_arguments_that_an_approver_spoils_are_told_and_not_used(open_bench: Open, till: Till) -> None:
-    bench = open_bench([("refund", {"amount": 5})], "sorry", tools=[{**REFUND, "approve": True}])
+def test_arguments_that_an_approver_spoils_are_refused_at_once(open_bench: Open, till: Till) -> None:
+    bench = open_bench([("refund", {"amount": 5})], "done", tools=[{**REFUND, "approve": True}])
     bench.begin()
-    bench.answer(bench.asked[0], data={"amount": "five"})
+    with pytest.raises(RequestError, match="does not match the form"):
+        bench.answer(bench.asked[0], data={"amount": "five"})
     assert till.refunds == []
-    assert bench.output == "sorry"
+    bench.answer(bench.asked[0], data={"amount": 4})
+    assert till.refunds == [4]
+    assert bench.output == "done"
+
+
+def test_a_call_has_the_pool_the_time_and_the_attempts_that_its_entry_says(open_bench: Open, till: Till) -> None:
+    said = {"pool": "gpu", "timeout": "90s", "retry_policy": {"max_retries": 2, "retry_delay": 5, "jitter": "none"}}
+    tool = {"tool": "refund", "effects": "idempotent", "as": "node", **said}
+    bench = open_bench([("refund", {"amount": 5})], "done", tools=[tool])
+    failures = [ToolError("busy", "later"), ToolError("busy", "later")]
+    till.during = lambda: till.fail(failures.pop()) if failures else None
+    bench.begin()
+    child = till.contexts[0].execution_id
+    plan = bench.runtime.stores.workflows.plan(bench.runtime.stores.executions.header(child).plan_hash)
+    [node] = plan.blocks[0].nodes
+    assert (node.pool, node.timeout_seconds, len(node.retry)) == ("gpu", 90, 1)
+    assert bench.document(bench.id)["status"] == "running"
+    bench.drain()
+    assert bench.output == "done"
+    assert bench.model.told == ["refunded 5"]
+    assert [context.attempt for context in till.contexts] == [1, 2, 3]
+    assert len({context.idempotency_key for context in till.contexts}) == 1
+
+
+def test_an_agent_as_a_node_has_attempts_of_its_own(open_bench: Open) -> None:
+    lawyer = Scripted("legal")
+    said = {"as": "node", "timeout": "1m", "retry_policy": [{"max_retries": 1, "retry_delay": 1}]}
+    others = {"lawyer": (lawyer, {"session": "${customer}"})}
+    asks = [("lawyer", {"prompt": "legal?"})]
+    bench = open_bench(asks, "done", others=others, names=(), tools=[{"agent": "lawyer", **said}])
+    bench.begin()
+    assert bench.output == "done"
+    assert bench.model.told == ["legal"]
+    assert bench.runtime.sessions.list().items == []  # a call has no session, whatever its agent says
+
+
+def test_a_tool_that_is_called_once_has_no_second_attempt(open_bench: Open) -> None:
+    tool = {"tool": "refuse", "as": "node", "retry_policy": {"max_retries": 1}}
+    bench = open_bench([("refuse", {"amount": 5})], "sorry", tools=[tool])
+    bench.begin()
+    error = bench.document(bench.id)["error"]
+    assert (error["type"], "not made again" in error["message"]) == ("validation_error", True)
 
 
 def test_an_agent_as_a_node_has_steps_of_its_own(open_bench: Open) -> None:

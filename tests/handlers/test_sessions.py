@@ -403,3 +403,12 @@ def test_a_session_holds_no_secrets(open_bench: Open) -> None:
     items = bench.backend.ports.table.query("SESSION#a##s", "T#")
     assert len(items) == 1
     assert "s3cr3t" not in str(items)
+
+
+def test_a_summary_that_no_item_takes_is_too_large(open_bench: Open) -> None:
+    bench = open_bench(session={"id": "${q}", "compact_over": 1_000})
+    model: Any = bench.model
+    model.answer = "".join(map(chr, range(0x4E00, 0x9FFF))) * 8
+    say(bench)
+    assert ended(bench, say(bench)) == ("failed", "too_large")
+    assert "summed up" in bench.document(bench.id)["error"]["message"]

@@ -97,6 +97,26 @@ def created(file: Path) -> list[dict[str, Any]] | None:
     return None
 
 
+@pytest.mark.parametrize(("called", "count"), [("deep", 1), ("w", 0)])
+def test_every_door_says_the_same_of_workflows_that_agents_call(called: str, count: int, tmp_path: Path) -> None:
+    definitions = tmp_path / "definitions"
+    for folder in ("agents", "workflows"):
+        (definitions / folder).mkdir(parents=True)
+    for id, tool in (("inner", f"workflow_id: {called}"), ("a", "agent: inner")):
+        (definitions / "agents" / f"{id}.yaml").write_text(f"{{id: {id}, model: test, tools: [{{{tool}}}]}}")
+    source = b"workflow: {id: w, nodes: [{id: n, type: agent, agent: a}]}"
+    file = definitions / "workflows" / "w.yaml"
+    file.write_bytes(source)
+    result = CliRunner().invoke(app, ["validate", str(file), "--definitions", str(definitions), "--json"])
+    [document] = json.loads(result.stdout)["files"]
+    found = document["findings"]
+    assert [(each["id"], each["path"]) for each in found] == [("WF425", "nodes[0].agent")] * count
+    with LocalRuntime(open_backend(), definitions, files=tuple) as runtime:
+        checked = answered(runtime, "/workflows/validate", source)
+        published = answered(runtime, "/workflows", source)
+    assert said(checked["findings"]) == said(published["warnings"]) == said(found)
+
+
 @pytest.mark.parametrize("source", TEXTS.values(), ids=TEXTS)
 def test_every_door_says_the_same(source: bytes, tmp_path: Path) -> None:
     file = tmp_path / "w.yaml"

@@ -124,7 +124,7 @@ def _plan(
     try:
         sources = Sources(definition, gaps, report.spent)
         check_support(sources, report)
-        check_pools(sources, pools, report)
+        check_pools(sources, catalogue, pools, report)
         check_express(definition, sources, catalogue, pools, report)
         if not _has_fitting_size(definition, gaps, sources, report):
             return None

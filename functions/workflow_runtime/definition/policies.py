@@ -31,6 +31,7 @@ from workflow_runtime.language.expressions import PATTERN_MEMORY_BYTES_MAX
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.templates import has_template
 from workflow_runtime.language.texts import shorten
+from workflow_runtime.plan import policies
 
 MAX_PATTERN_LENGTH = 1_000
 MAX_RETRIES = 100
@@ -95,6 +96,21 @@ class RetryPolicy(Model):
     errors: Texts = Field(("*",), description="Error types that are retried; `*` is all.")
     exclude_errors: Texts = Field((), description="Error types that are not retried.")
     fresh: Flag | None = Field(None, description="Whether an agent forgets the steps of the attempts before.")
+
+    @property
+    def planned(self) -> policies.RetryPolicy:
+        """As a plan has it."""
+        return policies.RetryPolicy(
+            max_retries=self.max_retries,
+            delay=self.retry_delay,
+            backoff=self.backoff,
+            factor=self.backoff_factor,
+            max_delay=self.max_delay,
+            jitter=self.jitter == "full",
+            errors=self.errors,
+            exclude_errors=self.exclude_errors,
+            fresh=self.fresh,
+        )
 
 
 RetryPolicies = Annotated[tuple[RetryPolicy, ...], Many(single=True)]

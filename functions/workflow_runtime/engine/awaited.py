@@ -10,6 +10,7 @@ from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.enumerations import direct
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_GRAPH, ScopeId
+from workflow_runtime.plan.policies import CallTerms
 
 
 class Sent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,6 +46,21 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     blob: str | None = None
 
 
+class Rules(msgspec.Struct, frozen=True, omit_defaults=True):
+    """By which rules people answer, as `ApprovalSpec` has them.
+
+    - ``form``, or ``form_blob``, where that is stored: JSON Schema of the data; neither: any data will do
+    - ``veto``: whether one rejection rejects; ``second_answer`` of the same person: refuse or replace
+    - ``delegate``: whether somebody who is asked may name another
+    """
+
+    form: Json = None
+    form_blob: str | None = None
+    veto: bool = True
+    second_answer: str = "refuse"
+    delegate: bool = True
+
+
 class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
     """People who are asked, and what they have said.
 
@@ -53,7 +69,7 @@ class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``assignees``: who may answer (nobody named: whoever may call the API); ``later``: who else is asked later
     - ``data``, or ``blob``, where that is stored: what they are shown
     - ``prompt``: the beginning of what they are asked, for those who are asked later
-    - ``call``: of an agent, if a call of it is what they are asked about
+    - ``call``: of an agent, if a call of it is what they are asked about; ``rules``: those of it, if it has any
     """
 
     number: int
@@ -65,6 +81,7 @@ class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
     answers: tuple[Answer, ...] = ()
     prompt: str = ""
     call: str = ""
+    rules: Rules | None = None
 
 
 class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -91,7 +108,10 @@ class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
       ``workflow``, an execution is to end; ``node``, an execution is that makes the call
     - ``target``: the tool, the workflow, the call (`plan.calls`), or whose budget it is
     - ``data``, or ``blob``, where that is stored: what people are shown, or the input of the execution
-    - ``prompt``: what people are asked; ``assignees``: who may answer (nobody named: whoever may call the API)
+    - ``prompt``: what people are asked; ``assignees``: who may answer (nobody named: whoever may call the API);
+      ``later``: who else is asked after ``escalate_after`` (ms); ``quorum``: how many must approve; ``rules``: by which
+      they answer
+    - ``terms``: of an execution that makes the call
     - ``task``: hash of the token; ``timeout``, ``heartbeat``: how long it is waited for, and the longest silence (ms)
     """
 
@@ -105,6 +125,11 @@ class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
     timeout: int = 0
     heartbeat: int = 0
     assignees: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+    escalate_after: int = 0
+    quorum: int = 1
+    rules: Rules | None = None
+    terms: CallTerms | None = None
 
 
 class CallAnswer(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -14,6 +14,7 @@ from workflow_runtime.engine.passes import Items, Page, Passes, Portion
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.policies import CallTerms
 
 
 class Read(msgspec.Struct, frozen=True, array_like=True):
@@ -223,7 +224,7 @@ class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     - ``reopens``: token of the order that started it before: the same execution is to go on, and report under this
       token
     - ``portion``: it runs passes of a loop of this execution, not another workflow
-    - ``call``: it makes a call of an agent of this execution, not another workflow (`plan.calls`)
+    - ``call``: it makes a call of an agent of this execution, on these ``terms``, not another workflow (`plan.calls`)
     """
 
     token: str
@@ -239,6 +240,7 @@ class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     reopens: str = ""
     portion: Portion | None = None
     call: str = ""
+    terms: CallTerms | None = None
 
 
 class ControlChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="control_child"):
@@ -326,7 +328,8 @@ class Continue(msgspec.Struct, frozen=True, tag_field="command", tag="continue")
 class AskApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="ask_approval"):
     """Have people find an approval in their list. ``data``, or where it was stored: what they are shown; ``keep``:
     where it must be stored, as the state says so. ``escalates_at``, ``expires_at``: epoch ms, 0: never. ``kind``: what
-    asks, if it is no node but a call of an agent; ``tool``: which it calls."""
+    asks, if it is no node but a call of an agent; ``tool``: which it calls; ``form``, or where it was stored: JSON
+    Schema of the data of such a call."""
 
     approval: int
     path: str
@@ -342,6 +345,8 @@ class AskApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="co
     expires_at: int = 0
     kind: str = ""
     tool: str = ""
+    form: Json = None
+    form_blob: str | None = None
 
 
 class UpdateApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="update_approval"):

@@ -51,7 +51,8 @@ def start_timer(
     sent: Sent | None = None,
     name: str = "",
 ) -> None:
-    """Wait until ``due`` (epoch ms). ``name``: of a heartbeat's, the hash of the task token."""
+    """Wait until ``due`` (epoch ms). ``name``: of a heartbeat's, the hash of the task token; else of an agent's, the
+    call that waits."""
     timer = f"t{scope.turn.next_number()}"
     entry = Pending(PendingKind.TIMER, purpose, scope.id, owner, due, name, number=number, sent=sent)
     _set_alarm(scope.turn, timer, entry)
@@ -112,7 +113,7 @@ def decided_call(scope: Scope, node: int, approval: Approval) -> None:
     del scope.turn.state.pending[id]
     taken(scope, node, id)
     for timer, entry in owned(scope, node):
-        if entry.purpose is Purpose.TIMEOUT and entry.name == approval.call:
+        if entry.purpose in (Purpose.TIMEOUT, Purpose.ESCALATION) and entry.name == approval.call:
             drop(scope, node, timer)
 
 

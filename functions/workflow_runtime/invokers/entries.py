@@ -85,19 +85,21 @@ def parse_entry(
         return model.model_validate(value, strict=True)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
-            place = (*path, *problem["loc"])
+            context = problem.get("ctx", {})
+            place = (*path, *problem["loc"], *context.get("at", ()))
             if problem["type"] == "extra_forbidden":
                 name, siblings = str(place[-1]), _fields_at(model, problem["loc"][:-1])
                 findings.append(
                     document.finding(UNKNOWN_KEY, f"unknown key {name!r}", place, did_you_mean(name, siblings))
                 )
             else:
-                findings.append(document.finding(WRONG_FIELD, _plain(problem), place))
+                hint = did_you_mean(*context["near"]) if context.get("near") else context.get("hint")
+                findings.append(document.finding(WRONG_FIELD, _plain(problem, place[len(path) :]), place, hint))
         return None
 
 
-def _plain(problem: Any) -> str:
-    name = next((part for part in reversed(problem["loc"]) if isinstance(part, str)), None)
+def _plain(problem: Any, place: tuple[str | int, ...]) -> str:
+    name = next((part for part in reversed(place) if isinstance(part, str)), None)
     return f"`{name}`: {refusal(problem)}" if name is not None else refusal(problem)
 
 

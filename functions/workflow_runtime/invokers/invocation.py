@@ -91,6 +91,19 @@ async def _unknown_schema(_: str) -> Json:
     return {"type": "object"}
 
 
+class NodeSession(msgspec.Struct, frozen=True):
+    """What a node says of the session of its agent: its ``name`` (unset: the agent says it), what a visit does while
+    others work on it (``on_busy``, "": the agent says it), or that there is none."""
+
+    name: Json = msgspec.UNSET
+    on_busy: str = ""
+    is_none: bool = False
+
+
+OF_AGENT = NodeSession()
+"""All as the agent says."""
+
+
 class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one agent or tool node, inputs rendered.
 
@@ -110,7 +123,8 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     ``steps``: where an agent's steps in it are recorded; ``answers``: what its calls have waited for, by call;
     ``is_ending``: whether the time of this run is nearly up, or nobody wants it any more, so that nothing begins in it;
     ``make_call_token``: the task token of a call; ``workflow_schema``: gives the schema of a workflow's input.
-    ``sessions``: where what was said in visits before is kept; None: nothing is, of this call.
+    ``sessions``: where what was said in visits before is kept; None: nothing is, of this call. ``session``: which of
+    them the node wants.
     """
 
     type: NodeType
@@ -148,6 +162,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     make_call_token: Callable[[str], str] = lambda _: ""
     workflow_schema: Callable[[str], Awaitable[Json]] = _unknown_schema
     sessions: Sessions | None = None
+    session: NodeSession = OF_AGENT
 
 
 def asked_of(mask: Mask, target: str, prompt: str | None, inputs: Json) -> str:

@@ -15,6 +15,7 @@ import msgspec
 
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.limiters import Budget, Limiter
+from workflow_runtime.plan.policies import CallTerms
 
 ANY = "any"
 FILE_NAME = "catalogue.json"  # of a deployment's package, beside the definitions
@@ -49,7 +50,9 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     - ``effects``: of a tool; None: they are not known; ``declares_effects``: its author says so
     - ``models``: of an agent, in the order in which they are asked; ``models_elsewhere``: those that are not where
       their provider's API usually is; ``output_tokens``: the most that one answer may have, 0 if it does not say;
-      ``budget``: of one visit
+      ``budget``: of one visit; ``has_session``: whether its visits go on with a session, unless a node says otherwise;
+      ``workflows``: those that it, or an agent that it calls, has among its tools; ``call_terms``: of its calls that
+      are nodes
     - ``express``: of a workflow: it runs in one invocation
     """
 
@@ -63,6 +66,9 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     models_elsewhere: tuple[str, ...] = ()
     output_tokens: int = 0
     budget: Budget | None = None
+    has_session: bool = False
+    workflows: tuple[str, ...] = ()
+    call_terms: tuple[CallTerms, ...] = ()
     declares_effects: bool = False
     express: bool = False
 

@@ -56,6 +56,15 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
         return delay
 
 
+class CallTerms(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a call of an agent is made that is a node of its own: in which worker ``pool`` ("": that of its type), in
+    which time (``timeout_seconds``, of each attempt), with which ``retry`` policies."""
+
+    pool: str = ""
+    timeout_seconds: float | None = None
+    retry: tuple[RetryPolicy, ...] = ()
+
+
 class ErrorRule(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a failure by these error types means to the graph.
 

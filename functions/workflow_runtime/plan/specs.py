@@ -37,12 +37,19 @@ class NodeType(StrEnum):
 
 
 class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="agent"):
-    """Run an agent. ``agent`` is an id, or a formula that may only yield one of ``allow``."""
+    """Run an agent. ``agent`` is an id, or a formula that may only yield one of ``allow``.
+
+    ``session``: name of the session that its visits go on with, instead of the agent's own (``has_no_session``: of
+    none); ``on_busy``: what a visit does while others work on that, "" for what the agent says.
+    """
 
     agent: str | Formula
     allow: tuple[str, ...] = ()
     prompt: Formula | None = None
     output_schema: Json = None
+    session: Formula | None = None
+    on_busy: str = ""
+    has_no_session: bool = False
 
     @property
     def target(self) -> str | Formula:

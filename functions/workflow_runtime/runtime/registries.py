@@ -20,10 +20,9 @@ from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.specs import NodeType
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from workflow_runtime.engine.state import Parent
-    from workflow_runtime.findings import Finding
     from workflow_runtime.invokers.cassettes.player import Player
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.language.json_values import Json
@@ -79,10 +78,6 @@ class Registries:
         if findings:
             raise DefinitionError(findings)
         return catalogue
-
-    def unknown_workflows(self, known: Collection[str]) -> list[Finding]:
-        """Warnings of workflows that agents call and that are not known. Raises `DefinitionError`."""
-        return [*self._agents.unknown_workflows(known)]
 
     def stands_in(self, workflow_id: str, parent: Parent, correlation_id: str) -> bool:
         """Whether a mock answers in the place of a workflow that ``parent`` starts."""

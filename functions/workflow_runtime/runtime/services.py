@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.limits.line import Lines
     from workflow_runtime.services.limits.requests import Limits
     from workflow_runtime.services.limits.starts import StartAdmission
+    from workflow_runtime.services.sessions import SessionViews
     from workflow_runtime.services.timers import Timers
     from workflow_runtime.services.upkeep.dead_letters import DeadLetters
     from workflow_runtime.services.upkeep.redrive import Redrive
@@ -315,6 +316,12 @@ class Runtime(Foundation):
         from workflow_runtime.services.views.approvals import ApprovalViews
 
         return ApprovalViews(self.ports, self.stores)
+
+    @cached_property
+    def sessions(self) -> SessionViews:
+        from workflow_runtime.services.sessions import SessionViews
+
+        return SessionViews(self.ports, self.stores)
 
     @cached_property
     def control(self) -> Control:

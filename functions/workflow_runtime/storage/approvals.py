@@ -26,7 +26,8 @@ class StoredApproval(msgspec.Struct, frozen=True, kw_only=True):
     - ``data``: what an item holds of what they are shown
     - ``outcome``: approved, rejected, timeout or cancelled; "" while it is open
     - ``version``: of the execution's commit that wrote it
-    - ``kind``, ``tool``: what asks, if it is no node but a call of an agent, and which tool that calls
+    - ``kind``, ``tool``: what asks, if it is no node but a call of an agent, and which tool that calls; ``form``: what
+      an item holds of the JSON Schema of the data of such a call
     """
 
     execution_id: str
@@ -49,6 +50,7 @@ class StoredApproval(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
     kind: str = ""
     tool: str = ""
+    form: Attribute = None
 
     @property
     def position(self) -> str:
@@ -93,15 +95,23 @@ class ApprovalStore:
         """What people are shown."""
         return get_payload(self._blobs, approval.data)
 
+    def form(self, approval: StoredApproval) -> Json:
+        """JSON Schema of the data, of a call of an agent; None: any data will do."""
+        return get_payload(self._blobs, approval.form)
+
     def said(self, answer: Answer) -> Json:
         """What somebody would have in place of that; `UNSET` if nothing."""
         return answer.data if answer.blob is None else get_payload(self._blobs, answer.blob)
 
     def _asked(self, header: Header, command: AskApproval) -> StoredApproval:
         number = command.approval
+        place = f"executions/{header.execution_id}/approvals/{number}"
         data: Attribute = command.blob
         if data is None and command.data is not None:
-            data = put_payload(self._blobs, f"executions/{header.execution_id}/approvals/{number}", pack(command.data))
+            data = put_payload(self._blobs, place, pack(command.data))
+        form: Attribute = command.form_blob
+        if form is None and command.form is not None:
+            form = put_payload(self._blobs, f"{place}/form", pack(command.form))
         return StoredApproval(
             execution_id=header.execution_id,
             number=number,
@@ -119,6 +129,7 @@ class ApprovalStore:
             expires_at=command.expires_at,
             kind=command.kind,
             tool=command.tool,
+            form=form,
         )
 
     def _item(self, approval: StoredApproval) -> Item:
@@ -145,7 +156,7 @@ class ApprovalStore:
             "outcome": approval.outcome,
         }
         if approval.kind:
-            attributes |= {"kind": approval.kind, "tool": approval.tool}
+            attributes |= {"kind": approval.kind, "tool": approval.tool, "form": approval.form}
         index = keys.approvals(execution_id, number, approval.asked_at, is_open=not approval.outcome)
         return Item(keys.approval(execution_id, number), attributes, index)
 
@@ -172,6 +183,7 @@ class ApprovalStore:
             version=int(values["v"] or 0),
             kind=str(values.get("kind") or ""),
             tool=str(values.get("tool") or ""),
+            form=values.get("form"),
         )
 
 

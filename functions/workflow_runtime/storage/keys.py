@@ -110,6 +110,18 @@ def session_head(agent: str, tenant: str, id: str) -> Key:
     return Key(session(agent, tenant, id), "HEAD")
 
 
+def session_listing(shard: int) -> str:
+    """A partition of the list of all sessions."""
+    return f"SESSIONS#{shard:02d}"
+
+
+def listed_sessions(agent: str | None, tenant: str | None) -> str:
+    """What the sort keys there begin with, of an agent and, of these, of a tenant."""
+    if agent is None:
+        return ""
+    return f"{safe(agent)}#" if tenant is None else f"{safe(agent)}#{safe(tenant)}#"
+
+
 def session_turn(agent: str, tenant: str, id: str, number: int) -> Key:
     return Key(session(agent, tenant, id), f"{TURN_PREFIX}{number:09d}")
 

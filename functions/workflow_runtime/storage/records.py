@@ -154,6 +154,19 @@ class Claim(msgspec.Struct, frozen=True):
                    lease_until=lease_until, in_place=True)  # fmt: skip
 
 
+class Told(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which turns of a session an agent was told: of ``agent``, ``tenant`` and ``id``, those from ``start`` to
+    ``turns``, as far as they are from after ``since`` (epoch ms). ``digest``: tells them from others."""
+
+    agent: str
+    tenant: str
+    id: str
+    start: int
+    turns: int
+    since: int
+    digest: str
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of a node: claimed (``running``) or ended. ``lease_until`` and times are epoch ms."""
 
@@ -177,6 +190,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     inputs_blob: str | None = None  # where those were stored already
     usage: dict[str, Json] | None = None
     asked: Json = None  # of an agent's or tool's: what tells whether another call asks the same
+    told: Told | None = None  # of an agent that has a session
     unresolved: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     late: LateResult | None = None  # of code that ran on

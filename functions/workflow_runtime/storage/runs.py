@@ -16,7 +16,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, AnyOf, Attribute, Blobs, Change, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import get_json, get_payload, pack, pack_bytes, put_payload
-from workflow_runtime.storage.records import STOP, Claim, LateResult, Run, RunStatus, Yielded
+from workflow_runtime.storage.records import STOP, Claim, LateResult, Run, RunStatus, Told, Yielded
 
 
 class Copied(msgspec.Struct, frozen=True):
@@ -236,6 +236,8 @@ class RunStore:
             attributes["usage"] = msgspec.json.encode(run.usage)
         if run.asked is not None:
             attributes["asked"] = msgspec.json.encode(run.asked)
+        if run.told is not None:
+            attributes["told"] = msgspec.json.encode(run.told)
         if run.unresolved:
             attributes["unresolved"] = msgspec.json.encode(run.unresolved)
         if run.warnings:
@@ -269,6 +271,7 @@ class RunStore:
             fallback_error=_decoded(values.get("fallback_error"), ErrorDocument),
             usage=_decoded(values.get("usage"), dict),
             asked=_decoded(values.get("asked"), Any),
+            told=_decoded(values.get("told"), Told),
             unresolved=_decoded(values.get("unresolved"), tuple[str, ...]) or (),
             warnings=_decoded(values.get("warnings"), tuple[str, ...]) or (),
             late=_decoded(values.get("late"), LateResult),

@@ -127,7 +127,7 @@ class Stores:
     def sessions(self) -> SessionStore:
         from workflow_runtime.storage.sessions import SessionStore  # few agents remember what was said
 
-        return SessionStore(self._table)
+        return SessionStore(self._table, self._together)
 
     @cached_property
     def tasks(self) -> TaskStore:

@@ -322,14 +322,54 @@ def third_turn(project: Path, server: ModelServer, awr: Awr) -> Path:
     return project / "talk.json"
 
 
-def test_a_turn_of_a_session_is_taken_again_without_those_before_it(
+def test_a_turn_of_a_session_is_taken_again_with_those_before_it(
     third_turn: Path, replays: Replays, project: Path, awr: Awr, server: ModelServer
 ) -> None:
+    cassette = json.loads(third_turn.read_text("utf-8"))
+    [visit] = cassette["visits"]
+    assert [turn["number"] for turn in visit["session"]] == [1, 2]
+    assert "in_session" not in visit
     replays(third_turn).assert_output({"a": "three"})
+    assert server.requests == []
+    server.answer(text("brief"))
     changed = awr("whatif", third_turn, "--set", "agents.friend.instructions=Be brief.")
+    assert changed.exit_code == 0, changed.stdout
+    [request] = server.requests
+    assert [message["content"] for message in request["messages"][1:]] == ['{"customer":"x","q":"0"}', "one",
+        '{"customer":"x","q":"1"}', "two", '{"customer":"x","q":"2"}']  # fmt: skip
+    change(project, "workflows/talk.yaml", 'q: "${q}"', "q: other")
+    with pytest.raises(AssertionError, match="does not answer what is asked now"):
+        replays(third_turn)
+
+
+def test_nothing_secret_of_turns_before_is_recorded(
+    project: Path, server: ModelServer, awr: Awr, third_turn: Path, replays: Replays
+) -> None:
+    server.answer(text(f"it is {KEY}"), text("four"))
+    file = project / "definitions/workflows/talk.yaml"
+    for number in (3, 4):
+        ran = awr("run", file, "--db", "runs.db", "--input", f'{{"q": "{number}"}}', "--json")
+    awr("record", only_document(ran.stdout)["execution_id"], "--db", "runs.db", "-o", "later.json")
+    recorded = (project / "later.json").read_text("utf-8")
+    assert KEY not in recorded
+    assert "it is ***" in recorded
+    replays(project / "later.json").assert_output({"a": "four"})
+    assert third_turn.is_file()
+
+
+def test_turns_that_are_gone_when_it_is_recorded_are_not_made_up(
+    project: Path, server: ModelServer, awr: Awr, third_turn: Path, replays: Replays
+) -> None:
+    cassette = json.loads(third_turn.read_text("utf-8"))
+    deleted = awr("sessions", "delete", "friend", "x", "--db", "runs.db")
+    assert deleted.exit_code == 0, deleted.stderr
+    server.answer(text("anew"), text("again"), text("more"))
+    for number in range(3):
+        awr("run", project / "definitions/workflows/talk.yaml", "--db", "runs.db", "--input", f'{{"q": "{number}"}}')
+    awr("record", cassette["execution_id"], "--db", "runs.db", "-o", "gone.json")
+    [visit] = json.loads((project / "gone.json").read_text("utf-8"))["visits"]
+    assert (visit["in_session"], "session" in visit) == (True, False)
+    replays(project / "gone.json").assert_output({"a": "three"})
+    changed = awr("whatif", "gone.json", "--set", "agents.friend.instructions=Be brief.")
     assert changed.exit_code == 3
     assert "the turns of its session are not recorded" in changed.stdout
-    change(project, "workflows/talk.yaml", 'q: "${q}"', "q: other")
-    with pytest.raises(AssertionError, match="goes on from a session"):
-        replays(third_turn)
-    assert server.requests == []

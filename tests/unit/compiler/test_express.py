@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from workflow_runtime.compiler import compile_or_raise, compile_workflow
 from workflow_runtime.deployment.topology import EXPRESS_POOL, TOPOLOGY, WHOLE_TOPOLOGY, with_pools
 from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry, Effects
 from workflow_runtime.plan.express import EXPRESS
+from workflow_runtime.plan.policies import CallTerms, RetryPolicy
 
 HEAD = "workflow:\n  id: w\n  durability: express\n"
 NODES = "  nodes:\n    - {id: a, type: tool, tool: echo}\n"
@@ -65,6 +68,42 @@ def test_what_takes_longer_is_an_error_where_it_stands(source: str, where: str, 
     assert len(found) == 1, compile_workflow(HEAD + source).findings
     assert where in found[0]
     assert what in found[0]
+
+
+AGENT = "  nodes:\n    - {id: a, type: agent, agent: desk}\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "fields", "what"),
+    [
+        (AGENT.replace("desk}", "desk, session: '${who}'}"), {}, "nodes[0].session: `a`: an express execution has no"),
+        (AGENT, {"has_session": True}, "nodes[0].agent: `a`: `desk` has a session"),
+        (AGENT, {"call_terms": (CallTerms(pool="gpu"),)}, "the `pool` of a call of `desk` is not used"),
+        (AGENT, {"call_terms": (CallTerms(retry=(RetryPolicy(delay=45),)),)}, "may wait 30 s, not 45 s"),
+    ],
+)
+def test_what_agents_need_that_an_express_execution_has_not_is_an_error(
+    source: str, fields: dict[str, Any], what: str
+) -> None:
+    catalogue = Catalogue({"desk": CatalogueEntry(id="desk", **fields)})
+    (found,) = findings(HEAD + source, catalogue)
+    assert what in found
+
+
+@pytest.mark.parametrize("node", [AGENT, AGENT.replace("desk}", "desk, session: false}")])
+def test_agents_that_fit_are_express(node: str) -> None:
+    has_session = "session" in node
+    terms = (CallTerms(timeout_seconds=5, retry=(RetryPolicy(delay=10),)),)
+    entry = CatalogueEntry(id="desk", has_session=has_session, call_terms=terms)
+    assert findings(HEAD + node, Catalogue({"desk": entry})) == []
+
+
+def test_the_pool_of_an_agents_call_has_to_be_there() -> None:
+    catalogue = Catalogue({"desk": CatalogueEntry(id="desk", call_terms=(CallTerms(pool="gpu"),))})
+    source = "workflow:\n  id: w\n" + AGENT
+    for pools, count in ((("agent", "tool"), 1), (("agent", "tool", "gpu"), 0), (None, 0)):
+        found = compile_workflow(source, catalogue=catalogue, pools=pools).findings
+        assert [each.id for each in found] == ["WF430"] * count
 
 
 def test_a_wait_within_a_loop_is_found_too() -> None:

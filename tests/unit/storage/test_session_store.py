@@ -19,7 +19,7 @@ EXPIRES = 2_000_000_000
 @pytest.fixture
 def store() -> Iterator[SessionStore]:
     with open_backend() as backend:
-        yield SessionStore(backend.ports.table)
+        yield SessionStore(backend.ports.table, backend.ports.together)
 
 
 def turn(by: User, fence: int) -> Turn:

@@ -274,7 +274,7 @@ def _node(
         priority=node.priority,
         decision_paths=paths,
         called=position in parts.called.live,
-        retry=tuple(map(retry_policy, node.retry_policy)) if kind.has_policies else (),
+        retry=tuple(policy.planned for policy in node.retry_policy) if kind.has_policies else (),
         on_error=tuple(_error_rule(rule, parts) for rule in node.on_error) if kind.has_policies else (),
         fallback=_fallback(parts, position) if kind.has_policies else -1,
         handlers=tuple(NodeHandler(*found) for found in parts.handlers[position]),
@@ -300,22 +300,8 @@ def _fallback(parts: Parts, position: int) -> int:
 
 
 def handler(written: ErrorHandler) -> Handler:
-    policy = retry_policy(written.action) if written.action.type == "retry" else None
+    policy = written.action.planned if written.action.type == "retry" else None
     return Handler(written.action.type, written.errors, policy)
-
-
-def retry_policy(policy: RetryPolicyDefinition) -> RetryPolicy:
-    return RetryPolicy(
-        max_retries=policy.max_retries,
-        delay=policy.retry_delay,
-        backoff=policy.backoff,
-        factor=policy.backoff_factor,
-        max_delay=policy.max_delay,
-        jitter=policy.jitter == "full",
-        errors=policy.errors,
-        exclude_errors=policy.exclude_errors,
-        fresh=policy.fresh,
-    )
 
 
 def _error_rule(rule: ErrorRuleDefinition, parts: Parts) -> ErrorRule:
@@ -361,7 +347,7 @@ class _NodeParts:
         return self._parts.nodes(names)
 
     def retries(self, policies: tuple[RetryPolicyDefinition, ...]) -> tuple[RetryPolicy, ...]:
-        return tuple(map(retry_policy, policies))
+        return tuple(policy.planned for policy in policies)
 
 
 def _sinks(nodes: tuple[NodeDefinition, ...], graph: Graph, called: Called) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.sources import Sources
+from workflow_runtime.compiler.kinds.kind import named_ids
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.nodes.approval import ApprovalNode
 from workflow_runtime.definition.nodes.common import NodeDefinition
@@ -17,6 +18,7 @@ from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.plan.catalogue import Catalogue, Effects
 from workflow_runtime.plan.express import EXPRESS, EXPRESS_SECONDS_MAX, EXPRESS_WAIT_SECONDS_MAX
 
+NO_SESSION = "an express execution has no sessions, as it may run again from its start"
 Problem = tuple[DocumentPath, str]
 
 
@@ -74,9 +76,28 @@ def _of_node(node: NodeDefinition, catalogue: Catalogue | None) -> Iterator[Prob
                 yield ("workflow_id",), f"`{target}` is not express: nothing would wait for it; write `wait: false`"
         case AgentNode(pool=str()) | ToolNode(pool=str()):
             yield ("pool",), "an express execution runs in the pool `express`"
+        case AgentNode(session=str()):
+            yield ("session",), NO_SESSION
+        case AgentNode():
+            yield from _of_agents(node, catalogue)
         case ToolNode(tool=str() as tool):
             known = catalogue.tools.get(tool) if catalogue is not None else None
             if known is not None and known.declares_effects and known.effects is Effects.ONCE:
                 yield ("tool",), f"`{tool}` is declared `once`, and an express execution may run twice"
         case _:
             pass
+
+
+def _of_agents(node: AgentNode, catalogue: Catalogue | None) -> Iterator[Problem]:
+    """What is known of those that a node may run."""
+    known = catalogue.agents if catalogue is not None else {}
+    for field, agent in ((field, known[id]) for field, id in named_ids(node.agent, node.allow, "agent") if id in known):
+        if agent.has_session and node.session is None:
+            yield (field,), f"`{agent.id}` has a session, and {NO_SESSION}; write `session: false`"
+        for terms in agent.call_terms:
+            of = f"of a call of `{agent.id}`"
+            if terms.pool:
+                yield (field,), f"the `pool` {of} is not used: an express execution runs in the pool `express`"
+            delay = max((min(policy.delay, policy.max_delay) for policy in terms.retry), default=0)
+            if delay > EXPRESS_WAIT_SECONDS_MAX:
+                yield (field,), f"a retry {of} may wait {EXPRESS_WAIT_SECONDS_MAX:g} s, not {delay:g} s"

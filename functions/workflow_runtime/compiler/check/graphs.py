@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 
 from workflow_runtime.compiler import rules
@@ -14,9 +14,9 @@ from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.shape.links import Called
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.definition.nodes.common import NodeDefinition
-from workflow_runtime.definition.nodes.work import SubWorkflowNode
+from workflow_runtime.definition.nodes.work import AgentNode, SubWorkflowNode
 from workflow_runtime.language.suggestions import did_you_mean
-from workflow_runtime.plan.catalogue import Catalogue
+from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
 from workflow_runtime.plan.express import EXPRESS
 from workflow_runtime.plan.graph import EdgeKind, Join, JoinKind
 
@@ -37,15 +37,28 @@ def check_nodes(graph: GraphSource, catalogue: Catalogue | None, report: Report)
             report.add(rules.DUPLICATE_NAME, message, graph.at(position, "id"))
 
 
-def check_pools(sources: Sources, pools: Collection[str] | None, report: Report) -> None:
-    """Nodes whose worker pool does not exist; None: there may be any."""
+def check_pools(sources: Sources, catalogue: Catalogue | None, pools: Collection[str] | None, report: Report) -> None:
+    """Nodes whose worker pool does not exist, or that of a call of their agent; None: there may be any."""
+    agents = catalogue.agents if catalogue is not None else {}
     nodes_pools = [pool for pool in pools or () if pool != EXPRESS]
     for graph in sources.graphs if pools is not None else ():
         for position, node in graph.own_nodes:
-            pool = getattr(node, "pool", None)
-            if pool is not None and pool not in nodes_pools:
-                message = f"there is no worker pool `{pool}` here"
-                report.add(rules.UNKNOWN_POOL, message, graph.at(position, "pool"), did_you_mean(pool, nodes_pools))
+            for pool, field, of in _pools_of(node, agents):
+                if pool not in nodes_pools:
+                    hint = did_you_mean(pool, nodes_pools)
+                    message = f"there is no worker pool `{pool}` here{of}"
+                    report.add(rules.UNKNOWN_POOL, message, graph.at(position, field), hint)
+
+
+def _pools_of(node: NodeDefinition, agents: Mapping[str, CatalogueEntry]) -> Iterator[tuple[str, str, str]]:
+    """Pools that a node needs, each with the field that says so, and of what it is if not of the node."""
+    pool = getattr(node, "pool", None)
+    if pool is not None:
+        yield pool, "pool", ""
+    agent = agents.get(node.agent) if isinstance(node, AgentNode) else None
+    for terms in agent.call_terms if agent is not None else ():
+        if terms.pool and agent is not None:
+            yield terms.pool, "agent", f", where a call of the agent `{agent.id}` is to run"
 
 
 def check_graph(source: GraphSource, graph: Graph, joins: list[Join], doubtful: frozenset[int], report: Report) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.kinds.kind import Checking, NodeKind, NodeParts, named_ids, template
+from workflow_runtime.compiler.report import DocumentPath
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.work import AgentNode, ToolNode
 from workflow_runtime.language.json_values import Json, walk_texts
@@ -16,7 +17,15 @@ from workflow_runtime.plan.specs import AgentSpec, ToolSpec
 
 def _agent_spec(node: AgentNode, parts: NodeParts) -> AgentSpec:
     agent = parts.required("agent") if node.allow else node.agent
-    return AgentSpec(agent, node.allow, parts.formula("prompt"), node.output_schema)
+    return AgentSpec(
+        agent,
+        node.allow,
+        parts.formula("prompt"),
+        node.output_schema,
+        session=parts.formula("session"),
+        on_busy=node.on_busy or "",
+        has_no_session=node.session is False,
+    )
 
 
 def _tool_spec(node: ToolNode, parts: NodeParts) -> ToolSpec:
@@ -43,6 +52,17 @@ def _check_agent(node: AgentNode, checking: Checking) -> None:
         if id not in checking.catalogue.agents:
             hint = checking.report.suggest(id, checking.catalogue.agents)
             checking.report.add(rules.UNKNOWN_AGENT, f"agent `{id}` is not registered", (*checking.place, field), hint)
+        else:
+            _check_workflows(checking.catalogue.agents[id], (*checking.place, field), checking)
+
+
+def _check_workflows(agent: CatalogueEntry, place: DocumentPath, checking: Checking) -> None:
+    """Those among the agent's tools, as a node of a workflow would have them."""
+    known = checking.catalogue.workflows if checking.catalogue is not None else None
+    for id in agent.workflows if known is not None else ():
+        if id not in (known or ()):
+            message = f"agent `{agent.id}` calls the workflow `{id}`, which there is not"
+            checking.report.add(rules.UNKNOWN_WORKFLOW, message, place, checking.report.suggest(id, known or ()))
 
 
 def _check_schema(node: AgentNode, checking: Checking) -> None:
@@ -90,7 +110,7 @@ def _check_inputs(node: ToolNode, tool: CatalogueEntry, checking: Checking) -> N
 
 KINDS: dict[type[NodeDefinition], NodeKind] = {
     AgentNode: NodeKind(
-        formulas=(template("agent"), template("prompt")),
+        formulas=(template("agent"), template("prompt"), template("session", or_number=True)),
         check=_check_agent,
         output=_agent_output,
         spec=_agent_spec,

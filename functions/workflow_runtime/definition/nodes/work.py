@@ -6,11 +6,28 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from workflow_runtime.definition.fields import Flag, Kind, Schema, Text, integer
+from workflow_runtime.definition import rules
+from workflow_runtime.definition.fields import Flag, Kind, Schema, Text, integer, word
 from workflow_runtime.definition.ids import DynamicId, Ids, Pool, check_allow
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.registry import node_type
+from workflow_runtime.definition.reading import kind_of, problem
+from workflow_runtime.definition.timed import read_some_text
+from workflow_runtime.language.json_values import Json
 
+
+def read_session(value: object) -> str | bool:
+    """A template of the session's name, or false: none."""
+    if value is False:
+        return False
+    if not isinstance(value, str):
+        expected = f"expected the template of a session's name, or false, not {kind_of(value)}"
+        raise problem(rules.WRONG_KIND, expected, "For example `${customer_id}`.")
+    return read_some_text(value)
+
+
+OnBusy = Annotated[str, word("queue", "reject", "interrupt")]
+NodeSession = Annotated[Json, Kind(read_session, {"anyOf": [{"type": "string", "minLength": 1}, {"const": False}]})]
 Version = Annotated[int, Kind(integer(1), {"type": "integer", "minimum": 1})]
 
 
@@ -26,10 +43,21 @@ class AgentNode(NodeDefinition):
     output_schema: Schema = Field(None, description="JSON Schema of the structured output.")
     allow: Ids = Field((), description="What a computed `agent` may be.")
     pool: Pool | None = Field(None, description="Worker pool of the deployment that runs it; by default `agent`.")
+    session: NodeSession = Field(
+        None,
+        description="Name of the session that its visits go on with (template), instead of the agent's own; "
+        "`false`: none.",
+    )
+    on_busy: OnBusy | None = Field(
+        None, description="What a visit does while another one works on that session; by default what the agent says."
+    )
 
     @model_validator(mode="after")
     def _allowed(self) -> Self:
         check_allow(self.agent, self.allow, "agent")
+        if self.on_busy is not None and not self.session:
+            hint = "Name the `session`, or let the agent's definition say it."
+            raise problem(rules.COMBINATION, "`on_busy` is for the node's own `session`", hint, ("on_busy",))
         return self
 
 

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from workflow_runtime.engine import pending
-from workflow_runtime.engine.awaited import CallAnswer, Callback, Child, Pending, Purpose, Wait, Yields
+from workflow_runtime.engine.awaited import Approval, CallAnswer, Callback, Child, Pending, Purpose, Wait, Yields
 from workflow_runtime.engine.commands import StartChild, UpdateApproval
 from workflow_runtime.engine.events import ChildEnded, NodeYielded, TaskCompleted, TaskFailed
 from workflow_runtime.engine.graph import approvals, callbacks, children, outcome
@@ -102,6 +102,7 @@ def _start_child(scope: GraphScope, node: int, wait: Wait) -> str:
             node=path,
             generation=generation,
             call=wait.target if is_call else "",
+            terms=wait.terms,
         )
     )
     pending.await_own_child(scope, node, token, Purpose.WAIT, Child(workflow_id, token))
@@ -125,6 +126,10 @@ def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
     match what:
         case ChildEnded():
             answered(scope, node, _call_of(scope, node, what.token), _answer_of(scope, node, what))
+        case Pending(purpose=Purpose.ESCALATION, name=name):
+            approval = _asked_about(scope, node, name)
+            assert approval is not None, "what is decided has no times any more"
+            approvals.escalate(scope, node, approval)
         case Pending(purpose=Purpose.TIMEOUT, name=name) if _nobody_decided(scope, node, name):
             answered(scope, node, name, CallAnswer(error=_error(scope, node, "timeout", "nobody decided in time")))
         case Pending(purpose=Purpose.TIMEOUT, name=name) if name:
@@ -136,13 +141,17 @@ def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
 
 def _nobody_decided(scope: GraphScope, node: int, call: str) -> bool:
     """Nobody has answered in time what was asked about a call; False if nobody was asked."""
-    asked = (entry.approval for _, entry in pending.owned(scope, node) if entry.approval is not None)
-    approval = next((approval for approval in asked if approval.call == call), None)
+    approval = _asked_about(scope, node, call)
     if approval is None:
         return False
     scope.commands.append(UpdateApproval(approval.number, scope.turn.now, outcome="timeout"))
     pending.decided_call(scope, node, approval)
     return True
+
+
+def _asked_about(scope: GraphScope, node: int, call: str) -> Approval | None:
+    asked = (entry.approval for _, entry in pending.owned(scope, node) if entry.approval is not None)
+    return next((approval for approval in asked if approval.call == call), None)
 
 
 def heartbeat_due(scope: GraphScope, node: int, task: str, heard: int) -> None:

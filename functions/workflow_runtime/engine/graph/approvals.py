@@ -8,40 +8,38 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from workflow_runtime.engine import pending
-from workflow_runtime.engine.awaited import Answer, Approval, Pending, Purpose, Wait
+from workflow_runtime.engine.awaited import Answer, Approval, Pending, Purpose, Rules, Wait
 from workflow_runtime.engine.commands import AskApproval, UpdateApproval
 from workflow_runtime.engine.events import ApprovalAnswered, ApprovalDelegated
 from workflow_runtime.engine.graph import outcome
+from workflow_runtime.engine.graph.asking import people_of, prompt_of, quorum_of
 from workflow_runtime.engine.graph.outcome import Result, Yielded
 from workflow_runtime.engine.graph.policy import REJECT, TIMEOUT, Failure
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.waits import begin, duration_seconds
 from workflow_runtime.engine.pending import Resolution
 from workflow_runtime.engine.values.evaluation import iso_time
-from workflow_runtime.errors import ErrorDocument, NodeError
-from workflow_runtime.language.expressions import Scope, render_text
+from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.schemas import violation
 from workflow_runtime.language.texts import cut
 from workflow_runtime.plan.formulas import Formula
-from workflow_runtime.plan.specs import PEOPLE_MAX, ApprovalSpec, Spec
+from workflow_runtime.plan.specs import ApprovalSpec, Spec
 
-PROMPT_CHARS_MAX = 10_000  # it travels in events; what is longer belongs into `data`
 PROMPT_KEPT_CHARS_MAX = 500  # in the state
-NAME_CHARS_MAX = 1_000
 DATA_KEPT_BYTES_MAX = 1_024  # of what is shown: more is stored apart, beside the state
 
 ReadBlob = Callable[[str], Json]
 
-
-OF_CALLS = ApprovalSpec()
-"""One approval is enough, one rejection too, by whoever may call the API."""
+FREE = Rules()
+"""Of calls that say nothing else: any data will do, and one rejection is enough."""
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -65,68 +63,70 @@ def start(scope: GraphScope, node: int) -> None:
     """Ask. Raises `ValuesMissing`, `EvaluationError`, `NodeError`."""
     spec = _spec(scope, node)
     now = scope.turn.now
-    prompt = _prompt(scope, node, spec)
-    assignees = _people(scope, node, spec.assignees, "assignees")
-    later = _people(scope, node, spec.escalate_to, "escalate_to")
-    quorum = _quorum(scope, node, spec, {*assignees, *later})
+    prompt = prompt_of(scope.evaluate(spec.prompt, node)) if spec.prompt is not None else ""
+    assignees, later = (
+        people_of(scope.evaluate(formula, node), field) if formula is not None else ()
+        for formula, field in ((spec.assignees, "assignees"), (spec.escalate_to, "escalate_to"))
+    )
+    quorum = scope.evaluate(spec.quorum, node) if isinstance(spec.quorum, Formula) else spec.quorum
+    quorum = quorum_of(quorum, {*assignees, *later})
     shown = scope.evaluate(spec.data, node) if spec.data is not None else None
     escalates_at, expires_at = (
         now + round(duration_seconds(scope, node, value) * 1000) if value is not None else 0
         for value in (spec.escalate_after, spec.timeout)
     )
     number = scope.turn.next_number()
-    asked = Approval(number, quorum, assignees, later, prompt=cut(prompt, PROMPT_KEPT_CHARS_MAX))
-    approval, keep = _kept(scope, asked, shown)
-    pending.ask(scope, node, approval)
-    if escalates_at:
-        pending.start_timer(scope, node, Purpose.ESCALATION, escalates_at)
-    if expires_at:
-        pending.start_timer(scope, node, Purpose.TIMEOUT, expires_at)
-    begin(scope, node)
-    command = AskApproval(
-        number,
-        scope.path(node),
-        scope.graph.serial(node),
-        now,
-        prompt,
-        assignees,
-        quorum,
-        data=shown,
-        keep=keep,
-        escalates_at=escalates_at,
-        expires_at=expires_at,
-    )
-    scope.commands.append(command)
-    _announce(scope, node, replace(approval, prompt=prompt), assignees, "asked", expires_at)
+    approval = Approval(number, quorum, assignees, later, prompt=prompt)
+    _ask(scope, node, approval, escalates_at, expires_at, data=shown)
 
 
 def ask_of_call(scope: GraphScope, node: int, wait: Wait) -> str:
     """Ask about a call of the agent ``node``; what it then waits for, by its id in the table."""
-    number = scope.turn.next_number()
-    expires_at = scope.turn.now + wait.timeout if wait.timeout else 0
-    prompt = cut(wait.prompt, PROMPT_KEPT_CHARS_MAX)
-    asked = Approval(number, assignees=wait.assignees, call=wait.id, prompt=prompt, blob=wait.blob)
-    approval, keep = _kept(scope, asked, wait.data) if wait.blob is None else (asked, "")
-    pending.ask(scope, node, approval)
-    if expires_at:
-        pending.start_timer(scope, node, Purpose.TIMEOUT, expires_at, name=wait.id)
-    command = AskApproval(
+    number, now = scope.turn.next_number(), scope.turn.now
+    approval = Approval(
         number,
+        wait.quorum,
+        wait.assignees,
+        wait.later,
+        blob=wait.blob,
+        prompt=wait.prompt,
+        call=wait.id,
+        rules=wait.rules,
+    )
+    escalates_at, expires_at = (now + after if after else 0 for after in (wait.escalate_after, wait.timeout))
+    rules = wait.rules or FREE
+    shown = {"data": wait.data, "blob": wait.blob, "form": rules.form, "form_blob": rules.form_blob}
+    _ask(scope, node, approval, escalates_at, expires_at, kind=wait.kind, tool=wait.target, **shown)
+    return pending.approval_entry(number)
+
+
+def _ask(scope: GraphScope, node: int, approval: Approval, escalates_at: int, expires_at: int, **shown: Any) -> None:
+    """Have people asked. ``shown``: fields of `AskApproval` which neither the approval nor its node has."""
+    prompt = approval.prompt
+    kept, keep = replace(approval, prompt=cut(prompt, PROMPT_KEPT_CHARS_MAX)), ""
+    if approval.blob is None:
+        kept, keep = _kept(scope, kept, shown["data"])
+    pending.ask(scope, node, kept)
+    for purpose, due in ((Purpose.ESCALATION, escalates_at), (Purpose.TIMEOUT, expires_at)):
+        if due:
+            pending.start_timer(scope, node, purpose, due, name=approval.call)
+    if not approval.call:  # an agent has begun long before
+        begin(scope, node)
+    command = AskApproval(
+        approval.number,
         scope.path(node),
         scope.graph.serial(node),
         scope.turn.now,
-        wait.prompt,
-        wait.assignees,
-        expires_at=expires_at,
-        data=wait.data,
-        blob=wait.blob,
+        prompt,
+        approval.assignees,
+        approval.quorum,
         keep=keep,
-        kind=wait.kind,
-        tool=wait.target,
+        escalates_at=escalates_at,
+        expires_at=expires_at,
+        **shown,
     )
     scope.commands.append(command)
-    _announce(scope, node, replace(approval, prompt=wait.prompt), wait.assignees, "asked", expires_at)
-    return pending.approval_entry(number)
+    _announce(scope, node, approval, approval.assignees, "asked", expires_at)
 
 
 def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
@@ -134,10 +134,7 @@ def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
     assert isinstance(what, Pending), "answers come to `answer`"
     approval = _approval(scope, node)
     if what.purpose is Purpose.ESCALATION:
-        more = tuple(name for name in approval.later if name not in approval.assignees)
-        approval = replace(approval, assignees=(*approval.assignees, *more), later=())
-        _ask_others(scope, approval)
-        _announce(scope, node, approval, more, "escalated")
+        escalate(scope, node, approval)
         return
     error = ErrorDocument.of("timeout", "nobody decided in time", scope.path(node))
     output = _output(scope, approval, None)
@@ -145,18 +142,27 @@ def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
     _decide(scope, node, approval, update, Failure(error, own=TIMEOUT, instead=output))
 
 
+def escalate(scope: GraphScope, node: int, approval: Approval) -> None:
+    """It has taken long: those are asked, too, who were named for that."""
+    more = tuple(name for name in approval.later if name not in approval.assignees)
+    approval = replace(approval, assignees=(*approval.assignees, *more), later=())
+    _ask_others(scope, approval)
+    _announce(scope, node, approval, more, "escalated")
+
+
 def answer(scope: GraphScope, node: int, event: ApprovalAnswered) -> Decided | str:
     """Take an answer; why it has no effect, or "". Of a call of an agent, what was decided, which its agent is to be
     told. Raises `ValuesMissing`."""
-    spec, approval = rules_of(scope.block.nodes[node].spec), _approval(scope, node, event.approval)
-    refused = cannot_answer(spec, approval, event, scope.turn.blob)
+    approval = _approval(scope, node, event.approval)
+    rules = rules_of(scope.block.nodes[node].spec, approval)
+    refused = cannot_answer(rules, approval, event, scope.turn.blob)
     if refused is not None:
         return refused.message
     said = Answer(event.by, event.approved, scope.turn.now, event.comment, event.data, event.blob)
     others = tuple(answer for answer in approval.answers if answer.by != event.by)
     approval = replace(approval, answers=(*others, said))
     update = UpdateApproval(approval.number, scope.turn.now, said)
-    approved = _verdict(spec, approval)
+    approved = _verdict(rules, approval)
     if approved is None:
         pending.change_approval(scope, approval)
         scope.commands.append(update)
@@ -191,7 +197,7 @@ def _rejection(scope: GraphScope, node: int, said: Answer) -> ErrorDocument:
 def delegate(scope: GraphScope, node: int, event: ApprovalDelegated) -> str:
     """Ask somebody else instead of one who was asked; why that has no effect, or ""."""
     approval = _approval(scope, node, event.approval)
-    refused = cannot_delegate(rules_of(scope.block.nodes[node].spec), approval, event)
+    refused = cannot_delegate(rules_of(scope.block.nodes[node].spec, approval), approval, event)
     if refused is not None:
         return refused.message
     names = (event.to if name == event.by else name for name in approval.assignees)
@@ -204,31 +210,31 @@ def delegate(scope: GraphScope, node: int, event: ApprovalDelegated) -> str:
 # ---- what may be said
 
 
-def cannot_answer(spec: ApprovalSpec, approval: Approval, event: ApprovalAnswered, read: ReadBlob) -> Refused | None:
+def cannot_answer(rules: Rules, approval: Approval, event: ApprovalAnswered, read: ReadBlob) -> Refused | None:
     """Why the answer would have no effect now; ``read``: gets what was stored apart."""
     if approval.assignees and event.by not in approval.assignees:
         return Refused("forbidden", _not_asked(event.by))
     before = next((answer for answer in approval.answers if answer.by == event.by), None)
-    if before is not None and spec.second_answer == "refuse":
+    if before is not None and rules.second_answer == "refuse":
         said = "approved" if before.approved else "rejected"
         who = event.by or "the unnamed caller"
         return Refused("refused", f"{who} has {said} it already, and a second answer is refused")
     if event.approved or event.data is not UNSET or event.blob is not None:
         said_now = Answer(event.by, event.approved, 0, "", event.data, event.blob)
         others = tuple(answer for answer in approval.answers if answer.by != event.by)
-        problem = _violation(spec, data_after(approval, (*others, said_now), said_now, read))
+        problem = _violation(rules, data_after(approval, (*others, said_now), said_now, read), read)
         if problem:
             return Refused("invalid_request", f"the data does not match the form: {problem}")
     return None
 
 
-def cannot_delegate(spec: ApprovalSpec, approval: Approval, event: ApprovalDelegated) -> Refused | None:
+def cannot_delegate(rules: Rules, approval: Approval, event: ApprovalDelegated) -> Refused | None:
     """Why another cannot be asked instead now."""
     if not approval.assignees:
         return Refused("refused", "nobody is named in it, so whoever may call the API may answer")
     if event.by not in approval.assignees:
         return Refused("forbidden", _not_asked(event.by))
-    if not spec.delegate:
+    if not rules.delegate:
         return Refused("refused", "this approval cannot be delegated (`delegate: false`)")
     if any(answer.by == event.by for answer in approval.answers):
         return Refused("refused", f"{event.by} has answered it already")
@@ -242,8 +248,9 @@ def _not_asked(name: str) -> str:
     return f"{who} not among those who are asked" + ("" if name else ": nobody can tell who you are")
 
 
-def _violation(spec: ApprovalSpec, data: Json) -> str | None:
-    return violation(spec.form, data) if spec.form is not None else None
+def _violation(rules: Rules, data: Json, read: ReadBlob) -> str | None:
+    form = read(rules.form_blob) if rules.form_blob is not None else rules.form
+    return violation(form, data) if form is not None else None
 
 
 def data_after(approval: Approval, answers: Sequence[Answer], last: Answer | None, read: ReadBlob) -> Json:
@@ -259,12 +266,12 @@ def data_after(approval: Approval, answers: Sequence[Answer], last: Answer | Non
 # ---- what follows
 
 
-def _verdict(spec: ApprovalSpec, approval: Approval) -> bool | None:
+def _verdict(rules: Rules, approval: Approval) -> bool | None:
     """Whether it is approved (True) or rejected; None: others still have to answer."""
     approvals = sum(answer.approved for answer in approval.answers)
     if approvals >= approval.quorum:
         return True
-    if spec.veto:
+    if rules.veto:
         return False if approvals < len(approval.answers) else None
     heard = {answer.by for answer in approval.answers}
     silent = {*approval.assignees, *approval.later} - heard
@@ -336,50 +343,17 @@ def _spec(scope: GraphScope, node: int) -> ApprovalSpec:
     return spec
 
 
-def rules_of(spec: Spec) -> ApprovalSpec:
-    """By which rules people answer what a node with this spec asks: those of calls of agents are all alike."""
-    return spec if isinstance(spec, ApprovalSpec) else OF_CALLS
+def rules_of(spec: Spec, approval: Approval) -> Rules:
+    """By which rules people answer what a node with this spec asks: those of the node, or of the call of its agent."""
+    if isinstance(spec, ApprovalSpec):
+        return Rules(spec.form, veto=spec.veto, second_answer=spec.second_answer, delegate=spec.delegate)
+    return approval.rules or FREE
 
 
 def _approval(scope: GraphScope, node: int, number: int = 0) -> Approval:
     """The one of this number, or the one that there is."""
     asked = (entry.approval for _, entry in pending.owned(scope, node) if entry.approval is not None)
     return next(approval for approval in asked if number in (0, approval.number))
-
-
-def _prompt(scope: GraphScope, node: int, spec: ApprovalSpec) -> str:
-    text = render_text(scope.evaluate(spec.prompt, node), Scope({})) if spec.prompt is not None else ""
-    if len(text) > PROMPT_CHARS_MAX:
-        message = f"the prompt has {len(text):,} characters; at most {PROMPT_CHARS_MAX:,} are possible: use `data`"
-        raise NodeError("too_large", message)
-    return text
-
-
-def _people(scope: GraphScope, node: int, formula: Formula | None, field: str) -> tuple[str, ...]:
-    """Names, each once. A list that turns out empty is an error: it would let everybody in, or nobody."""
-    if formula is None:
-        return ()
-    value = scope.evaluate(formula, node)
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise NodeError("validation_error", f"`{field}` is not a list of names")
-    found = tuple(dict.fromkeys(name.strip() for name in names))
-    if not found or "" in found:
-        raise NodeError("validation_error", f"`{field}` names nobody" if not found else f"a name in `{field}` is empty")
-    if len(found) > PEOPLE_MAX or any(len(name) > NAME_CHARS_MAX for name in found):
-        limits = f"{PEOPLE_MAX} names of at most {NAME_CHARS_MAX:,} characters"
-        raise NodeError("validation_error", f"`{field}` may have {limits}")
-    return found
-
-
-def _quorum(scope: GraphScope, node: int, spec: ApprovalSpec, asked: set[str]) -> int:
-    value = scope.evaluate(spec.quorum, node) if isinstance(spec.quorum, Formula) else spec.quorum
-    value = int(value) if isinstance(value, float) and value.is_integer() else value
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= PEOPLE_MAX:
-        raise NodeError("validation_error", f"`quorum` is not a whole number from 1 to {PEOPLE_MAX}")
-    if asked and value > len(asked):
-        raise NodeError("validation_error", f"`quorum` is {value}, but only {len(asked)} can answer")
-    return value
 
 
 def _kept(scope: GraphScope, approval: Approval, shown: Json) -> tuple[Approval, str]:

@@ -34,7 +34,10 @@ OlderThan = Annotated[
     str | None, Query(min_length=1, max_length=32, description="Only those that were asked so long ago: `1h`, `2d`.")
 ]
 OfAnswer = Annotated[int | None, Query(ge=0, description="The place of an answer among the others, from 0 on.")]
-Kind = Annotated[Literal["node"], Query(description="What asks: a node of a workflow.")]
+Kind = Annotated[
+    Literal["node", "tool", "effect", "guardrail", "budget"] | None,
+    Query(description="Only those of a node, of a call of an agent, of whether one happened, of a check, of a budget."),
+]
 OfStatus = Annotated[Literal["open", "ended"], Query(description="Those that can be answered, or those that cannot.")]
 
 
@@ -49,13 +52,13 @@ class Approvals:
         workflow: OfWorkflow = None,
         older_than: OlderThan = None,
         status: OfStatus = "open",
-        kind: Kind = "node",
+        kind: Kind = None,
         limit: Limit = PAGE_ITEMS_DEFAULT,
         cursor: Cursor = None,
     ) -> Answer:
         """What people are asked, the newest first. A page may have fewer items than there are: `next_cursor` tells."""
-        of = ("approvals", assignee or "", workflow or "", older_than or "", status, kind)
-        wanted = wanted_of(self._runtime.ports.clock.now(), assignee, workflow, older_than, status)
+        of = ("approvals", assignee or "", workflow or "", older_than or "", status, kind or "")
+        wanted = wanted_of(self._runtime.ports.clock.now(), assignee, workflow, older_than, status, kind)
         views = self._runtime.approval_views
         found = await self._runtime.ports.offload(views.list, wanted, limit, decode_cursor(of, cursor))
         return json_answer(page(found.items, encode_cursor(of, found.next) if found.next is not None else None))

@@ -21,6 +21,7 @@ from workflow_runtime.frontends.api.moving import moving_routes
 from workflow_runtime.frontends.api.people_routes import people_routes
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.route import LOCATION_HEADER, RANGE_HEADER, Reply, Route, Scope, json_reply
+from workflow_runtime.frontends.api.sessions import session_routes
 from workflow_runtime.frontends.api.streams import EVENT_STREAM, EventStreams
 from workflow_runtime.frontends.api.workflows import Workflows
 from workflow_runtime.services.control.bulk import MANY
@@ -55,6 +56,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *people_routes(runtime),
         *_freeze_routes(Switches(runtime)),
         *limit_routes(runtime),
+        *session_routes(runtime),
         *moving_routes(runtime),
         *dead_letter_routes(runtime),
         *_hook_routes(events),

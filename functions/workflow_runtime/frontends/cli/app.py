@@ -64,6 +64,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "thaw": ("freeze:thaw", "Release what was frozen."),
     "redrive": ("redrive:redrive", "List dead letters, or bring them back."),
     "limits": ("limits:limits", "List limiters, show who waits, or change one."),
+    "sessions": ("sessions:sessions", "List the sessions of agents, show what was said in one, or forget it."),
     "publish-event": ("signal:publish_event", "Put an event on the bus of awr dev."),
     "list": ("list:list_", "List the published workflows, or the executions of one."),
     "usage": ("usage:usage", "Show what models have used and cost, by tenant, workflow, agent and model."),

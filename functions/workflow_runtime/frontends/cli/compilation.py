@@ -26,14 +26,10 @@ class Registered:
         self._catalogues: dict[Path | None, Catalogue | None] = {}
         self._compiled: dict[Path, None] = {}
         self.findings: list[Finding] = []
-        self._registries: dict[Path | None, Registries] = {}
 
     def directory(self, workflow: Path) -> Path | None:
         """The `definitions` directory that a workflow belongs to."""
         return self._definitions or definitions_directory(workflow)
-
-    def _workflows(self, directory: Path | None) -> WorkflowFiles:
-        return WorkflowFiles(lambda: workflows_beside(self._compiled, directory))
 
     def of(self, workflow: Path) -> Catalogue | None:
         """None when the definitions are wrong: then nothing can be said about names."""
@@ -41,23 +37,13 @@ class Registered:
         self._compiled[workflow] = None
         if directory not in self._catalogues:
             try:
-                registries = Registries(directory)
-                self._catalogues[directory] = registries.catalogue.with_workflows(self._workflows(directory))
-                self._registries[directory] = registries
+                catalogue = Registries(directory).catalogue
+                workflows = WorkflowFiles(lambda: workflows_beside(self._compiled, directory))
+                self._catalogues[directory] = catalogue.with_workflows(workflows)
             except DefinitionError as error:
                 self._catalogues[directory] = None
                 self.findings += error.findings
         return self._catalogues[directory]
-
-    @property
-    def warnings(self) -> list[Finding]:
-        """Of what agents name, once all workflows have been asked for."""
-        found = self._registries.items()
-        return [
-            finding
-            for directory, registries in found
-            for finding in registries.unknown_workflows(self._workflows(directory))
-        ]
 
 
 def plan_of(out: Output, path: Path, definitions: Path | None) -> tuple[Plan, list[Finding]]:

@@ -58,7 +58,14 @@ class Connection(Protocol):
         """What an execution, or one node of it, waits for: at most ``limit`` nodes."""
 
     async def approvals(
-        self, *, assignee: str | None, workflow: str | None, older_than: str | None, status: str, limit: int
+        self,
+        *,
+        assignee: str | None,
+        workflow: str | None,
+        older_than: str | None,
+        status: str,
+        limit: int,
+        kind: str | None = None,
     ) -> list[dict[str, Json]]:
         """What people are asked, newest first."""
 
@@ -105,6 +112,15 @@ class Connection(Protocol):
 
     async def delete_limit(self, name: str) -> dict[str, Json]:
         """Set it no more."""
+
+    async def sessions(self, agent: str | None, tenant: str | None, limit: int) -> list[dict[str, Json]]:
+        """Sessions of an agent, or of all; of these, those of a tenant."""
+
+    async def session(self, agent: str, session: str, tenant: str) -> dict[str, Json]:
+        """One of them, with all that its next visit is told."""
+
+    async def delete_session(self, agent: str, session: str, tenant: str) -> None:
+        """Forget what was said in it."""
 
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         """Put an event on the runtime's bus."""

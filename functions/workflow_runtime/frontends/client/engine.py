@@ -17,6 +17,7 @@ from workflow_runtime.frontends.client.errors import InvalidInput, WaitTimeout, 
 from workflow_runtime.frontends.client.events import EventBus
 from workflow_runtime.frontends.client.limits import ResourceQuota, Scheduler
 from workflow_runtime.frontends.client.people import LISTED_DEFAULT, PeopleMethods
+from workflow_runtime.frontends.client.sessions import SessionMethods
 from workflow_runtime.frontends.client.sources import Definition, read_source
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.services.freeze.scopes import scope_of
@@ -33,7 +34,7 @@ LOOK_SECONDS = 0.02  # between looks at an execution that is about to go on
 REOPENING_SECONDS_MAX = 30  # until it does; else it was asked too late
 
 
-class WorkflowEngine(PeopleMethods):
+class WorkflowEngine(PeopleMethods, SessionMethods):
     """Publishes workflows and runs executions::
 
         async with WorkflowEngine.local(definitions="definitions") as engine:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -33,6 +34,7 @@ from workflow_runtime.services.upkeep.redrive import letter_json, redriven_json
 from workflow_runtime.services.views.approvals import wanted_of
 from workflow_runtime.services.views.executions import header_json
 from workflow_runtime.storage.listing import Wanted
+from workflow_runtime.storage.sessions import SessionKey
 
 LOOK_SECONDS_MIN = 0.005  # between looks at what an event did
 LOOK_SECONDS_MAX = 0.5
@@ -169,11 +171,18 @@ class LocalConnection:
             return found.json()
 
     async def approvals(
-        self, *, assignee: str | None, workflow: str | None, older_than: str | None, status: str, limit: int
+        self,
+        *,
+        assignee: str | None,
+        workflow: str | None,
+        older_than: str | None,
+        status: str,
+        limit: int,
+        kind: str | None = None,
     ) -> list[dict[str, Json]]:
         services = self._open().services
         with translated():
-            wanted = wanted_of(services.ports.clock.now(), assignee, workflow, older_than, status)
+            wanted = wanted_of(services.ports.clock.now(), assignee, workflow, older_than, status, kind)
             found: list[dict[str, Json]] = []
             page = services.approval_views.list(wanted, limit)
             while True:
@@ -254,6 +263,31 @@ class LocalConnection:
     async def delete_limit(self, name: str) -> dict[str, Json]:
         with translated():
             return self._open().services.limits.delete(name)
+
+    async def sessions(self, agent: str | None, tenant: str | None, limit: int) -> list[dict[str, Json]]:
+        found: list[dict[str, Json]] = []
+        with translated():
+            views, after = self._open().services.sessions, None
+            while True:
+                page = views.list(agent, tenant, limit - len(found), after)
+                found += page.items
+                if page.next is None or len(found) >= limit:
+                    return found
+                after = page.next
+
+    async def session(self, agent: str, session: str, tenant: str) -> dict[str, Json]:
+        with translated():
+            views, key = self._open().services.sessions, SessionKey(agent, tenant, session)
+            document = views.get(key, PAGE_ITEMS)
+            told: Any = document["told"]
+            while (following := document.pop("next")) is not None:
+                document = views.get(key, PAGE_ITEMS, int(following))
+                told += document["told"]
+            return {**document, "told": told}
+
+    async def delete_session(self, agent: str, session: str, tenant: str) -> None:
+        with translated():
+            self._open().services.sessions.delete(SessionKey(agent, tenant, session))
 
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         with translated():

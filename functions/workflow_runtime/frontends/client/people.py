@@ -25,16 +25,19 @@ class PeopleMethods:
         workflow: str | None = None,
         older_than: str | None = None,
         status: str = "open",
+        kind: str | None = None,
         limit: int = LISTED_DEFAULT,
     ) -> list[dict[str, Json]]:
         """What people are asked, the newest first: ``id``, ``execution_id``, ``workflow_id``, ``path``, ``prompt``,
         ``assignees``, ``quorum``, ``asked_at``, ``expires_at``, ``answers`` …
 
         ``assignee``: only what asks this person, or nobody by name; ``workflow``: only of this one; ``older_than``:
-        only what was asked so long ago (``1h``); ``status``: ``open`` or ``ended``.
+        only what was asked so long ago (``1h``); ``status``: ``open`` or ``ended``; ``kind``: only what a ``node``
+        asks, or is asked of an agent: about a call (``tool``), whether one has happened (``effect``), a ``guardrail``,
+        a ``budget``.
         """
         return await self._connection.approvals(
-            assignee=assignee, workflow=workflow, older_than=older_than, status=status, limit=limit
+            assignee=assignee, workflow=workflow, older_than=older_than, status=status, kind=kind, limit=limit
         )
 
     async def get_approval(self, approval_id: str) -> dict[str, Json]:
@@ -93,11 +96,12 @@ class SyncPeopleMethods:
         workflow: str | None = None,
         older_than: str | None = None,
         status: str = "open",
+        kind: str | None = None,
         limit: int = LISTED_DEFAULT,
     ) -> list[dict[str, Json]]:
         found: list[dict[str, Json]] = self._call(
             self._people.list_approvals(
-                assignee=assignee, workflow=workflow, older_than=older_than, status=status, limit=limit
+                assignee=assignee, workflow=workflow, older_than=older_than, status=status, kind=kind, limit=limit
             )
         )
         return found

@@ -33,6 +33,8 @@ from workflow_runtime.frontends.client.remote_people import (
 from workflow_runtime.frontends.client.signing import SigV4, aws_region
 from workflow_runtime.frontends.client.sources import Source
 from workflow_runtime.language.json_values import Json, read_json
+from workflow_runtime.services.sessions import id_of
+from workflow_runtime.storage.sessions import SessionKey
 
 ATTEMPTS_MAX = 5
 PAUSE_SECONDS_MIN = 0.1
@@ -284,6 +286,29 @@ class RemoteConnection(RemotePeople):
     async def delete_limit(self, name: str) -> dict[str, Json]:
         answer: dict[str, Json] = await self._call("DELETE", f"/limits/{segment(name)}")
         return answer
+
+    async def sessions(self, agent: str | None, tenant: str | None, limit: int) -> list[dict[str, Json]]:
+        given = {"agent": agent, "tenant": tenant}
+        params = {name: value for name, value in given.items() if value is not None}
+        return await self._pages_of("GET", "/sessions", params, limit)
+
+    async def session(self, agent: str, session: str, tenant: str) -> dict[str, Json]:
+        path = f"/sessions/{id_of(SessionKey(agent, tenant, session))}"
+        params = {"limit": str(PAGE_ITEMS_MAX)}
+        told: list[dict[str, Json]] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            answer = await self._call("GET", path, params={**params, **({"cursor": cursor} if cursor else {})})
+            document = answer.plain("told", "next_cursor")
+            for turn in document["told"]:
+                if is_left_out(turn["messages"]):
+                    turn["messages"] = await self._value(path, {"turn": str(turn["number"])})
+            told += document["told"]
+            cursor = document.pop("next_cursor")
+        return {**document, "told": told}
+
+    async def delete_session(self, agent: str, session: str, tenant: str) -> None:
+        await self._answer("DELETE", f"/sessions/{id_of(SessionKey(agent, tenant, session))}")
 
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         await self._followers_are_ready()

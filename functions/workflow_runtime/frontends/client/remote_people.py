@@ -34,9 +34,17 @@ class RemotePeople(ABC):
         """What is done here after somebody began to listen is delivered to that caller."""
 
     async def approvals(
-        self, *, assignee: str | None, workflow: str | None, older_than: str | None, status: str, limit: int
+        self,
+        *,
+        assignee: str | None,
+        workflow: str | None,
+        older_than: str | None,
+        status: str,
+        limit: int,
+        kind: str | None = None,
     ) -> list[dict[str, Json]]:
-        given = {"assignee": assignee, "workflow": workflow, "older_than": older_than, "status": status}
+        said = {"workflow": workflow, "older_than": older_than, "status": status, "kind": kind}
+        given = {"assignee": assignee, **said}
         params = {name: value for name, value in given.items() if value is not None}
         found: list[dict[str, Json]] = []
         cursor: str | None = None

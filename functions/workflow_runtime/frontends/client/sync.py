@@ -16,6 +16,7 @@ from workflow_runtime.frontends.client.engine import NOTHING, WAITS_DEFAULT, Wor
 from workflow_runtime.frontends.client.events import EventBus, Handler, Subscription
 from workflow_runtime.frontends.client.limits import ResourceQuota, Scheduler
 from workflow_runtime.frontends.client.people import LISTED_DEFAULT, SyncPeopleMethods
+from workflow_runtime.frontends.client.sessions import SyncSessionMethods
 from workflow_runtime.frontends.client.sources import Definition
 from workflow_runtime.language.json_values import Json
 
@@ -53,7 +54,7 @@ class SyncEventBus:
         self._call(self._bus.publish(detail_type, detail, source=source))
 
 
-class SyncWorkflowEngine(SyncPeopleMethods):
+class SyncWorkflowEngine(SyncPeopleMethods, SyncSessionMethods):
     """`WorkflowEngine` with ordinary methods; may be called from any thread.
 
     It has an event loop in a thread of its own, so that executions of a local engine go on between calls. The methods
@@ -61,7 +62,7 @@ class SyncWorkflowEngine(SyncPeopleMethods):
     """
 
     def __init__(self, engine: WorkflowEngine) -> None:
-        self._engine = self._people = engine
+        self._engine = self._people = self._sessions = engine
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 

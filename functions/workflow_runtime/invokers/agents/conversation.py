@@ -6,8 +6,9 @@ Imports pydantic-ai: import it only to run an agent.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
+from msgspec import UNSET
 from msgspec.structs import replace
 from pydantic_ai import ModelSettings
 from pydantic_ai.direct import model_request
@@ -33,7 +34,7 @@ from workflow_runtime.invokers.agents.step_log import DEFINITION, StepLog
 from workflow_runtime.invokers.agents.turns import hash_of
 from workflow_runtime.invokers.agents.waits import Deferred
 from workflow_runtime.invokers.invocation import NodeCall
-from workflow_runtime.invokers.sessions import Asked, Busy, Said, Sessions
+from workflow_runtime.invokers.sessions import Asked, Busy, OnBusy, Said, Sessions
 from workflow_runtime.language.expressions import EvaluationError, Scope, compile_template
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.storage.sessions import Turn
@@ -42,6 +43,8 @@ from workflow_runtime.storage.steps import Step
 TAKEN, WAITED, SUMMARY = "session", "session_wait", "compaction"
 """Names of steps."""
 ID_CHARS_MAX = 500
+UNNAMED = SessionEntry(id="-")
+"""Of an agent that says nothing of sessions, where a node names one."""
 PART_CHARS_MAX = 4_000  # of one message or result, in what is summed up: the rest of it is left out
 INSTRUCTIONS = (
     "Sum up the conversation below for the assistant who goes on with it: who the user is, what was asked, found out, "
@@ -94,16 +97,19 @@ class Conversation:
 
 async def conversation_of(agent: AgentDefinition, call: NodeCall, log: StepLog) -> Conversation | None:
     """The session that the agent's visit holds, if it has one. Raises `Deferred`, `NodeError`."""
-    entry = agent.session
-    if entry is None or call.sessions is None:
+    if call.sessions is None or call.session.is_none:
         return None
+    if agent.session is None and call.session.name is UNSET:
+        return None
+    entry = agent.session or UNNAMED
     waits = 0
     while log.find(WAITED, waits + 1) is not None:
         waits += 1
-    interrupts = agent.on_busy == "interrupt"
+    on_busy = cast(OnBusy, call.session.on_busy or agent.on_busy)
+    interrupts = on_busy == "interrupt"
     begun = any(step.name not in (WAITED, DEFINITION) for step in log.recorded)
     wait_id = f"{SESSION}{log.number}.{waits + 1}"
-    asked = Asked(agent.id, session_id(agent, entry, call), agent.on_busy, entry.ttl, wait_id, waits, begun)
+    asked = Asked(agent.id, session_id(agent, call), on_busy, entry.ttl, wait_id, waits, begun)
     try:
         turns = await call.sessions.take(asked)
     except Busy as busy:
@@ -114,12 +120,14 @@ async def conversation_of(agent: AgentDefinition, call: NodeCall, log: StepLog) 
     return Conversation(entry, call.sessions, turns, checks=interrupts)
 
 
-def session_id(agent: AgentDefinition, entry: SessionEntry, call: NodeCall) -> str:
-    """Raises `NodeError` (``validation_error``)."""
-    try:
-        value = compile_template(entry.id).evaluate(Scope({**call.inputs, "inputs": call.inputs}))
-    except EvaluationError as error:
-        raise NodeError("validation_error", f"agent {agent.id!r}: `session`: {error.without_quote()}") from None
+def session_id(agent: AgentDefinition, call: NodeCall) -> str:
+    """As the node names the session, or else the agent. Raises `NodeError` (``validation_error``)."""
+    value = call.session.name
+    if value is UNSET and agent.session is not None:
+        try:
+            value = compile_template(agent.session.id).evaluate(Scope({**call.inputs, "inputs": call.inputs}))
+        except EvaluationError as error:
+            raise NodeError("validation_error", f"agent {agent.id!r}: `session`: {error.without_quote()}") from None
     id = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not id.strip() or len(id) > ID_CHARS_MAX:
         text = f"agent {agent.id!r}: `session` must come to a text of 1 to {ID_CHARS_MAX} characters, or a whole number"

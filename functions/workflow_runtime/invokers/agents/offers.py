@@ -12,7 +12,7 @@ import msgspec
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents.definition import AgentDefinition
 from workflow_runtime.invokers.agents.registry import AgentRegistry
-from workflow_runtime.invokers.agents.tool_entries import AgentTool
+from workflow_runtime.invokers.agents.tool_entries import NO_SECOND_CALL, AgentTool, CallApproval
 from workflow_runtime.invokers.tools.mcp.servers import UNPINNED
 from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.language.expressions import Expression, compile_expression
@@ -21,6 +21,7 @@ from workflow_runtime.language.model_schemas import for_model
 from workflow_runtime.language.schemas import SchemaUnusable, validator_of
 from workflow_runtime.language.suggestions import with_hint
 from workflow_runtime.plan.catalogue import Effects
+from workflow_runtime.plan.policies import CallTerms
 
 _TAKEN_BY_PROVIDERS = re.compile(r"[A-Za-z0-9_-]{1,64}")  # names of functions, at every provider
 
@@ -43,11 +44,10 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     - ``name``: by which it calls it; ``kind``: a tool, a workflow or an agent; ``id``: of that
     - ``description``, ``schema``: what it is told of it; the schema of its arguments
     - ``arguments``: their schema as the tool itself has it; None: only its call can tell whether they fit
-    - ``as_node``: whether a call is a node of its own
+    - ``as_node``: whether a call is a node of its own; ``terms``: how that is run
     - ``effects``, ``on_unknown``: what a call does to the world, and what to do when it is not known whether one did
     - ``limit``: the most calls of one visit, if there is one
-    - ``approve``: which calls somebody has to approve; ``assignees``: who may, if not whoever may call the API;
-      ``approval_seconds``: how long they are waited for, 0: any time
+    - ``approve``: which calls somebody has to approve; ``approval``: who may, and by which rules
     """
 
     name: str
@@ -58,11 +58,11 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     effects: Effects
     arguments: Json = None
     as_node: bool = False
+    terms: CallTerms | None = None
     on_unknown: str = "ask"
     limit: int | None = None
     approve: Expression | None = None
-    assignees: tuple[str, ...] = ()
-    approval_seconds: int = 0
+    approval: CallApproval = CallApproval()
 
 
 TOOL, WORKFLOW, AGENT = "tool", "workflow", "agent"
@@ -115,6 +115,8 @@ async def _offer(
                 raise NodeError("not_found", text)
             kind, description, schema = TOOL, tool.description, tool.input_schema
             effects = entry.effects or tool.effects
+    if effects is Effects.ONCE and entry.retry_policy:
+        raise NodeError("validation_error", f"agent {agent.id!r}: tool {id!r}: {NO_SECOND_CALL}")
     try:
         written, _ = for_model(schema)
     except SchemaUnusable as error:
@@ -130,11 +132,11 @@ async def _offer(
         effects=effects,
         arguments=_checkable(schema),
         as_node=entry.as_ == "node" and kind != WORKFLOW,
+        terms=entry.terms,
         on_unknown=entry.on_unknown or agent.on_unknown or "ask",
         limit=entry.limit,
         approve=compile_expression(entry.approve.when) if entry.approve is not None else None,
-        assignees=entry.approve.assignees if entry.approve is not None else (),
-        approval_seconds=(entry.approve.timeout or 0) if entry.approve is not None else 0,
+        approval=entry.approve or CallApproval(),
     )
 
 

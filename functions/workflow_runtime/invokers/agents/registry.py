@@ -19,7 +19,6 @@ from workflow_runtime.language.yaml.small_files import (
     NO_PRICE,
     UNKNOWN_KEY,
     UNKNOWN_REFERENCE,
-    UNKNOWN_WORKFLOW,
     Document,
 )
 from workflow_runtime.plan.catalogue import CatalogueEntry
@@ -49,7 +48,7 @@ class AgentRegistry:
 
     def describe(self) -> dict[str, CatalogueEntry]:
         """Every agent as plain data, by id in order. Raises `DefinitionError` when any file is wrong."""
-        return {id: _entry(*self._agents[id]) for id in sorted(self._agents)}
+        return {id: self._entry(id) for id in sorted(self._agents)}
 
     def unknown_references(self, known: Mapping[str, Collection[str]]) -> Iterator[Finding]:
         """A finding for everything that an agent names and that there is not. ``known``: what there is, by kind (as
@@ -62,16 +61,6 @@ class AgentRegistry:
                     place = (*_place(document.value, agent.id), *reference.place)
                     yield document.finding(UNKNOWN_REFERENCE, message, place, did_you_mean(reference.id, there))
 
-    def unknown_workflows(self, known: Collection[str]) -> Iterator[Finding]:
-        """A finding for every workflow that an agent calls and that is not known here. Raises `DefinitionError` when
-        any file is wrong."""
-        for agent, document in self._agents.values():
-            for reference in references_of(agent):
-                if reference.kind == "workflow_id" and reference.id not in known:
-                    message = f"agent {agent.id!r} names the workflow {reference.id!r}, which is not known"
-                    place = (*_place(document.value, agent.id), *reference.place)
-                    yield document.finding(UNKNOWN_WORKFLOW, message, place, did_you_mean(reference.id, known))
-
     def unpriced(self) -> Iterator[Finding]:
         """A finding for every model that the budget of its agent would refuse. Raises `DefinitionError` when any file
         is wrong."""
@@ -81,6 +70,32 @@ class AgentRegistry:
                 where = f" at {choice.base_url}" if choice.base_url is not None else ""
                 message = f"agent {agent.id!r}: nobody knows a price of {choice.model}{where}"
                 yield document.finding(NO_PRICE, message, (*_place(document.value, agent.id), "models", number))
+
+    def _entry(self, id: str) -> CatalogueEntry:
+        agent, document = self._agents[id]
+        return CatalogueEntry(
+            id=agent.id,
+            description=agent.description,
+            source=document.file,
+            output_schema=agent.output_schema,
+            models=tuple(choice.model for choice in agent.choices),
+            models_elsewhere=tuple(choice.model for choice in agent.choices if choice.base_url is not None),
+            output_tokens=agent.settings.max_tokens or 0,
+            budget=agent.visit_budget,
+            has_session=agent.session is not None,
+            workflows=tuple(sorted(self._workflows_of(agent))),
+            call_terms=tuple(entry.terms for entry in agent.tools if entry.terms is not None),
+        )
+
+    def _workflows_of(self, agent: AgentDefinition) -> set[str]:
+        """Those that it calls, or that an agent does which it calls."""
+        found: set[str] = set()
+        for reference in references_of(agent):
+            if reference.kind == "workflow_id":
+                found.add(reference.id)
+            elif reference.kind == "agent" and reference.id in self._agents:
+                found |= self._workflows_of(self._agents[reference.id][0])
+        return found
 
     @cached_property
     def _agents(self) -> dict[str, tuple[AgentDefinition, Document]]:
@@ -92,19 +107,6 @@ class AgentRegistry:
         if findings:
             raise DefinitionError(findings)
         return entries
-
-
-def _entry(agent: AgentDefinition, document: Document) -> CatalogueEntry:
-    return CatalogueEntry(
-        id=agent.id,
-        description=agent.description,
-        source=document.file,
-        output_schema=agent.output_schema,
-        models=tuple(choice.model for choice in agent.choices),
-        models_elsewhere=tuple(choice.model for choice in agent.choices if choice.base_url is not None),
-        output_tokens=agent.settings.max_tokens or 0,
-        budget=agent.visit_budget,
-    )
 
 
 def _findings(agent: AgentDefinition, document: Document) -> Iterator[Finding]:

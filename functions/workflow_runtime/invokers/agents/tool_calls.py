@@ -75,8 +75,10 @@ class ToolCalls:
         return result  # type: ignore[no-any-return]
 
     def _approved(self, offer: Offer, arguments: dict[str, Json], place: Place) -> tuple[dict[str, Json], str]:
-        """The arguments as they were approved, and why the call is not made, if it is not. Raises `Deferred`."""
+        """The arguments as they were approved, and why the call is not made, if it is not. Raises `Deferred`,
+        `NodeError`."""
         said = waits.approval(self._call, offer, arguments, place)
+        waits.check_refusal(offer, said)
         changed = waits.arguments_after(said, arguments)
         if not said.approved:
             return arguments, waits.rejection(said)

@@ -3,71 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from workflow_runtime.definition import rules
+from workflow_runtime.definition.asking import Asking
+from workflow_runtime.definition.fields import Duration, word
+from workflow_runtime.definition.ids import Pool
+from workflow_runtime.definition.policies import RetryPolicy
+from workflow_runtime.definition.reading import problem
 from workflow_runtime.invokers.agents.fields import (
     FrozenModel,
     PositiveInt,
-    TextOrTexts,
     Texts,
     as_tuple,
     expression_over,
     expression_problem,
     template_problem,
 )
-from workflow_runtime.language.durations import parse_duration
+from workflow_runtime.language.json_values import walk_texts
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.catalogue import Effects
+from workflow_runtime.plan.policies import CallTerms
 
 ToolKind = Literal["tool", "workflow_id", "agent", "mcp"]
 OnUnknown = Literal["ask", "retry", "fail"]
 KINDS: tuple[ToolKind, ...] = ("tool", "workflow_id", "agent", "mcp")
-APPROVAL_SECONDS_MAX = 366 * 86_400  # as long as an execution may take
+NO_SECOND_CALL = "a call that is made `once` is not made again after a failure, which the model is told of"
 TOOLS_MAX = 128  # entries: providers take no more functions with a request
 
 _Id = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(normalized)]
 
 
-def _seconds(value: object) -> int:
-    seconds = parse_duration(value)  # type: ignore[arg-type]  # it says itself what it takes
-    if not 1 <= seconds <= APPROVAL_SECONDS_MAX:
-        raise ValueError("people are waited for at least a second, and at most a year")
-    return round(seconds)
-
-
 _CALLS = ("args", "steps")
+_ASKED = ("args", "inputs")
 _Condition = Annotated[str, expression_over(*_CALLS)]
+_Otherwise = Annotated[str, word("continue", "fail")]
 
 
-class CallApproval(FrozenModel):
-    """Which calls somebody has to approve, who may, and for how long they are waited for."""
+class CallApproval(Asking):
+    """Which calls somebody has to approve, who may, and by which rules, as in an approval node: what is shown and may
+    be changed are the call's arguments. Templates are over `args` and `inputs`."""
+
+    noun: ClassVar[str] = "an approval of calls"
 
     when: _Condition = Field("true", description="Expression over `args` and `steps`.")
-    assignees: TextOrTexts = Field(
-        (), description="Who may answer: names, or templates over `args` and `inputs`; by default whoever may call."
+    on_timeout: _Otherwise = Field(
+        "continue", description="When nobody has decided in time: tell the model, and go on, or fail the attempt."
     )
-    timeout: Annotated[int, BeforeValidator(_seconds, json_schema_input_type=str | float)] | None = Field(
-        None, description="When nobody has answered by then, the call is not made, and the model is told."
-    )
+    on_reject: _Otherwise = Field("continue", description="The same when the call is rejected.")
 
-    @field_validator("assignees")
-    @classmethod
-    def _are_templates(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            problem = template_problem(text, ("args", "inputs"))
-            if problem is not None:
-                raise ValueError(problem)
-        return value
+    @model_validator(mode="after")
+    def _reads_what_there_is(self) -> Self:
+        for field in ("prompt", "assignees", "quorum", "escalate_after", "escalate_to", "timeout"):
+            for place, text in walk_texts(getattr(self, field)):
+                wrong = template_problem(text, _ASKED)
+                if wrong is not None:
+                    raise problem(rules.WRONG_KIND, wrong, at=(field, *place))
+        return self
 
 
 def _approval(value: object) -> object:
     if isinstance(value, str) and (problem := expression_problem(value, _CALLS)) is not None:
         raise ValueError(problem)  # here, where its place is the one that was written
     if not isinstance(value, str | bool | dict | CallApproval):
-        raise ValueError("an expression is needed, or a mapping with `when`, `assignees` and `timeout`")
+        raise ValueError("an expression is needed, or a mapping with `when` and what an approval says")
     return {"when": value} if isinstance(value, str | bool) else value
+
+
+def _policies(value: object) -> object:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+_RetryPolicies = Annotated[
+    tuple[RetryPolicy, ...], BeforeValidator(_policies, json_schema_input_type=RetryPolicy | list[RetryPolicy])
+]
 
 
 def _effects(value: object) -> object:
@@ -99,6 +110,9 @@ class AgentTool(FrozenModel):
     on_unknown: OnUnknown | None = Field(
         None, description="What to do when a crash leaves open whether a `once` call happened."
     )
+    pool: Pool | None = Field(None, description="Of a call as a node: the worker pool that runs it.")
+    timeout: Duration | None = Field(None, description="Of a call as a node: how long each attempt may take.")
+    retry_policy: _RetryPolicies = Field((), description="Of a call as a node: attempts after one that has failed.")
     allow: Texts | None = Field(None, description="The tools of the MCP server that may be used; by default all.")
     pin: bool = Field(True, description="Whether tools of the MCP server that have changed are refused.")
 
@@ -111,6 +125,13 @@ class AgentTool(FrozenModel):
         """Of the tool, workflow, agent or server."""
         id: str = getattr(self, self.kind)
         return id
+
+    @property
+    def terms(self) -> CallTerms | None:
+        """Of calls as nodes, if anything is said of them."""
+        if self.pool is None and self.timeout is None and not self.retry_policy:
+            return None
+        return CallTerms(self.pool or "", self.timeout, tuple(policy.planned for policy in self.retry_policy))
 
     @property
     def runs_as_node(self) -> bool:
@@ -133,6 +154,11 @@ class AgentTool(FrozenModel):
         for field in ("effects", "on_unknown") if kind in ("workflow_id", "agent") else ():
             if field in self.model_fields_set:
                 yield f"`{field}` is for tools: a workflow or an agent is started once in any case"
+        for field in ("pool", "timeout", "retry_policy") if kind == "workflow_id" or self.as_ != "node" else ():
+            if field in self.model_fields_set:
+                yield f"`{field}` is for tools and agents that run `as: node`"
+        if self.effects is Effects.ONCE and self.retry_policy:
+            yield f"`retry_policy`: {NO_SECOND_CALL}"
         for field in ("allow", "pin") if kind != "mcp" else ():
             if field in self.model_fields_set:
                 yield f"`{field}` is for MCP servers"

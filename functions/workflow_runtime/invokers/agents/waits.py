@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from workflow_runtime.engine.awaited import CallAnswer, Wait
-from workflow_runtime.engine.graph.approvals import NAME_CHARS_MAX
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents.offers import Offer
+from workflow_runtime.invokers.agents.questions import question
 from workflow_runtime.invokers.agents.turns import Place
 from workflow_runtime.invokers.invocation import NodeCall
-from workflow_runtime.language.expressions import EvaluationError, Scope, compile_template
+from workflow_runtime.language.expressions import EvaluationError, Scope
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.calls import ONCE
 from workflow_runtime.plan.catalogue import Effects
-from workflow_runtime.plan.specs import PEOPLE_MAX
 
 APPROVE, EFFECT, CALLBACK, WORKFLOW, NODE = "tool", "effect", "callback", "workflow", "node"
 GUARDRAIL = "guardrail"
@@ -51,18 +51,18 @@ def needs_approval(offer: Offer, arguments: dict[str, Json], steps: list[Json]) 
 
 
 def approval(call: NodeCall, offer: Offer, arguments: dict[str, Json], place: Place) -> CallAnswer:
-    """What people say to a call that is about to be made. Raises `Deferred`."""
+    """What people say to a call that is about to be made. Raises `Deferred`, `NodeError`."""
     id = wait_id(APPROVE, offer, place)
     if id not in call.answers:
-        prompt = f"The agent {call.target} asks to call {offer.id}."
-        asked = _assignees(call, offer, arguments)
-        timeout = offer.approval_seconds * 1000
-        raise Deferred(Wait(id, APPROVE, offer.id, arguments, prompt=prompt, assignees=asked, timeout=timeout))
+        asked = question(call, offer, arguments)
+        prompt = asked.prompt or f"The agent {call.target} asks to call {offer.id}."
+        raise Deferred(replace(asked, id=id, kind=APPROVE, data=arguments, prompt=prompt))
     return call.answers[id]
 
 
 def effect(call: NodeCall, offer: Offer, arguments: dict[str, Json], place: Place, number: int) -> CallAnswer:
-    """What people say of a call that may have happened. Raises `Deferred`."""
+    """What people say of a call that may have happened: those who approve such calls, without their form, their words
+    and their time. Raises `Deferred`, `NodeError`."""
     id = wait_id(EFFECT, offer, place, number)
     if id not in call.answers:
         prompt = (
@@ -70,27 +70,18 @@ def effect(call: NodeCall, offer: Offer, arguments: dict[str, Json], place: Plac
             "is not made again, and the agent is told `result`. Reject if it has not: it is made now."
         )
         shown = {"arguments": arguments, "result": None}
-        asked = _assignees(call, offer, arguments)
-        raise Deferred(Wait(id, EFFECT, offer.id, shown, prompt=prompt, assignees=asked))
+        asked = question(call, offer, arguments)
+        rules = replace(asked.rules, form=None) if asked.rules is not None else None
+        raise Deferred(replace(asked, id=id, kind=EFFECT, data=shown, prompt=prompt, rules=rules, timeout=0))
     return call.answers[id]
 
 
-def _assignees(call: NodeCall, offer: Offer, arguments: dict[str, Json]) -> tuple[str, ...]:
-    """Who may answer. Raises `NodeError` (``validation_error``)."""
-    names: list[str] = []
-    for text in offer.assignees:
-        try:
-            value = compile_template(text).evaluate(Scope({"args": arguments, "inputs": call.inputs}))
-        except EvaluationError as error:
-            raise NodeError("execution_error", f"`assignees` of the tool {offer.id!r}: {error}") from None
-        found = value if isinstance(value, list) else [value]
-        if not found or not all(isinstance(name, str) and 0 < len(name.strip()) <= NAME_CHARS_MAX for name in found):
-            message = f"`assignees` of the tool {offer.id!r}: {text} names nobody, or is no list of names"
-            raise NodeError("validation_error", message)
-        names += [str(name).strip() for name in found]
-    if len(names) > PEOPLE_MAX:
-        raise NodeError("validation_error", f"`assignees` of the tool {offer.id!r} are more than {PEOPLE_MAX}")
-    return tuple(dict.fromkeys(names))
+def check_refusal(offer: Offer, said: CallAnswer) -> None:
+    """Raises `NodeError` (``rejected``, ``timeout``) where a call that is not approved fails the attempt."""
+    if said.error is not None and offer.approval.on_timeout == "fail":
+        raise NodeError(said.error.type, f"the call of {offer.id!r}: {said.error.message}")
+    if said.error is None and not said.approved and offer.approval.on_reject == "fail":
+        raise NodeError("rejected", f"the call of {offer.id!r}: {rejection(said).removeprefix('rejected: ')}")
 
 
 def rejection(said: CallAnswer) -> str:
@@ -120,7 +111,7 @@ def node(call: NodeCall, offer: Offer, arguments: dict[str, Json], place: Place,
     id = wait_id(NODE, offer, place, number)
     if id not in call.answers:
         kind = ONCE if offer.effects is Effects.ONCE else offer.kind
-        raise Deferred(Wait(id, NODE, f"{kind}:{offer.id}", arguments))
+        raise Deferred(Wait(id, NODE, f"{kind}:{offer.id}", arguments, terms=offer.terms))
     return call.answers[id]
 
 

@@ -50,10 +50,19 @@ class RunOnTape(msgspec.Struct, frozen=True, omit_defaults=True):
     warnings: tuple[str, ...] = ()
 
 
+class TurnOnTape(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A turn of a session: its ``messages``, and a ``summary`` of what was before the first one that is told."""
+
+    number: int
+    messages: Json
+    summary: str = ""
+
+
 class VisitOnTape(msgspec.Struct, frozen=True, omit_defaults=True):
     """A visit of a node: its attempts that ended, in order; of an agent, its ``steps``. ``definition``: the agent's,
-    as the visit began with it. ``in_session``: it went on from turns of a session, which are not part of it: what its
-    requests asked cannot be compared, and no others can be made."""
+    as the visit began with it. ``session``: of an agent that has one, the turns that it was told; unset: there is
+    none, or, with ``in_session``, they were not there any more when it was recorded: then what its requests asked
+    cannot be compared, and no others can be made."""
 
     path: str
     number: int
@@ -61,6 +70,7 @@ class VisitOnTape(msgspec.Struct, frozen=True, omit_defaults=True):
     steps: tuple[Step, ...] = ()
     definition: Json = None
     in_session: bool = False
+    session: tuple[TurnOnTape, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ChildOnTape(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.cassettes.answers import RecordedAnswers, outcome_of, value_of, value_of_child
 from workflow_runtime.invokers.cassettes.file import Cassette
+from workflow_runtime.invokers.cassettes.sessions import TapedSession
 from workflow_runtime.invokers.cassettes.steps import Change, TapedSteps, ToMocks
 from workflow_runtime.invokers.cassettes.tape import Tape, VisitPlayed
 from workflow_runtime.invokers.invocation import Invoker, InvokerAround, NodeCall, NodeResult, asked_of
@@ -119,7 +121,7 @@ class _Nodes(_Played):
     async def _attempt(self, call: NodeCall, visit: VisitPlayed) -> NodeResult:
         if self._agents is not None and visit.goes_by_steps and not _is_other_turn(call, visit):
             try:
-                return await self._agents.invoke(self._taped(call, visit))
+                return _forgetting(await self._agents.invoke(self._taped(call, visit)))
             except ToMocks:
                 return await self._invoker.invoke(call)
         if visit.on_tape is not None and visit.on_tape.in_session:
@@ -140,7 +142,7 @@ class _Nodes(_Played):
             return await self._call_tool(call, why)
         if self._agents is None or call.target in self._player.mocked:
             return await self._invoker.invoke(call)
-        return await self._agents.invoke(self._taped(call, visit))
+        return _forgetting(await self._agents.invoke(self._taped(call, visit)))
 
     def _taped(self, call: NodeCall, visit: VisitPlayed) -> NodeCall:
         steps = TapedSteps(
@@ -157,7 +159,10 @@ class _Nodes(_Played):
             return call.is_ending()
 
         answers = RecordedAnswers(call.answers, self._player.tape, self._player.may_call)
-        return replace(call, steps=steps, is_ending=is_ending, answers=answers, sessions=None)
+        on_tape = visit.on_tape
+        turns = on_tape.session if on_tape is not None else UNSET
+        sessions = TapedSession(turns) if turns is not UNSET else None
+        return replace(call, steps=steps, is_ending=is_ending, answers=answers, sessions=sessions)
 
     async def _child(self, call: NodeCall) -> NodeResult:
         node = call.parent.node if call.parent is not None else ""
@@ -169,6 +174,11 @@ class _Nodes(_Played):
         if not self._player.goes_on:
             raise OffRecord(why)
         return await self._invoker.invoke(call)
+
+
+def _forgetting(result: NodeResult) -> NodeResult:
+    """The result of an agent in a replay, whose sessions remember nothing."""
+    return replace(result, said=None)
 
 
 def _is_other_turn(call: NodeCall, visit: VisitPlayed) -> bool:

@@ -49,12 +49,6 @@ NO_PRICE = rule(
     "Have its tokens counted, `budget: {usd: …, unknown_price: tokens}`, or take another model: its requests would be "
     "refused.",
 )
-UNKNOWN_WORKFLOW = rule(
-    "WF612",
-    Severity.WARNING,
-    "An agent names a workflow that is not known",
-    "Add it to definitions/workflows, or correct the id: a call of it fails until it is published.",
-)
 
 
 class Document(msgspec.Struct, frozen=True):

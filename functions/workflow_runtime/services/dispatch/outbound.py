@@ -47,6 +47,7 @@ from workflow_runtime.errors import ErrorDocument, RequestError
 from workflow_runtime.plan.addresses import static_path
 from workflow_runtime.plan.parts import part_plan
 from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.policies import CallTerms
 from workflow_runtime.services.dispatch.pacing import Step
 from workflow_runtime.services.express import ExpressSender
 from workflow_runtime.services.intake.starts import Starter
@@ -146,7 +147,8 @@ class Courier:
             return
         if command.call:
             started = _child(state, command), data, state, parent, correlation_id
-            self._starter().start_call(command.workflow_id, command.call, *started)
+            terms = command.terms or CallTerms()
+            self._starter().start_call(command.workflow_id, command.call, terms, *started)
             return
         try:
             child = self._starter().start(

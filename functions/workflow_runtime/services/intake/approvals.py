@@ -13,17 +13,17 @@ from collections.abc import Callable
 import msgspec
 from msgspec import UNSET
 
-from workflow_runtime.engine.awaited import Answer, Approval
+from workflow_runtime.engine.awaited import Answer, Approval, Pending, Rules
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.events import ApprovalAnswered, ApprovalDelegated
 from workflow_runtime.engine.graph.approvals import (
-    NAME_CHARS_MAX,
     Refused,
     approval_id,
     cannot_answer,
     cannot_delegate,
     rules_of,
 )
+from workflow_runtime.engine.graph.asking import NAME_CHARS_MAX
 from workflow_runtime.engine.holding import HELD_MAX
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.pending import approval_entry
@@ -32,7 +32,6 @@ from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import RequestError, storable_text
 from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import ApprovalSpec
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
 from workflow_runtime.services.mail import Mailer
@@ -67,7 +66,7 @@ class _Open(msgspec.Struct, frozen=True):
     """An approval that people may answer. ``state`` is its execution's."""
 
     state: ExecutionState
-    spec: ApprovalSpec
+    rules: Rules
     approval: Approval
 
 
@@ -113,7 +112,7 @@ class Approvals:
             return msgspec.structs.replace(said, changed=False)
         if isinstance(found, StoredApproval):
             raise RequestError("refused", f"it is too late: the approval {_end_of(found)}")
-        _check(cannot_answer(found.spec, found.approval, event, self._read))
+        _check(cannot_answer(found.rules, found.approval, event, self._read))
         _check_room(found.state)
         self._mailer.send(execution_id, event)
         return said
@@ -132,7 +131,7 @@ class Approvals:
         if isinstance(found, StoredApproval):
             raise RequestError("refused", f"it is too late: the approval {_end_of(found)}")
         event = ApprovalDelegated(event_id, self._clock.now(), number, by, to, reason, asker if asker != by else "")
-        _check(cannot_delegate(found.spec, found.approval, event))
+        _check(cannot_delegate(found.rules, found.approval, event))
         _check_room(found.state)
         self._mailer.send(execution_id, event)
         return Said(approval_id=id, execution_id=execution_id, by=by, to=to)
@@ -145,7 +144,7 @@ class Approvals:
             state = current(plan, stored.state)
             entry = state.pending.get(approval_entry(number))
             if entry is not None and entry.approval is not None:
-                return _Open(state, _spec_of(plan, state, entry.scope, entry.owner), entry.approval)
+                return _Open(state, _rules_of(plan, state, entry), entry.approval)
         ended = self._stores.approvals.get(execution_id, number)
         if ended is None:
             raise RequestError("not_found", f"there is no approval {approval_id(execution_id, number)!r}")
@@ -194,8 +193,9 @@ def parts_of(id: str) -> tuple[str, int]:
     return match[1], int(match[2])
 
 
-def _spec_of(plan: Plan, state: ExecutionState, scope: str, node: int) -> ApprovalSpec:
-    return rules_of(plan.blocks[state.graph(scope).block].nodes[node].spec)
+def _rules_of(plan: Plan, state: ExecutionState, entry: Pending) -> Rules:
+    assert entry.approval is not None, "it asks"
+    return rules_of(plan.blocks[state.graph(entry.scope).block].nodes[entry.owner].spec, entry.approval)
 
 
 def _is_same(answer: Answer, event: ApprovalAnswered) -> bool:

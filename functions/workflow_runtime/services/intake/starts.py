@@ -28,6 +28,7 @@ from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.policies import CallTerms
 from workflow_runtime.plan.specs import NodeType, ToolSpec
 from workflow_runtime.ports import Clock
 from workflow_runtime.services.catalog.catalog import Catalog
@@ -194,6 +195,7 @@ class Starter:
         self,
         workflow_id: str,
         call: str,
+        terms: CallTerms,
         execution_id: str,
         arguments: Json,
         origin: ExecutionState,
@@ -209,7 +211,7 @@ class Starter:
             self._within.tell_end(earlier)
             return
         if earlier is None:
-            plan, now = call_plan(workflow_id, call, express=self._within is not None), self._clock.now()
+            plan, now = call_plan(workflow_id, call, terms, express=self._within is not None), self._clock.now()
             self._workflows.keep(plan)
             input = arguments if isinstance(arguments, dict) else {}
             header = _of_part(plan, execution_id, origin, parent, correlation_id, now)

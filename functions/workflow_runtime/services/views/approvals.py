@@ -22,6 +22,7 @@ from workflow_runtime.storage.stores import Stores
 
 NODE = "node"
 """What asks: a node of a workflow; else a call of an agent."""
+KINDS = (NODE, "tool", "effect", "guardrail", "budget")
 
 OPEN, ENDED = "open", "ended"
 PAGE_READ = 100  # at once
@@ -30,30 +31,40 @@ READ_MAX = 1_000  # for one answer, however few of them are wanted
 
 class Wanted(msgspec.Struct, frozen=True):
     """Which approvals: ``assignee``: whom they ask by name, or anybody; ``workflow``: of this one only; ``before``
-    (epoch ms): asked before then."""
+    (epoch ms): asked before then; ``kind``: of what asks."""
 
     is_open: bool = True
     assignee: str | None = None
     workflow: str | None = None
     before: int | None = None
+    kind: str | None = None
 
     def takes(self, approval: StoredApproval) -> bool:
         if self.workflow is not None and approval.workflow_id != self.workflow:
+            return False
+        if self.kind is not None and (approval.kind or NODE) != self.kind:
             return False
         return self.assignee is None or not approval.assignees or self.assignee in approval.assignees
 
 
 def wanted_of(
-    now: int, assignee: str | None, workflow: str | None, older_than: str | None, status: str = OPEN
+    now: int,
+    assignee: str | None,
+    workflow: str | None,
+    older_than: str | None,
+    status: str = OPEN,
+    kind: str | None = None,
 ) -> Wanted:
     """Those that were asked so long before ``now`` (``1h``), and so on. Raises `RequestError` (``invalid_request``)."""
     if status not in (OPEN, ENDED):
         raise RequestError("invalid_request", f"`status` is {OPEN} or {ENDED}, not {status!r}")
+    if kind is not None and kind not in KINDS:
+        raise RequestError("invalid_request", f"`kind` is one of {', '.join(KINDS)}, not {kind!r}")
     try:
         before = now - round(parse_duration(older_than) * 1000) if older_than else None
     except (ValueError, OverflowError) as error:
         raise RequestError("invalid_request", f"`older_than`: {error}") from None
-    return Wanted(status == OPEN, assignee, workflow, before)
+    return Wanted(status == OPEN, assignee, workflow, before, kind)
 
 
 class ApprovalPage(msgspec.Struct, frozen=True):
@@ -102,6 +113,8 @@ class ApprovalViews:
                 return
 
     def _form(self, approval: StoredApproval) -> Json:
+        if approval.kind:
+            return self._stores.approvals.form(approval)
         node = node_of(self._stores.workflows.plan(approval.plan_hash), approval.path)
         spec = node.spec if node is not None else None
         return spec.form if isinstance(spec, ApprovalSpec) else None

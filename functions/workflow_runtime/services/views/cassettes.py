@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -26,6 +26,7 @@ from workflow_runtime.invokers.cassettes.file import (
     ChildOnTape,
     RunOnTape,
     Said,
+    TurnOnTape,
     VisitOnTape,
     in_session,
 )
@@ -95,8 +96,17 @@ def _visits(recording: Recording, taken: TakenPage) -> Iterator[VisitOnTape]:
             tuple(_run(run) for run in sorted(runs[path, number], key=lambda run: run.serial)),
             tuple(step for step in made if step.name != DEFINITION),
             next((step.result for step in made if step.name == DEFINITION), None),
+            session=_session(runs[path, number]),
         )
-        yield in_session(visit) if _went_on(visit) else visit
+        yield in_session(visit) if visit.session is msgspec.UNSET and _went_on(visit) else visit
+
+
+def _session(runs: Iterable[TakenRun]) -> tuple[TurnOnTape, ...] | msgspec.UnsetType:
+    """The turns that the attempts of a visit were told: all of them the same."""
+    told = next((run.session for run in runs if run.session is not msgspec.UNSET), msgspec.UNSET)
+    if told is msgspec.UNSET:
+        return msgspec.UNSET
+    return tuple(TurnOnTape(turn.number, turn.messages, turn.summary) for turn in told)
 
 
 def _went_on(visit: VisitOnTape) -> bool:

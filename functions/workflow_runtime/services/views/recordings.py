@@ -191,6 +191,8 @@ def _blobs(entry: JournalEntry) -> Iterator[str]:
             yield blob
         if isinstance(event, NodeYielded):
             yield from (wait.blob for wait in event.waits if wait.blob is not None)
+            rules = (wait.rules for wait in event.waits if wait.rules is not None)
+            yield from (each.form_blob for each in rules if each.form_blob is not None)
     for command in entry.commands:
         if isinstance(command, StorePages):
             yield from command.keys

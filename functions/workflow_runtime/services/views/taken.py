@@ -10,7 +10,8 @@ from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.services.tracing.spans import runs_agent
-from workflow_runtime.storage.records import Run
+from workflow_runtime.storage.records import Run, RunStatus
+from workflow_runtime.storage.sessions import Turn
 from workflow_runtime.storage.steps import Step
 from workflow_runtime.storage.stores import Stores
 
@@ -18,8 +19,17 @@ RUNS_READ_AT_ONCE = 25  # with their outputs, of which each may be large
 PAGE_BYTES_MAX = 2 * 1024 * 1024  # an answer of the API takes twice as much, and one output may be large
 
 
+class ToldTurn(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A turn of a session: its ``messages``, and a ``summary`` of what was before the first one that is told."""
+
+    number: int
+    messages: Json
+    summary: str = ""
+
+
 class TakenRun(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A node run as it was recorded. ``asked``: what tells whether another call asks the same."""
+    """A node run as it was recorded. ``asked``: what tells whether another call asks the same; ``session``: of an agent
+    that has one, the turns that it was told, if they are still there; unset: there are none to tell of."""
 
     path: str
     serial: int
@@ -31,6 +41,7 @@ class TakenRun(msgspec.Struct, frozen=True, omit_defaults=True):
     child: str = ""
     usage: dict[str, Json] | None = None
     warnings: tuple[str, ...] = ()
+    session: tuple[ToldTurn, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class TakenStep(Step, frozen=True, kw_only=True, omit_defaults=True):
@@ -107,10 +118,28 @@ class Taken:
             for key, run in found:
                 is_due = run.path != after.path and runs_agent(plan, run.path)
                 after = Place(key, run.path, 0 if is_due else -1)
-                yield after, _taken(run)
+                yield after, self._taken(run)
                 yield from self._steps(execution_id, after)
             if len(found) < RUNS_READ_AT_ONCE:
                 return
+
+    def _taken(self, run: Run) -> TakenRun:
+        told = None
+        if run.told is not None and run.status is not RunStatus.YIELDED:  # the attempt's last run tells of it
+            told = self._stores.sessions.told(run.told)
+        return TakenRun(
+            path=run.path,
+            serial=run.serial,
+            status=run.status.value,
+            attempt=run.attempt,
+            output=run.output,
+            error=msgspec.to_builtins(run.error),
+            asked=run.asked,
+            child=run.child,
+            usage=run.usage,
+            warnings=run.warnings,
+            session=tuple(map(_told, told)) if told is not None else msgspec.UNSET,
+        )
 
     def _steps(self, execution_id: str, place: Place) -> Iterator[tuple[Place, TakenStep]]:
         if place.steps < 0:
@@ -128,16 +157,5 @@ def joined(pages: Iterable[TakenPage]) -> TakenPage:
     )
 
 
-def _taken(run: Run) -> TakenRun:
-    return TakenRun(
-        path=run.path,
-        serial=run.serial,
-        status=run.status.value,
-        attempt=run.attempt,
-        output=run.output,
-        error=msgspec.to_builtins(run.error),
-        asked=run.asked,
-        child=run.child,
-        usage=run.usage,
-        warnings=run.warnings,
-    )
+def _told(turn: Turn) -> ToldTurn:
+    return ToldTurn(turn.number, turn.content, turn.summary)

@@ -110,14 +110,24 @@ class AgentRuns:
 
     def _stored(self, attempt: Attempt, wait: Wait) -> Wait:
         """What a call waits for, with what is large of it stored apart: it travels in messages, and in the journal."""
-        data = msgspec.json.encode(wait.data)
+        data = self._blob(attempt, wait.data)
+        if data is not None:
+            wait = replace(wait, data=None, blob=data)
+        form = self._blob(attempt, wait.rules.form) if wait.rules is not None else None
+        if wait.rules is not None and form is not None:
+            wait = replace(wait, rules=replace(wait.rules, form=None, form_blob=form))
+        return wait
+
+    def _blob(self, attempt: Attempt, value: Json) -> str | None:
+        """Where a large value is stored; None: it is small."""
+        data = msgspec.json.encode(value)
         if len(data) <= WAIT_BYTES_MAX:
-            return wait
+            return None
         packed = pack_bytes(data)
         digest = hashlib.sha256(packed).hexdigest()[:40]
         blob = f"executions/{attempt.order.execution_id}/calls/{digest}"
         self._ports.blobs.put(blob, packed)
-        return replace(wait, data=None, blob=blob)
+        return blob
 
 
 def _check_express(waits: Sequence[Wait]) -> None:

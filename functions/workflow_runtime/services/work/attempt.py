@@ -187,6 +187,7 @@ class AttemptRunner:
             warnings=notes(attempt.mask, [*attempt.order.command.warnings, *doubts, *ended.warnings]),
             usage=attempt.meter.usage,
             asked=attempt.meter.asked,
+            told=attempt.sessions.told if attempt.sessions is not None else None,
         )
 
     async def _prepare(self, attempt: Attempt) -> bool:

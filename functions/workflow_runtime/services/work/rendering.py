@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
 from workflow_runtime.errors import NodeError
-from workflow_runtime.invokers.invocation import NodeCall
+from workflow_runtime.invokers.invocation import OF_AGENT, NodeCall, NodeSession
 from workflow_runtime.invokers.masking import NOTHING_SECRET, VALUES_MAX, Derived, Mask, blended, texts_in
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
@@ -105,7 +106,8 @@ class Rendering:
         """The node's call, inputs rendered. ``fences``: those of what it has taken of limiters. Raises `NodeError`."""
         spec = self.node.spec
         assert isinstance(spec, (AgentSpec, ToolSpec))
-        prompt = spec.prompt if isinstance(spec, AgentSpec) else None
+        agent = spec if isinstance(spec, AgentSpec) else None
+        prompt = agent.prompt if agent is not None else None
         command = order.command
         inputs = self.inputs()
         if self.mask.overflows:
@@ -121,7 +123,8 @@ class Rendering:
             idempotency_key=f"{order.execution_id}:{command.path}:{command.visit}",
             deadline=deadline,
             prompt=str(self._value(prompt, "prompt")) if prompt is not None else None,
-            output_schema=spec.output_schema if isinstance(spec, AgentSpec) else None,
+            output_schema=agent.output_schema if agent is not None else None,
+            session=self._session(agent) if agent is not None else OF_AGENT,
             output_fields=self.node.output_fields,
             hops=order.hops,
             correlation_id=order.correlation_id,
@@ -134,6 +137,10 @@ class Rendering:
             log=command.log,
             answers=self.command.answers,
         )
+
+    def _session(self, spec: AgentSpec) -> NodeSession:
+        name = self._value(spec.session, "session") if spec.session is not None else UNSET
+        return NodeSession(name, spec.on_busy, is_none=spec.has_no_session)
 
     def inputs(self) -> dict[str, Json]:
         if self.command.has_inputs:

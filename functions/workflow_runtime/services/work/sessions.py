@@ -14,19 +14,17 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.awaited import Wait
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.events import TaskCompleted
 from workflow_runtime.engine.lifecycle import Mark
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import NodeError, RetryableError
 from workflow_runtime.invokers.sessions import SESSION_BUSY, Asked, Busy, OnBusy, Said
 from workflow_runtime.ports import ConditionFailed, Ports
-from workflow_runtime.services.messages import mail_message
 from workflow_runtime.services.patience import PatientCalls
+from workflow_runtime.services.sessions import TRIES_MAX, wait_of, wake
 from workflow_runtime.storage.payloads import pack
-from workflow_runtime.storage.records import Run, RunStatus
+from workflow_runtime.storage.records import Run, RunStatus, Told
 from workflow_runtime.storage.sessions import (
     KEPT_LONGER_SECONDS,
     TURN_BYTES_MAX,
@@ -34,13 +32,12 @@ from workflow_runtime.storage.sessions import (
     SessionKey,
     Turn,
     User,
+    digest_of,
 )
 from workflow_runtime.storage.stores import Stores
-from workflow_runtime.storage.tasks import hash_of
 
 WAITERS_MAX = 100  # of one session: they stand in one item, and each has to wait for all before it
 FIRST_LOOK_SECONDS, LOOK_SECONDS_MAX = 10, 3600  # until who waits looks by itself: twice as long each time
-TRIES_MAX = 20  # of a write that others come before: more of them would have to be at it at once
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +60,7 @@ class VisitSessions:
         self._head = Head()
         self._start = 1  # once our turn counts
         self._ttl_seconds = 0
+        self.told: Told | None = None  # once it is taken
 
     @property
     def is_held(self) -> bool:
@@ -80,11 +78,13 @@ class VisitSessions:
         head = await self._patiently(self._taken, key, user, asked)
         if not user.is_same(head.holder):
             look = min(FIRST_LOOK_SECONDS * 2**asked.waits, LOOK_SECONDS_MAX)
-            raise Busy(Wait(asked.wait_id, "callback", asked.id, task=_task(user), timeout=look * 1000))
+            raise Busy(Wait(asked.wait_id, "callback", asked.id, task=wait_of(user), timeout=look * 1000))
         self._key, self._head = key, head
         forgotten = head.taken_at - asked.ttl_seconds * 1000
-        told = await self._patiently(self._sessions.turns, key, head.start, head.turns)
-        return [turn for turn in told if turn.at > forgotten]
+        stored = await self._patiently(self._sessions.turns, key, head.start, head.turns)
+        told = [turn for turn in stored if turn.at > forgotten]
+        self.told = Told(key.agent, key.tenant, key.id, head.start, head.turns, forgotten, digest_of(told))
+        return told
 
     async def check(self) -> None:
         """See `Sessions`."""
@@ -97,8 +97,9 @@ class VisitSessions:
         """Write what was said as the next turn, before the run is recorded. Raises `NodeError`."""
         assert self._key is not None, "it was taken"
         packed = pack(said.messages)
-        if len(packed) > TURN_BYTES_MAX:
-            text = f"what was said has {len(packed):,} bytes, a session takes {TURN_BYTES_MAX:,} of each visit"
+        size = len(packed) + len(said.summary.encode())
+        if size > TURN_BYTES_MAX:
+            text = f"what was said, and summed up, has {size:,} bytes; a session takes {TURN_BYTES_MAX:,} of each visit"
             raise NodeError("too_large", text)
         head, now = self._head, self._ports.clock.now()
         turn = Turn(head.turns + 1, self._user, now, said.start or head.start, head.fence, packed, said.summary)
@@ -137,7 +138,7 @@ class VisitSessions:
             return self._queued(head, holder, user, asked.on_busy)
         ahead = self._ahead(head, user) if asked.on_busy == "queue" else ()
         if ahead:
-            self._wake(ahead[0])
+            wake(self._ports, ahead[0])
             settled = replace(self._settled(key, head), holder=None, waiters=ahead)
             return self._queued(settled, ahead[0], user, "queue")
         waiters = tuple(waiter for waiter in head.waiters if not waiter.is_same(user))
@@ -193,13 +194,13 @@ class VisitSessions:
 
         head = self._written(key, without_us, held)
         if head.holder is None and head.waiters:
-            self._wake(head.waiters[0])
+            wake(self._ports, head.waiters[0])
 
     def _tell_next(self, key: SessionKey) -> None:
         """Our visit may have ended: whoever waits looks whether it has."""
         head = self._sessions.head(key)
         if head.waiters:
-            self._wake(head.waiters[0])
+            wake(self._ports, head.waiters[0])
 
     def _written(self, key: SessionKey, change: Callable[[Head], Head], known: Head | None = None) -> Head:
         """The head as ``change`` would have it; ``known``: as it was last seen. Raises `RetryableError`."""
@@ -235,15 +236,11 @@ class VisitSessions:
         run = self._stores.runs.get(user.execution_id, user.path, user.serial)
         return run is not None and run.status is RunStatus.RUNNING  # in place of an order, after another node
 
-    def _wake(self, user: User) -> None:
-        """Have a visit that waits look again."""
-        hash = _task(user)
-        event = TaskCompleted(f"task:{hash}", self._ports.clock.now(), user.path, user.serial, hash, call=user.call)
-        self._ports.queues.send(DISPATCH, [mail_message(user.execution_id, event, "")])
-
     def _interrupted(self, head: Head) -> NodeError:
-        who = _named(head.holder) if head.holder is not None else "another visit"
-        return NodeError(SESSION_BUSY, f"{who} has taken the session meanwhile")
+        if head.holder is None:
+            text = "another visit has taken the session meanwhile, or somebody has deleted it"
+            return NodeError(SESSION_BUSY, text)
+        return NodeError(SESSION_BUSY, f"{_named(head.holder)} has taken the session meanwhile")
 
     def _expires(self) -> int:
         return self._ports.clock.now() // 1000 + self._ttl_seconds + KEPT_LONGER_SECONDS
@@ -251,8 +248,3 @@ class VisitSessions:
 
 def _named(user: User) -> str:
     return f"node {user.path!r} of the execution {user.execution_id}"
-
-
-def _task(user: User) -> str:
-    """What the wait of a visit is known by, as task tokens are by their hashes."""
-    return hash_of(repr((*user.of_visit, user.call)))

@@ -89,14 +89,12 @@ def test_an_agent_that_names_what_there_is_not_is_refused_unless_that_is_mocked(
     assert "b" in Registries(folder, mocks).catalogue.agents
 
 
-def test_a_workflow_that_an_agent_calls_and_that_is_not_known_is_a_warning(tmp_path: Path) -> None:
+def test_it_is_known_which_workflows_an_agent_may_call_by_itself_or_by_another_agent(tmp_path: Path) -> None:
     folder = definitions(tmp_path)
-    (folder / "agents" / "b.yaml").write_text("{id: b, model: test, tools: [{workflow_id: deep_chek}]}")
-    [finding] = Registries(folder).unknown_workflows({"deep_check"})
-    assert (finding.id, finding.severity, finding.path) == ("WF612", "warning", "tools[0]")
-    assert finding.message == "agent 'b' names the workflow 'deep_chek', which is not known"
-    assert finding.hint == "Did you mean `deep_check`?"
-    assert Registries(folder).unknown_workflows({"deep_chek"}) == []
+    (folder / "agents" / "b.yaml").write_text("{id: b, model: test, tools: [{workflow_id: deep_check}]}")
+    (folder / "agents" / "c.yaml").write_text("{id: c, model: test, tools: [{agent: b}, {workflow_id: 查}]}")
+    agents = Registries(folder).catalogue.agents
+    assert (agents["b"].workflows, agents["c"].workflows) == (("deep_check",), ("deep_check", "查"))
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,10 @@ def approvals(
     older_than: Annotated[
         str | None, typer.Option("--older-than", metavar="TIME", help="Only what was asked so long ago: 1h, 2d.")
     ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", metavar="KIND", help="Only what a node asks, or: tool, effect, guardrail, budget."),
+    ] = None,
     ended: Annotated[bool, typer.Option("--ended", help="Those that cannot be answered any more.")] = False,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Show at most this many.")] = LISTED_DEFAULT,
     db: Database = None,
@@ -66,7 +70,7 @@ def approvals(
         async with api(server) as connection:
             status = "ended" if ended else "open"
             return await connection.approvals(
-                assignee=assignee, workflow=workflow, older_than=older_than, status=status, limit=limit
+                assignee=assignee, workflow=workflow, older_than=older_than, status=status, limit=limit, kind=kind
             )
 
     found = asyncio.run(ask())

@@ -39,7 +39,7 @@ def validate(
     by_file = {str(path): compiled(path, registered.of(path)).findings for path in files}
     for finding in _clashes(files, registered):
         by_file[finding.file].append(finding)
-    for finding in (*registered.findings, *registered.warnings):
+    for finding in registered.findings:
         by_file.setdefault(finding.file, []).append(finding)
     if strict:
         by_file = {file: as_errors(findings) for file, findings in by_file.items()}
