@@ -15,8 +15,7 @@ from tests.handlers.test_sessions import Talker, ended, look, say, turns
 
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.handlers import api
-from workflow_runtime.services.sessions import id_of
-from workflow_runtime.storage.sessions import SessionKey
+from workflow_runtime.services.session_ids import session_id
 
 Open = Callable[..., AgentBench]
 
@@ -39,7 +38,7 @@ def open_bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]
 def path_of(bench: AgentBench, name: str = "li") -> str:
     """As lists have it, or have had it."""
     listed = {each["session"]: each["id"] for each in ask(bench, "GET", "/sessions")[1]["items"]}
-    return f"/sessions/{listed.get(name, id_of(SessionKey('a', '', name)))}"
+    return f"/sessions/{listed.get(name, session_id('a', '', name))}"
 
 
 def names(bench: AgentBench, query: str = "") -> list[Any]:
@@ -135,7 +134,7 @@ def test_what_is_deleted_is_forgotten_and_begins_anew(open_bench: Open) -> None:
 def test_what_there_is_not_is_not_found(open_bench: Open, key: tuple[str, str, str]) -> None:
     bench = open_bench()
     say(bench)
-    for id in (id_of(SessionKey(*key)), "li", "W10", "%%%"):
+    for id in (session_id(*key), "li", "W10", "%%%"):
         for method in ("GET", "DELETE"):
             assert ask(bench, method, f"/sessions/{quote(id)}")[0] == 404
     assert turns(bench) == [1]
@@ -168,7 +167,7 @@ def test_a_turn_that_is_written_as_its_session_is_deleted_does_not_count(open_be
     bench = open_bench()
     model: Any = bench.model
     say(bench)
-    model.during = lambda: bench.runtime.sessions.delete(SessionKey("a", "", "li"))
+    model.during = lambda: bench.runtime.sessions.delete(session_id("a", "", "li"))
     first = say(bench)
     assert ended(bench, first) == ("completed", "answer 2")
     assert names(bench) == []

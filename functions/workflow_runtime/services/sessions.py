@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from contextlib import suppress
 
 import msgspec
@@ -16,6 +14,7 @@ from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import ConditionFailed, Ports
 from workflow_runtime.services.messages import mail_message
+from workflow_runtime.services.session_ids import named_by, session_id
 from workflow_runtime.storage.sessions import KEPT_LONGER_SECONDS, Session, SessionKey, Turn, User
 from workflow_runtime.storage.stores import Stores
 from workflow_runtime.storage.tasks import hash_of
@@ -31,7 +30,7 @@ class SessionsFound(msgspec.Struct, frozen=True):
 
 
 class SessionViews:
-    """What sessions there are, and what was said in them."""
+    """What sessions there are, and what was said in them; each by its id (`session_ids`)."""
 
     def __init__(self, ports: Ports, stores: Stores) -> None:
         self._ports = ports
@@ -45,59 +44,47 @@ class SessionViews:
         page = self._sessions.list(agent, tenant, limit, after)
         return SessionsFound([_json(session) for session in page.sessions], page.next)
 
-    def get(self, key: SessionKey, limit: int = 20, after: int = 0) -> dict[str, Json]:
+    def get(self, id: str, limit: int = 20, after: int = 0) -> dict[str, Json]:
         """One, with the turns that a visit is told now, behind the one of the number ``after``; ``next``: the number
         behind which there are more, if there are. Raises `RequestError` (``not_found``)."""
-        session = self._session(key)
+        session = self._session(id)
         head = session.head
-        told = self._sessions.turns(key, max(head.start, after + 1), head.turns, limit)
+        told = self._sessions.turns(session.key, max(head.start, after + 1), head.turns, limit)
         following = told[-1].number if len(told) == limit and told[-1].number < head.turns else None
         return {**_json(session), "told": [_turn_json(turn) for turn in told], "next": following}
 
-    def messages(self, key: SessionKey, number: int) -> Json:
+    def messages(self, id: str, number: int) -> Json:
         """Those of one turn. Raises `RequestError` (``not_found``)."""
-        turn = self._sessions.turn(key, number) if number <= self._session(key).head.turns else None
+        session = self._session(id)
+        turn = self._sessions.turn(session.key, number) if number <= session.head.turns else None
         if turn is None:
-            raise RequestError("not_found", f"the session {key.id!r} has no turn {number}")
+            raise RequestError("not_found", f"the session {session.key.id!r} has no turn {number}")
         return turn.content
 
-    def delete(self, key: SessionKey) -> None:
+    def delete(self, id: str) -> None:
         """Forget all that was said. Nothing is remembered of a visit that works on it, which fails when it goes on in
         another run; who waits is next. Raises `RequestError` (``not_found``, ``conflict``)."""
         for _ in range(TRIES_MAX):
-            head = self._session(key).head
+            session = self._session(id)
+            key, head = session.key, session.head
             self._sessions.delete_turns(key, head.turns)
             expires = self._ports.clock.now() // 1000 + KEPT_LONGER_SECONDS
             with suppress(ConditionFailed):
-                # The head stays, out of lists: its fence keeps out what the visit at work has yet to write.
+                # The head stays, out of lists: by its fence nothing counts that the visit at work has yet to write.
                 forgotten = replace(head, turns=0, start=1, holder=None, fence=head.fence + 1)
                 self._sessions.put_head(key, forgotten, expires)
                 for waiter in head.waiters[:1]:
                     wake(self._ports, waiter)
                 return
-        raise RequestError("conflict", f"too many are at work on the session {key.id!r} at once; try again")
+        raise RequestError("conflict", "too many are at work on the session at once; try again")
 
-    def _session(self, key: SessionKey) -> Session:
+    def _session(self, id: str) -> Session:
+        key = SessionKey(*named_by(id))
         session = self._sessions.get(key)
         if session is None or not session.head.is_used:
             of = f" of the tenant {key.tenant!r}" if key.tenant else ""
             raise RequestError("not_found", f"the agent {key.agent!r} has no session {key.id!r}{of}")
         return session
-
-
-def id_of(key: SessionKey) -> str:
-    """What names a session in a path: names may hold any characters, and proxies decode paths as they like."""
-    text = msgspec.json.encode([key.agent, key.tenant, key.id])
-    return base64.urlsafe_b64encode(text).decode().rstrip("=")
-
-
-def key_of(id: str) -> SessionKey:
-    """Raises `RequestError` (``not_found``)."""
-    try:
-        text = base64.b64decode(id + "=" * (-len(id) % 4), altchars=b"-_", validate=True)
-        return SessionKey(*msgspec.json.decode(text, type=tuple[str, str, str]))
-    except (binascii.Error, ValueError, msgspec.MsgspecError):
-        raise RequestError("not_found", "there is no such session: take an `id` as a list gives it") from None
 
 
 def wait_of(user: User) -> str:
@@ -115,7 +102,7 @@ def wake(ports: Ports, user: User) -> None:
 def _json(session: Session) -> dict[str, Json]:
     head = session.head
     return {
-        "id": id_of(session.key),
+        "id": session_id(session.key.agent, session.key.tenant, session.key.id),
         "agent": session.key.agent,
         "tenant": session.key.tenant or None,
         "session": session.key.id,

@@ -18,6 +18,7 @@ from workflow_runtime.engine.advance import new_execution
 from workflow_runtime.engine.events import ChildEnded, Event
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import RetryableError
+from workflow_runtime.plan.policies import CallTerms
 from workflow_runtime.ports import Message, Queues, Refusal
 from workflow_runtime.runtime.express import ExpressRunner
 from workflow_runtime.runtime.in_process import LocalRuntime
@@ -417,7 +418,8 @@ def test_an_invocation_that_begins_again_hears_of_calls_that_an_earlier_one_made
     inner = services.within(replace(services.ports, queues=heard))
     plan = services.documents.plan(services.documents.header(parent).plan_hash)
     origin = new_execution(plan, parent, 1, 1)
-    inner.starter.start_call("快", "a/tools/1", child, {}, origin, Parent(parent, "t", notify=True), "")
+    started_by = Parent(parent, "t", notify=True)
+    inner.starter.start_call("快", "tool:echo", CallTerms(), child, {}, origin, started_by, "")
     [event] = heard.events
     assert isinstance(event, ChildEnded)
     assert (event.execution_id, event.status, event.output) == (child, "completed", {"y": 7})

@@ -15,7 +15,6 @@ from workflow_runtime.frontends.api.http import Place, decode_cursor, encode_cur
 from workflow_runtime.frontends.api.parameters import PAGE_ITEMS_DEFAULT, Cursor, Limit, Range
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.route import RANGE_HEADER, Reply, Route, json_reply
-from workflow_runtime.services.sessions import key_of
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
@@ -61,13 +60,12 @@ class Sessions:
     ) -> Answer:
         """A session, and page by page what its next visit is told. With `turn` and `range`, a slice of the messages of
         that turn."""
-        key, of = key_of(session_id), ("session", session_id)
-        views = self._runtime.sessions
+        views, of = self._runtime.sessions, ("session", session_id)
         if turn is not None or range is not None:
-            said = await self._runtime.ports.offload(views.messages, key, turn or 1)
+            said = await self._runtime.ports.offload(views.messages, session_id, turn or 1)
             return sliced(msgspec.json.encode(said), range or "0-")
         after = int(decode_cursor(of, cursor) or 0)
-        document = await self._runtime.ports.offload(views.get, key, limit, after)
+        document = await self._runtime.ports.offload(views.get, session_id, limit, after)
         following = document.pop("next")
         document["next_cursor"] = encode_cursor(of, str(following)) if following is not None else None
         url = f"{request.prefix}/sessions/{session_id}"
@@ -76,7 +74,7 @@ class Sessions:
 
     async def delete(self, request: Request, session_id: SessionId) -> Answer:  # noqa: ARG002
         """Forget all that was said in a session. Nothing is remembered of a visit that works on it."""
-        await self._runtime.ports.offload(self._runtime.sessions.delete, key_of(session_id))
+        await self._runtime.ports.offload(self._runtime.sessions.delete, session_id)
         return Answer(204)
 
 

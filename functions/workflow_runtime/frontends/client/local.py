@@ -30,11 +30,11 @@ from workflow_runtime.runtime.workflow_files import workflow_files
 from workflow_runtime.services.control.bulk import Selection
 from workflow_runtime.services.freeze.requests import switch_json
 from workflow_runtime.services.intake.signals import accepted_json, publish_event
+from workflow_runtime.services.session_ids import session_id
 from workflow_runtime.services.upkeep.redrive import letter_json, redriven_json
 from workflow_runtime.services.views.approvals import wanted_of
 from workflow_runtime.services.views.executions import header_json
 from workflow_runtime.storage.listing import Wanted
-from workflow_runtime.storage.sessions import SessionKey
 
 LOOK_SECONDS_MIN = 0.005  # between looks at what an event did
 LOOK_SECONDS_MAX = 0.5
@@ -277,17 +277,17 @@ class LocalConnection:
 
     async def session(self, agent: str, session: str, tenant: str) -> dict[str, Json]:
         with translated():
-            views, key = self._open().services.sessions, SessionKey(agent, tenant, session)
-            document = views.get(key, PAGE_ITEMS)
+            views, id = self._open().services.sessions, session_id(agent, tenant, session)
+            document = views.get(id, PAGE_ITEMS)
             told: Any = document["told"]
             while (following := document.pop("next")) is not None:
-                document = views.get(key, PAGE_ITEMS, int(following))
+                document = views.get(id, PAGE_ITEMS, int(following))
                 told += document["told"]
             return {**document, "told": told}
 
     async def delete_session(self, agent: str, session: str, tenant: str) -> None:
         with translated():
-            self._open().services.sessions.delete(SessionKey(agent, tenant, session))
+            self._open().services.sessions.delete(session_id(agent, tenant, session))
 
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         with translated():

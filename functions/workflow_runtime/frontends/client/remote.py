@@ -33,8 +33,7 @@ from workflow_runtime.frontends.client.remote_people import (
 from workflow_runtime.frontends.client.signing import SigV4, aws_region
 from workflow_runtime.frontends.client.sources import Source
 from workflow_runtime.language.json_values import Json, read_json
-from workflow_runtime.services.sessions import id_of
-from workflow_runtime.storage.sessions import SessionKey
+from workflow_runtime.services.session_ids import session_id
 
 ATTEMPTS_MAX = 5
 PAUSE_SECONDS_MIN = 0.1
@@ -293,7 +292,7 @@ class RemoteConnection(RemotePeople):
         return await self._pages_of("GET", "/sessions", params, limit)
 
     async def session(self, agent: str, session: str, tenant: str) -> dict[str, Json]:
-        path = f"/sessions/{id_of(SessionKey(agent, tenant, session))}"
+        path = f"/sessions/{session_id(agent, tenant, session)}"
         params = {"limit": str(PAGE_ITEMS_MAX)}
         told: list[dict[str, Json]] = []
         cursor: str | None = ""
@@ -308,7 +307,7 @@ class RemoteConnection(RemotePeople):
         return {**document, "told": told}
 
     async def delete_session(self, agent: str, session: str, tenant: str) -> None:
-        await self._answer("DELETE", f"/sessions/{id_of(SessionKey(agent, tenant, session))}")
+        await self._answer("DELETE", f"/sessions/{session_id(agent, tenant, session)}")
 
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         await self._followers_are_ready()
