@@ -43,7 +43,7 @@ from workflow_runtime.storage.steps import Step
 TAKEN, WAITED, SUMMARY = "session", "session_wait", "compaction"
 """Names of steps."""
 ID_CHARS_MAX = 500
-UNNAMED = SessionEntry(id="-")
+UNNAMED = SessionEntry.model_validate({"id": "-"})
 """Of an agent that says nothing of sessions, where a node names one."""
 PART_CHARS_MAX = 4_000  # of one message or result, in what is summed up: the rest of it is left out
 INSTRUCTIONS = (

@@ -34,6 +34,9 @@ SCHEMA: dict[str, Json] = {
 }
 """Of the arguments of a call of another agent."""
 
+UNSAID = CallApproval.model_validate({})
+"""By which rules calls are approved of which their agent says nothing."""
+
 Workflows = Callable[[str], Awaitable[Json]]
 """Gives the schema of a workflow's input."""
 
@@ -62,7 +65,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     on_unknown: str = "ask"
     limit: int | None = None
     approve: Expression | None = None
-    approval: CallApproval = CallApproval()
+    approval: CallApproval = UNSAID
 
 
 TOOL, WORKFLOW, AGENT = "tool", "workflow", "agent"
@@ -136,7 +139,7 @@ async def _offer(
         on_unknown=entry.on_unknown or agent.on_unknown or "ask",
         limit=entry.limit,
         approve=compile_expression(entry.approve.when) if entry.approve is not None else None,
-        approval=entry.approve or CallApproval(),
+        approval=entry.approve or UNSAID,
     )
 
 
