@@ -8,19 +8,20 @@
 
 boto3 comes from the core layer, not from Lambda: what runs is what was tested, on every day and in every region. It
 costs 10 MB of the archive and no import time, since `/opt/python` comes before Lambda's own copy.
-Archives hold no bytecode: it would be that of this machine's Python. `python -m infra.bundling` builds all, and prints
-their sizes.
+Archives hold bytecode if this machine has a Python of Lambda's version: where nothing can be written, a cold start
+would otherwise compile every module. `python -m infra.bundling` builds all, and prints their sizes.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,7 @@ MOCKS_FILE = "definitions/mocks_for_tests.yaml"
 
 _LEFT_OUT_FILES = frozenset({"RECORD", "INSTALLER", "REQUESTED"})  # pip's notes on this machine's installation
 _LEFT_OUT_SUFFIXES = frozenset({".pyc", ".pyi"})
-_FORMAT = "1"  # of archives: to be changed with what this module puts into them
+_FORMAT = "2"  # of archives: to be changed with what this module puts into them
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file knows
 
 
@@ -56,6 +57,38 @@ class Bundle:
     unzipped_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """A Python of this machine that makes bytecode for Lambda's. ``version``: what the bytecode depends on."""
+
+    executable: str
+    version: str
+
+    @classmethod
+    def found(cls, python: str) -> Compiler | None:
+        """This very Python if it is of that version (``3.13``), or ``python3.13`` if there is one that runs."""
+        for candidate in (sys.executable, shutil.which(f"python{python}")):
+            if candidate is not None:
+                asked = [candidate, "-c", "import platform; print(platform.python_version())"]
+                version = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+                if version.startswith(f"{python}."):
+                    return cls(candidate, version)
+        return None
+
+    def bytecode(self, contents: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Of all modules in an archive. It is not compared with the sources when they are imported, as nobody changes
+        them there. A module that does not compile has none, and fails when it is imported, with its own message."""
+        with tempfile.TemporaryDirectory() as directory:
+            root = Path(directory)
+            for name, data in contents.items():
+                if name.endswith(".py"):
+                    (root / name).parent.mkdir(parents=True, exist_ok=True)
+                    (root / name).write_bytes(data)
+            command = [self.executable, "-I", "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash"]
+            subprocess.run([*command, "-s", directory, directory], check=False)
+            return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.pyc")}
+
+
 class BundleError(Exception):
     """pip could not install a layer's packages."""
 
@@ -65,6 +98,7 @@ def code_bundle(
     definitions: Path = ROOT / "definitions",
     cache: Path = CACHE,
     *,
+    python: str = PYTHON,
     mocks_for_tests: Path | None = None,
 ) -> Bundle:
     """``functions`` as it is (without the lock file, which is for machines that run `awr`), and ``definitions``' agents
@@ -79,13 +113,15 @@ def code_bundle(
     files.append((f"{DEFINITIONS_DIRECTORY}/{FILE_NAME}", packaged_catalogue(definitions, mocks)))
     if mocks_for_tests is not None:
         files.append((MOCKS_FILE, mocks_for_tests))
-    return _archive("code", files, cache)
+    return _archive("code", files, cache, Compiler.found(python))
 
 
 def layer_bundle(layer: str, architecture: str = "arm64", python: str = PYTHON, cache: Path = CACHE) -> Bundle:
     """The packages in ``layers/<layer>.txt``. Raises `BundleError` with what pip says if one cannot be had."""
     lock = LOCKS / f"{layer}.txt"
-    made_from = "\0".join((_FORMAT, architecture, python, lock.read_text(encoding="utf-8")))
+    compiler = Compiler.found(python)
+    compiled = compiler.version if compiler is not None else ""
+    made_from = "\0".join((_FORMAT, architecture, python, compiled, lock.read_text(encoding="utf-8")))
     key = hashlib.sha256(made_from.encode()).hexdigest()[:16]
     kept = cache / f"{layer}-{architecture}-{python}-{key}"
     if not kept.is_dir():
@@ -93,7 +129,7 @@ def layer_bundle(layer: str, architecture: str = "arm64", python: str = PYTHON, 
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
             packages = Path(scratch) / "packages"
             _install(lock, architecture, python, packages)
-            made = _archive(layer, _below("python", packages), Path(scratch) / "made")
+            made = _archive(layer, _below("python", packages), Path(scratch) / "made", compiler)
             (made.path.parent / "digest").write_text(f"{made.digest} {made.unzipped_bytes}", encoding="ascii")
             _keep(made.path.parent, kept)
     digest, size = (kept / "digest").read_text(encoding="ascii").split()
@@ -140,24 +176,28 @@ def _files(directory: Path, without: str) -> Iterator[tuple[str, Path]]:
             yield "/".join(parts), path
 
 
-def _archive(name: str, files: Iterable[tuple[str, Path | bytes]], directory: Path) -> Bundle:
-    """A zip file that depends on names and contents alone; one that exists already is taken as it is."""
-    contents = sorted(((inside, _bytes(content)) for inside, content in files), key=lambda item: item[0])
-    digest = hashlib.sha256(_FORMAT.encode())
-    size = 0
-    for inside, data in contents:
-        size += len(data)
+def _archive(
+    name: str, files: Iterable[tuple[str, Path | bytes]], directory: Path, compiler: Compiler | None
+) -> Bundle:
+    """A zip file that depends on names, contents and the compiler alone; one that exists already is taken as it is."""
+    contents = {inside: _bytes(content) for inside, content in files}
+    digest = hashlib.sha256(f"{_FORMAT} {compiler.version if compiler is not None else ''}".encode())
+    for inside, data in sorted(contents.items()):
         digest.update(f"{inside}\0{len(data)}\0".encode())
         digest.update(data)
     target = directory / f"{name}-{digest.hexdigest()[:16]}.zip"
     if not target.is_file():
+        if compiler is not None:
+            contents |= compiler.bytecode(contents)
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory) as scratch:
             unfinished = Path(scratch) / target.name
             with zipfile.ZipFile(unfinished, "w") as archive:
-                for inside, data in contents:
+                for inside, data in sorted(contents.items()):
                     archive.writestr(_entry(inside), data)
             unfinished.rename(target)
+    with zipfile.ZipFile(target) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
     return Bundle(target, digest.hexdigest(), size)
 
 
@@ -178,7 +218,7 @@ def main() -> None:
     parser.add_argument("--architecture", choices=sorted(ARCHITECTURES), default="arm64")
     parser.add_argument("--python", default=PYTHON)
     options = parser.parse_args()
-    bundles = [code_bundle()]
+    bundles = [code_bundle(python=options.python)]
     bundles += [layer_bundle(layer, options.architecture, options.python) for layer in LAYERS]
     for bundle in bundles:
         zipped = bundle.path.stat().st_size

@@ -21,8 +21,8 @@ from workflow_runtime.errors import DefinitionError
 from workflow_runtime.plan.catalogue import decode_catalogue
 
 HERE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
-UNZIPPED_BYTES_EXPECTED = {"core": 60_000_000, "agents": 65_000_000}  # far below Lambda's limit; growth is noticed
-CODE_BYTES_EXPECTED = 5_000_000
+UNZIPPED_BYTES_EXPECTED = {"core": 70_000_000, "agents": 105_000_000}  # with bytecode; growth is noticed
+CODE_BYTES_EXPECTED = 12_000_000
 
 
 def names(bundle: bundling.Bundle) -> list[str]:
@@ -43,14 +43,14 @@ def target_python() -> tuple[str, str]:
     return sys.executable, f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def test_every_package_has_a_wheel_for_lambda_and_all_fit_far_below_its_limit() -> None:
+def test_every_package_has_a_wheel_for_lambda_and_all_fit_below_its_limit() -> None:
     bundles = {layer: layer_bundle(layer) for layer in LAYERS}
     for layer, expected in UNZIPPED_BYTES_EXPECTED.items():
         assert bundles[layer].unzipped_bytes < expected
     code = code_bundle()
     assert code.unzipped_bytes < CODE_BYTES_EXPECTED
     total = code.unzipped_bytes + sum(bundle.unzipped_bytes for bundle in bundles.values())
-    assert total < bundling.UNZIPPED_BYTES_MAX / 2
+    assert total < bundling.UNZIPPED_BYTES_MAX * 3 / 4
     for bundle in bundles.values():
         libraries = [name for name in names(bundle) if name.endswith(".so")]
         assert not [name for name in libraries if "x86_64" in name or "cp311" in name]
@@ -60,7 +60,7 @@ def test_layers_hold_packages_and_nothing_of_this_machine() -> None:
     for layer in LAYERS:
         inside = names(layer_bundle(layer))
         assert all(name.startswith("python/") for name in inside)
-        assert not [name for name in inside if name.endswith((".pyc", "/RECORD", "/INSTALLER"))]
+        assert not [name for name in inside if name.endswith(("/RECORD", "/INSTALLER"))]
         assert not [name for name in inside if name.startswith("python/bin/")]
 
 
@@ -91,6 +91,22 @@ def test_times_and_modes_of_files_do_not_change_the_code(tmp_path: Path) -> None
     (copy / "workflow_runtime" / "handlers" / "__pycache__" / "api.cpython-399.pyc").write_bytes(b"")
     again = code_bundle(copy, cache=tmp_path)
     assert again.digest == code_bundle(cache=tmp_path / "other").digest
+
+
+def test_code_is_compiled_before_if_there_is_a_python_of_its_version(tmp_path: Path) -> None:
+    """Sources would be compiled anew in every cold start: nothing can be written there."""
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    bundle = code_bundle(python=here, cache=tmp_path)
+    again = code_bundle(python=here, cache=tmp_path / "other")
+    assert bundle.path.read_bytes() == again.path.read_bytes()
+    assert bundle.digest != code_bundle(python="3.4", cache=tmp_path).digest
+    with zipfile.ZipFile(bundle.path) as archive:
+        archive.extractall(tmp_path / "task")
+    module = tmp_path / "task" / "workflow_runtime" / "errors.py"
+    module.write_text("that is not what was compiled", encoding="utf-8")
+    command = [sys.executable, "-c", "import workflow_runtime.errors as module; print(module.__file__)"]
+    ran = subprocess.run(command, cwd=tmp_path / "task", capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == str(module)
 
 
 def test_the_code_is_what_topology_names_and_the_definitions_of_workers(tmp_path: Path) -> None:
