@@ -141,6 +141,7 @@ def unseen_thaw(bug: Callable[[World], None]) -> None:
     """What is started after a thaw, by a process that takes the switch for one that holds."""
     with world("chain") as late:
         bug(late)
+        late.dispatching = [late.runtime]
         persistently(late, "all", freezes=True)
         assert late.runtime.looks.known()
         persistently(late, "all", freezes=False)

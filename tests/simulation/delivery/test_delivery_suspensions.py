@@ -52,8 +52,8 @@ def ask(disturbed: World, operation: str) -> None:
             disturbed.runtime.control.ask(operation, disturbed.execution_id, "maintenance", operation)
         except (Crash, RetryableError):
             continue
-        except RequestError:  # it has ended
-            assert disturbed.document()["status"] in TERMINAL
+        except RequestError:  # it has ended, or is undone before it does
+            assert disturbed.document()["status"] in (*TERMINAL, "compensating")
         return
 
 

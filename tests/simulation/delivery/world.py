@@ -48,7 +48,7 @@ from workflow_runtime.errors import NodeError, RequestError, RetryableError
 from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.plan.addresses import static_path
-from workflow_runtime.plan.calls import CALL, call_plan
+from workflow_runtime.plan.calls import CALL, CallTerms, call_plan
 from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.parts import part_plan
 from workflow_runtime.plan.plan import Plan as CompiledPlan
@@ -123,8 +123,8 @@ class World:
     """``seed`` decides everything that ``faults`` does not. Interleaved, invocations take turns at every port call.
 
     ``others``: further workflows, which it may start. ``planted``: a bug, between the services and their ports.
-    ``runtime``: the process that runs the functions; another one dispatches, too, so that what each knows may be out of
-    date. ``operator``: yet another one, through which switches are set.
+    ``runtime``: the process that runs the functions; another one is ``dispatching``, too, so that what each knows may
+    be out of date. ``operator``: yet another one, through which switches are set.
     """
 
     def __init__(
@@ -172,8 +172,11 @@ class World:
         )
         ports = planted(ports)
         self.runtime = Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
-        self._other = Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
-        self._processes = Random(seed)
+        self.dispatching = [
+            self.runtime,
+            Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids)),
+        ]
+        self._turns = Random(seed)
         self.operator = Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
         self.calm = Runtime(raw, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
         for each, plan in self.plans.items():
@@ -346,7 +349,7 @@ class World:
         return records
 
     def _take_mail(self, queue: str, records: Sequence[SqsRecord]) -> None:
-        dispatcher = self._processes.choice((self.runtime, self._other)).dispatcher
+        dispatcher = self._turns.choice(self.dispatching).dispatcher
         batch = MailboxBatch(dispatcher, [record.event_record for record in records], in_turn)
         taken: list[str] = []
         failed: set[Any] = set()
@@ -525,7 +528,7 @@ class World:
 def _all_plans(plans: Iterable[CompiledPlan]) -> Iterator[CompiledPlan]:
     """Those of workflows, and of executions that run passes of their loops, or calls of their agents."""
     for plan in plans:
-        yield from (call_plan(plan.workflow_id, call, express=False) for call in CALLS)
+        yield from (call_plan(plan.workflow_id, call, CallTerms(), express=False) for call in CALLS)
         yield plan
         for number, node in ((block.first + i, node) for block in plan.blocks for i, node in enumerate(block.nodes)):
             if isinstance(node.spec, LoopSpec) and node.spec.is_distributed:
