@@ -52,6 +52,7 @@ from workflow_runtime.plan.calls import CALL, CallTerms, call_plan
 from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.parts import part_plan
 from workflow_runtime.plan.plan import Plan as CompiledPlan
+from workflow_runtime.plan.policies import CallTerms
 from workflow_runtime.plan.specs import LoopSpec, NodeType, ToolSpec
 from workflow_runtime.ports import Ports, SqsRecord, in_turn
 from workflow_runtime.runtime.services import Runtime
