@@ -48,7 +48,7 @@ from workflow_runtime.errors import NodeError, RequestError, RetryableError
 from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.plan.addresses import static_path
-from workflow_runtime.plan.calls import CALL, CallTerms, call_plan
+from workflow_runtime.plan.calls import CALL, call_plan
 from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.parts import part_plan
 from workflow_runtime.plan.plan import Plan as CompiledPlan
