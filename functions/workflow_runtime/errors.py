@@ -71,6 +71,14 @@ class RequestError(WorkflowRuntimeError):
         self.message = message
 
 
+class WouldBreak(RequestError):
+    """A change that published workflows do not fit. ``findings``: what the compiler would say of them."""
+
+    def __init__(self, message: str, findings: Sequence[Finding]) -> None:
+        super().__init__("conflict", message)
+        self.findings = tuple(findings)
+
+
 class DefinitionError(WorkflowRuntimeError):
     """A workflow definition that cannot be compiled; ``findings`` holds everything that is wrong with it, not the
     first.

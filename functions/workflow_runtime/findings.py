@@ -8,7 +8,9 @@ tools and mocks. The catalogue of all rules is ``RULES``; ``definitions/README.m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -61,3 +63,8 @@ def rule(id: str, severity: Severity, title: str, hint: str = "") -> Rule:
 
 def has_errors(findings: list[Finding]) -> bool:
     return any(finding.severity is Severity.ERROR for finding in findings)
+
+
+def findings_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Findings without what is empty: the file (a request has none), a missing hint or place."""
+    return [{key: value for key, value in msgspec.to_builtins(finding).items() if value} for finding in findings]

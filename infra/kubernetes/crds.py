@@ -1,4 +1,4 @@
-"""The definitions of the custom resources, generated from the JSON Schemas of workflows and limits."""
+"""The definitions of the custom resources, generated from the JSON Schemas of workflows, agents and limits."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def crds() -> str:
     specs = {
         Kind.WORKFLOW: _workflow(structural),
         Kind.TRIGGER: _trigger(structural),
+        Kind.AGENT: _agent(Structural(schemas["agents"]["$defs"])),
         Kind.LIMIT: _limit(structural),
         Kind.RUN: _run(),
     }
@@ -37,15 +38,30 @@ def crds() -> str:
 
 def _workflow(structural: Structural) -> Schema:
     workflow = structural.of({"$ref": "#/$defs/WorkflowDefinition"})
-    id_ = {name: value for name, value in workflow["properties"]["id"].items() if name != "nullable"}
-    id_["x-kubernetes-validations"] = [{"rule": STAYS, "message": "a workflow keeps its id: make another object"}]
-    workflow["properties"]["id"] = id_
+    workflow["properties"]["id"] = _staying(workflow["properties"]["id"], "a workflow")
     workflow["required"] = ["id"]
     properties = {
         "workflow": {**workflow, "description": "The definition, as a file has it below `workflow:`."},
         "deletionPolicy": _word(DeletionPolicy, "Whether deleting the object waits for running executions."),
     }
     return _object(properties, "workflow")
+
+
+def _agent(structural: Structural) -> Schema:
+    agent = structural.of({"$ref": "#/$defs/entry"})
+    agent["properties"]["id"] = _staying(agent["properties"]["id"], "an agent")
+    properties = {
+        "agent": {**agent, "description": "The definition, as a file of one agent has it."},
+        "force": {"type": "boolean", "description": "Publish also what published workflows do not fit."},
+        "deletionPolicy": _word(DeletionPolicy, "Whether deleting the object waits until nothing needs the agent."),
+    }
+    return _object(properties, "agent")
+
+
+def _staying(id_: Schema, what: str) -> Schema:
+    kept = {name: value for name, value in id_.items() if name != "nullable"}
+    kept["x-kubernetes-validations"] = [{"rule": STAYS, "message": f"{what} keeps its id: make another object"}]
+    return kept
 
 
 def _trigger(structural: Structural) -> Schema:
@@ -124,6 +140,14 @@ STATUSES: dict[Kind, dict[str, Schema]] = {
         "lastRuns": {"type": "array", "items": LAST_RUN},
     },
     Kind.TRIGGER: {"version": {**NUMBER, "description": "Of the workflow, with it."}},
+    Kind.AGENT: {
+        "agentId": TEXT,
+        "version": NUMBER,
+        "etag": TEXT,
+        "digest": {**TEXT, "description": "Of the definition that was published."},
+        "driftCorrectedAt": {**MOMENT, "description": "When what somebody had changed was published over, last."},
+        "findings": {"type": "array", "items": FINDING},
+    },
     Kind.LIMIT: {"limiter": TEXT},
     Kind.RUN: {
         "executionId": TEXT,
@@ -148,6 +172,12 @@ COLUMNS: dict[Kind, list[tuple[str, str, str]]] = {
         ("Workflow", "string", ".spec.workflow"),
         ("Type", "string", ".spec.trigger.type"),
         ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
+    ],
+    Kind.AGENT: [
+        ("ID", "string", ".spec.agent.id"),
+        ("Version", "integer", ".status.version"),
+        ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
+        ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason'),
     ],
     Kind.LIMIT: [
         ("Limiter", "string", ".status.limiter"),

@@ -93,8 +93,10 @@ class Structural:
         if required:
             result["required"] = required
         conditions = [condition for part in schema.get("allOf", ()) if (condition := _condition(part, properties))]
-        if "anyOf" in schema and (condition := _condition({"anyOf": schema["anyOf"]}, properties)):
-            conditions.append(condition)
+        for word in ("anyOf", "oneOf"):  # one of them at least: that both hold is for the runtime to refuse
+            choices = schema.get(word, ())
+            if choices and _conditions_only(choices) and (condition := _condition({"anyOf": choices}, properties)):
+                conditions.append(condition)
         if conditions:
             result["allOf"] = conditions
         return result

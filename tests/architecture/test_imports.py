@@ -45,7 +45,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "pydantic": {"definition", "invokers", "frontends/api", "sdk"},
     "sqlite3": {"backends/embedded"},
     "moto": {"backends/simulated_aws", "testing"},
-    "prometheus_client": {"frontends/serve"},
+    "prometheus_client": {"frontends/metrics", "frontends/serve"},
     "typer": {"frontends/cli"},
     "rich": {"frontends/cli"},
     "pydantic_ai": {"invokers/agents"},

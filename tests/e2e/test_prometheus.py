@@ -18,8 +18,13 @@ from infra.grafana.rendering import FOLDER
 from tests.e2e.prometheus import Prometheus, Unavailable, programs, watching
 from tests.integration.dev.dev_process import SERVE, DevProcess
 
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.deployment.metrics import AttemptEnded, Metric
 from workflow_runtime.frontends.api.route import Scope
+from workflow_runtime.frontends.metrics.deployed import DeployedMetrics
 from workflow_runtime.frontends.serve.tokens import add_token
+from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.services.tally import Tally
 
 RULES = FOLDER / "alerts.yaml"
 WINDOW = "[15s]"  # in place of Grafana's own
@@ -90,6 +95,20 @@ def test_what_the_server_says_is_what_prometheus_wants(server: DevProcess, token
         [programs()["promtool"], "check", "rules", RULES], capture_output=True, text=True, check=False
     )
     assert rules.returncode == 0, rules.stderr
+
+
+def test_what_a_deployment_says_is_what_prometheus_wants() -> None:
+    usage = {"model": "m", "requests": 1, "input_tokens": 5, "output_tokens": 7, "usd": 0.25}
+    with LocalRuntime(open_backend(), environ={}) as runtime:
+        tally = Tally(runtime.ports.clock.now)
+        tally.lifecycle("w", "execution.started", 0)
+        tally.lifecycle("w", "execution.failed", 1_500)
+        tally.attempt_ended(AttemptEnded("w", "agent", "a", 1, 900, "timeout", usage))
+        tally.count(Metric.TIMER_LATENESS, 20)
+        runtime.services.counters.add(tally.ride())
+        text, _ = DeployedMetrics(runtime.services).text()
+    checked = subprocess.run([programs()["promtool"], "check", "metrics"], input=text, capture_output=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, b"")
 
 
 def test_every_panel_and_every_alert_finds_data_under_load(

@@ -136,6 +136,18 @@ def test_what_the_compiler_takes_is_taken(file: Path) -> None:
     assert error is None, str(error)
 
 
+def test_agents_that_are_taken_are_taken() -> None:
+    files = [*(ROOT / "definitions").rglob("agents/*.yaml"), *(ROOT / "tests").rglob("agents/*.yaml")]
+    taken = 0
+    for file in files:
+        value = _without_notes(read_document(file).value)
+        for agent in value.get("agents", [value]):
+            error = next(validator_of(Kind.AGENT, "spec").iter_errors({"agent": agent}), None)
+            assert error is None, f"{file}: {error}"
+            taken += 1
+    assert taken > 5
+
+
 def test_the_examples_are_taken() -> None:
     for document in documents("examples.yaml"):
         validator_of(Kind(document["kind"]), "spec").validate(document["spec"])
@@ -164,6 +176,14 @@ TOOL = {"id": "a", "type": "tool", "tool": "echo"}
         (Kind.TRIGGER, {"workflow": "w", "trigger": {"type": "cron"}}),
         (Kind.TRIGGER, {"workflow": "w", "trigger": {"type": "webhook"}}),
         (Kind.TRIGGER, {"workflow": "w", "trigger": {"type": "schedule", "endpoint": "x"}}),
+        (Kind.AGENT, {"agent": {"model": "test"}}),
+        (Kind.AGENT, {"agent": {"id": "a"}}),
+        (Kind.AGENT, {"agent": {"id": "no spaces", "model": "test"}}),
+        (Kind.AGENT, {"agent": {"id": "a", "model": "test", "tempreature": 1}}),
+        (Kind.AGENT, {"agent": {"id": "a", "model": "test", "cache": "2h"}}),
+        (Kind.AGENT, {"agent": {"id": "a", "model": "test", "output_retries": 11}}),
+        (Kind.AGENT, {"agent": {"id": "a", "model": "test", "settings": {"max_tokens": "many"}}}),
+        (Kind.AGENT, {"agent": {"id": "a", "model": "test"}, "deletionPolicy": "never"}),
         (Kind.LIMIT, {"concurency": 4}),
         (Kind.LIMIT, {"concurrency": -1}),
         (Kind.LIMIT, {"concurrency": "4"}),

@@ -79,6 +79,9 @@ class Metric(StrEnum):
 
 _TIMES = (Metric.AGENT_DURATION, Metric.TOOL_DURATION, Metric.LINE_AGE, Metric.TIMER_LATENESS, Metric.SWEEP_LATENESS)
 
+DURATION_BUCKETS_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)
+"""Of histograms: a node without a model takes milliseconds, an execution that waits for people takes days."""
+
 DURATIONS = {"agent": Metric.AGENT_DURATION, "tool": Metric.TOOL_DURATION}
 """By a node's type; other types are decided, not run."""
 ERRORS = {"agent": Metric.AGENT_ERRORS, "tool": Metric.TOOL_ERRORS}

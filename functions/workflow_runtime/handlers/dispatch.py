@@ -27,7 +27,7 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
             return dispatch(event)
 
     def dispatch(event: LambdaEvent) -> Any:
-        batch = MailboxBatch(runtime.dispatcher, event["Records"], runtime.ports.together)
+        batch = MailboxBatch(runtime.dispatcher, event["Records"], runtime.ports.together, runtime.tally)
 
         def take(record: SQSRecord) -> None:
             if not batch.take(record.message_id):
@@ -37,6 +37,7 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
             answer = process_partial_response(event, take, processor)  # a context would cost an inspection of `take`
         _delay(runtime, batch.postponed)
         runtime.count(Metric.EVENTS_DISPATCHED, len(event["Records"]))
+        runtime.write_counts()
         return answer
 
     return handle

@@ -33,6 +33,7 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
 
     async def run(body: str) -> None:
         await runner.run(parse_express(body))
+        await runtime.ports.offload(runtime.write_counts)
         runtime.end_process_if_stuck()
 
     return handle

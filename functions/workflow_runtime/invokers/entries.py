@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -27,9 +27,16 @@ def read_entries(
     A file holds one entry, or a list of them under the key ``plural`` (``agents:``, ``tools:``). ``model`` has a field
     ``id``.
     """
+    return entries_of(_documents(directory, findings), plural, model, findings)
+
+
+def entries_of(
+    documents: Iterable[Document], plural: str, model: type[Entry], findings: list[Finding]
+) -> dict[str, tuple[Entry, Document]]:
+    """The same of documents that were read already."""
     entries: dict[str, tuple[Entry, Document]] = {}
     places: dict[str, str] = {}
-    for document in _documents(directory, findings):
+    for document in documents:
         for path, value in _values(document, plural, findings):
             entry = parse_entry(document, path, value, model, findings)
             if entry is None:

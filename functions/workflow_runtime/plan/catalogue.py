@@ -53,6 +53,7 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
       ``budget``: of one visit; ``has_session``: whether its visits go on with a session, unless a node says otherwise;
       ``workflows``: those that it, or an agent that it calls, has among its tools; ``call_terms``: of its calls that
       are nodes
+    - ``calls``: of an agent: the agents that it calls, or is checked by
     - ``express``: of a workflow: it runs in one invocation
     """
 
@@ -70,6 +71,7 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     workflows: tuple[str, ...] = ()
     call_terms: tuple[CallTerms, ...] = ()
     declares_effects: bool = False
+    calls: tuple[str, ...] = ()
     express: bool = False
 
     @property
@@ -90,17 +92,19 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 class Catalogue(msgspec.Struct, frozen=True, omit_defaults=True):
     """All agents, all tools and all workflows, by id. ``workflows`` None: which there are is not known here; they may
     be looked up only when they are asked for. ``limiters``: the shared ones, by name; None: nobody knows them.
+    ``mcp_servers``: those that agents may name; None: they are not known here.
     """
 
-    agents: dict[str, CatalogueEntry] = {}
+    agents: Mapping[str, CatalogueEntry] = {}
     tools: dict[str, CatalogueEntry] = {}
     workflows: Mapping[str, CatalogueEntry] | None = None
     limiters: dict[str, Limiter] | None = None
+    mcp_servers: tuple[str, ...] | None = None
 
     def with_mocks(self, agents: Iterable[str], tools: Iterable[str], workflows: Iterable[str] = ()) -> Catalogue:
         """This catalogue and the ids that only a file of mocks knows."""
-        mocked = Catalogue(
-            _with_mocks(self.agents, agents), _with_mocks(self.tools, tools), self.workflows, self.limiters
+        mocked = msgspec.structs.replace(
+            self, agents=_with_mocks(self.agents, agents), tools=_with_mocks(self.tools, tools)
         )
         if self.workflows is None:
             return mocked
@@ -124,7 +128,7 @@ def decode_catalogue(data: bytes) -> Catalogue:
     return msgspec.json.decode(data, type=Catalogue)
 
 
-def _with_mocks(entries: dict[str, CatalogueEntry], ids: Iterable[str]) -> dict[str, CatalogueEntry]:
+def _with_mocks(entries: Mapping[str, CatalogueEntry], ids: Iterable[str]) -> dict[str, CatalogueEntry]:
     return {**entries, **_mocks_beside(entries, ids)}
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from workflow_runtime.deployment.metrics import count_attempt
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.runtime.environment import collector, workflow_env
 from workflow_runtime.runtime.foundation import RunExpress
 from workflow_runtime.runtime.services import Runtime
+from workflow_runtime.services.tally import CountingQueues, Tally
 
 if TYPE_CHECKING:
     from workflow_runtime.deployment.settings import Settings
@@ -49,7 +52,8 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
     definitions = Path(settings.definitions_directory)
     publishes = function is not None and topology.function(function).http
     ports = build_ports(settings, clock=clock, topology=topology, trace=trace_in(environ))
-    ports = replace(ports, traces=collector(environ))
+    tally = Tally(ports.clock.now)
+    ports = replace(ports, traces=collector(environ), queues=CountingQueues(ports.queues, tally))
 
     def invokers() -> dict[NodeType, Invoker]:
         # With these come pydantic and all tools: only workers need them.
@@ -57,22 +61,37 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
         from workflow_runtime.runtime.registries import Registries
 
         reach = Reach.from_settings(settings.tool_allow_lists)
-        registries = Registries(definitions, _mocks_for_tests(settings), reach=reach, ports=ports)
+        registries = Registries(
+            definitions, _mocks_for_tests(settings), reach=reach, ports=ports, publications=runtime.published_agents
+        )
         return registries.invokers(ports.clock)
 
-    return Runtime(
+    runtime = Runtime(
         ports,
         invokers,
         secrets=SecretsManagerSecrets(settings.secrets_prefix),
         env=workflow_env(environ),
         catalogue=_packaged_catalogue(definitions) if publishes else None,
         end_process=lambda: os._exit(WORKER_LOST_EXIT_CODE),
-        count=count,
+        count=_both(count, tally.count),
+        attempt_ended=_both(partial(count_attempt, count), tally.attempt_ended),
+        tally=tally,
         pools=(*topology.pools, EXPRESS_POOL) if topology.is_express else topology.pools,
         run_express=_express(settings.express_function),
         callers=Callers.from_environment(environ),
         retention_days=settings.retention_days,
     )
+    return runtime
+
+
+def _both(first: Callable[..., None], second: Callable[..., None]) -> Callable[..., None]:
+    """What tells both of them."""
+
+    def tell(*said: object) -> None:
+        first(*said)
+        second(*said)
+
+    return tell
 
 
 def _express(function: str) -> RunExpress | None:

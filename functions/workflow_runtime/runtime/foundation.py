@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import cached_property, partial
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from workflow_runtime.deployment.metrics import AttemptEnded, count_attempt
 from workflow_runtime.deployment.settings import RETENTION_DAYS, Callers
 from workflow_runtime.deployment.topology import POOLS
+from workflow_runtime.errors import RetryableError
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.mail import Mailer
@@ -21,7 +23,11 @@ if TYPE_CHECKING:
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.plan.catalogue import Catalogue
     from workflow_runtime.services.express import ExpressOrder
+    from workflow_runtime.services.tally import Tally
     from workflow_runtime.services.work.attempt import Secrets
+    from workflow_runtime.storage.counters import CounterStore
+
+logger = logging.getLogger(__name__)
 
 Invokers = Callable[[], "Mapping[NodeType, Invoker]"]
 
@@ -65,7 +71,7 @@ class Foundation:
     ``is_ending``: whether the process is about to end, so that requests should not wait any longer. ``callers``: who
     callers of the API are. ``retention_days``: how long executions are kept after their end.
     ``run_express``: has an express execution run that somebody waits for. ``is_within``: it serves one execution, in
-    whose invocation it is, see `within`.
+    whose invocation it is, see `within`. ``tally``: adds up what is counted; None: nothing is kept in the table.
     """
 
     def __init__(
@@ -87,6 +93,7 @@ class Foundation:
         retention_days: int = RETENTION_DAYS,
         run_express: RunExpress | None = None,
         is_within: bool = False,
+        tally: Tally | None = None,
     ) -> None:
         self._retention_days = retention_days
         self.ports = ports
@@ -104,6 +111,7 @@ class Foundation:
         self._stands_in = stands_in
         self._run_express = run_express
         self._is_within = is_within
+        self.tally = tally
 
     @property
     def _served(self) -> Collection[str]:
@@ -113,6 +121,24 @@ class Foundation:
     @cached_property
     def stores(self) -> Stores:
         return Stores(self.ports, self._retention_days)
+
+    @cached_property
+    def counters(self) -> CounterStore:
+        """Sums of what was counted; this process adds to one of their shards."""
+        return self.stores.counters(int(self._new_id(), 16))
+
+    def write_counts(self) -> None:
+        """Add what is due of what was counted. Nothing depends on it: what cannot be written now is tried again."""
+        due = self.tally.due() if self.tally is not None and not self._is_within else {}
+        if self.tally is None or not due:
+            return
+        try:
+            self.counters.add(due)
+        except RetryableError as error:
+            logger.warning("counts are written later", extra={"reason": str(error)})
+            self.tally.take(due)
+        except ValueError:
+            logger.exception("counts could not be written")
 
     @cached_property
     def mailer(self) -> Mailer:

@@ -13,7 +13,7 @@ import inspect
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from workflow_runtime.invokers.mocks import Mocks
     from workflow_runtime.invokers.tools.invoker import BlockingRunner
     from workflow_runtime.plan.specs import NodeType
+    from workflow_runtime.services.catalog.published_agents import PublishedAgents
 
 BUCKETS_VARIABLE = "BUCKETS_DIR"  # the environment variable that names the folder that stands for S3
 BUCKETS_FOLDER = "buckets"  # by default, below the definitions
@@ -145,6 +146,7 @@ class LocalRuntime:
             is_local=True,
             player=self._player,
             processes=self._processes,
+            publications=_Publications(lambda: self.services.published_agents),
         )
         _ = registries.catalogue  # which finds all that is wrong
         return registries
@@ -324,6 +326,23 @@ class LocalRuntime:
             function(*arguments)
         elif self._loop is not None:
             self._loop.call_soon_threadsafe(function, *arguments)
+
+
+class _Publications:
+    """Agents that were published, of the services as they are now: agents and tools are read before there are any."""
+
+    def __init__(self, published: Callable[[], PublishedAgents]) -> None:
+        self._published = published
+
+    @property
+    def ids(self) -> Collection[str]:
+        return self._published().ids
+
+    def latest(self, id: str) -> int | None:
+        return self._published().latest(id)
+
+    def source(self, id: str, version: int) -> bytes:
+        return self._published().source(id, version)
 
 
 async def _as_task(handler: Handler, event: dict[str, Any], context: Any) -> Any:

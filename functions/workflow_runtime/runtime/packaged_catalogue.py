@@ -26,7 +26,7 @@ def packaged_catalogue(definitions: Path, mocks: Mocks | None = None) -> bytes:
     def moved(entries: Mapping[str, CatalogueEntry]) -> dict[str, CatalogueEntry]:
         return {id: replace(entry, source=_inside(entry.source, definitions)) for id, entry in entries.items()}
 
-    return encode_catalogue(Catalogue(moved(found.agents), moved(found.tools)))
+    return encode_catalogue(Catalogue(moved(found.agents), moved(found.tools), mcp_servers=found.mcp_servers))
 
 
 def _inside(source: str, definitions: Path) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from workflow_runtime.engine.state import Parent
+    from workflow_runtime.invokers.agents.registry import Publications
     from workflow_runtime.invokers.cassettes.player import Player
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.language.json_values import Json
@@ -35,7 +36,7 @@ class Registries:
     that have one never reach the real thing. ``ports``: those of the runtime in which built-in tools run.
     ``workflows``: those that there are, if that is known. ``is_local``: MCP servers that are programs may be started.
     ``processes``: where authors' blocking tools run; None: in threads.
-    ``player``: has a cassette answer first.
+    ``player``: has a cassette answer first. ``publications``: agents that are published at run time; None: none are.
 
     Raises `DefinitionError` for tools that cannot be used; for agents, `catalogue` and the first call of one do: a
     worker of tools never reads them.
@@ -52,6 +53,7 @@ class Registries:
         is_local: bool = False,
         player: Player | None = None,
         processes: BlockingRunner | None = None,
+        publications: Publications | None = None,
     ) -> None:
         services = ToolServices(bus=ports.bus, offload=ports.offload) if ports is not None else ToolServices()
         self._mocks = mocks
@@ -59,7 +61,8 @@ class Registries:
         self._processes = processes
         self._workflows = workflows
         self._definitions = definitions
-        self._agents = AgentRegistry.load(_below(definitions, "agents"))
+        self._reach = reach
+        self._agents = AgentRegistry.load(_below(definitions, "agents"), publications)
         servers = McpServers.load(_below(definitions, "mcp"), is_local=is_local)
         self._tools = ToolRegistry.load(_below(definitions, "tools"), reach=reach, services=services, servers=servers)
 
@@ -67,7 +70,13 @@ class Registries:
     def catalogue(self) -> Catalogue:
         """What definitions may name without a warning: registered agents and tools, known workflows, and what is
         mocked. Raises `DefinitionError` for what cannot be used."""
-        catalogue = Catalogue(self._agents.describe(), self._tools.describe(), self._workflows, self.limiters)
+        catalogue = Catalogue(
+            self._agents.describe(),
+            self._tools.describe(),
+            self._workflows,
+            self.limiters,
+            tuple(sorted(self._tools.servers)),
+        )
         if self._mocks is not None:
             mocked = map(self._mocks.ids, (NodeType.AGENT, NodeType.TOOL, NodeType.SUB_WORKFLOW))
             catalogue = catalogue.with_mocks(*mocked)
@@ -99,12 +108,12 @@ class Registries:
         tools: Invoker = ToolInvoker(self._tools, clock, self._processes)
         if self._mocks is None:
             return {
-                NodeType.AGENT: AgentInvoker(self._agents, tools=self._tools, tool_invoker=tools),
+                NodeType.AGENT: self._agent_invoker(tools),
                 NodeType.TOOL: tools,
             }
         mocked = partial(MockedInvoker, self._mocks, sleep=clock.sleep)
         tools = mocked(NodeType.TOOL, tools)
-        agents = AgentInvoker(self._agents, tools=self._tools, tool_invoker=tools)
+        agents = self._agent_invoker(tools)
         return {
             NodeType.AGENT: mocked(NodeType.AGENT, agents, agent_schema=self._agent_schema),
             NodeType.TOOL: tools,
@@ -116,12 +125,15 @@ class Registries:
         mocks = self._mocks if self._mocks is not None else Mocks(MockFile({}, {}, None))
         mocked = partial(MockedInvoker, mocks, sleep=clock.sleep)
         tools = mocked(NodeType.TOOL, ToolInvoker(self._tools, clock, self._processes))
-        agents = AgentInvoker(self._agents, tools=self._tools, tool_invoker=player.calls(tools))
+        agents = self._agent_invoker(player.calls(tools))
         return {
             NodeType.AGENT: player.nodes(mocked(NodeType.AGENT, agents, agent_schema=self._agent_schema), agents),
             NodeType.TOOL: player.nodes(tools),
             NodeType.SUB_WORKFLOW: player.nodes(mocked(NodeType.SUB_WORKFLOW, Unmocked())),
         }
+
+    def _agent_invoker(self, tools: Invoker) -> AgentInvoker:
+        return AgentInvoker(self._agents, tools=self._tools, tool_invoker=tools, reach=self._reach)
 
     def _agent_schema(self, id: str) -> Json:
         agent = self._agents.get(id)

@@ -13,23 +13,20 @@ from msgspec.structs import replace
 
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
+from workflow_runtime.runtime.catalog_services import CatalogServices
 from workflow_runtime.runtime.environment import EnvironmentSecrets as EnvironmentSecrets
 from workflow_runtime.runtime.environment import workflow_env as workflow_env
-from workflow_runtime.runtime.foundation import Foundation, numbered_ids
+from workflow_runtime.runtime.foundation import numbered_ids
 from workflow_runtime.services.views.executions import Documents
 from workflow_runtime.storage.stores import Stores
 
 if TYPE_CHECKING:
     from workflow_runtime.invokers.invocation import Invoker
-    from workflow_runtime.services.catalog.catalog import Catalog
-    from workflow_runtime.services.catalog.publishing import Publishing
-    from workflow_runtime.services.catalog.triggers import Triggers
     from workflow_runtime.services.control.bulk import Bulk
     from workflow_runtime.services.control.requests import Control
     from workflow_runtime.services.dispatch.dispatcher import Dispatcher
     from workflow_runtime.services.express import ExpressNow, ExpressSender, Within
     from workflow_runtime.services.freeze.holding import Holder
-    from workflow_runtime.services.freeze.looks import Looks
     from workflow_runtime.services.freeze.release import Releaser
     from workflow_runtime.services.freeze.requests import Freezes
     from workflow_runtime.services.intake.approvals import Approvals
@@ -60,7 +57,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.work.runner import NodeRunner
 
 
-class Runtime(Foundation):
+class Runtime(CatalogServices):
     """Everything that handlers and the command line call."""
 
     def within(self, ports: Ports) -> Runtime:
@@ -77,6 +74,7 @@ class Runtime(Foundation):
             attempt_ended=self._attempt_ended,
             stands_in=self._stands_in,
             is_within=True,
+            tally=self.tally,
         )
         inner.looks = self.looks  # what was seen of switches and limiters a moment ago need not be read again
         inner.stores.workflows = self.stores.workflows  # nor plans
@@ -103,7 +101,7 @@ class Runtime(Foundation):
         budget = TimeBudget(self.ports.clock)
         courier = Courier(self.stores, self.mailer, self.timers, lambda: self.starter, lambda: self.express_sender)
         publisher = Publisher(
-            self.ports, self.stores, self.mailer, courier, self.count, self._served, budget, self.starts
+            self.ports, self.stores, self.mailer, courier, self.count, self._served, budget, self.starts, self.tally
         )
         return Dispatcher(self.ports, self.stores, courier, publisher, self.starts, self._new_id, self.count, budget)
 
@@ -165,12 +163,6 @@ class Runtime(Foundation):
         return Gates(self.ports, self.stores, self.budgets, self.lines, self.looks)
 
     @cached_property
-    def looks(self) -> Looks:
-        from workflow_runtime.services.freeze.looks import Looks
-
-        return Looks(self.ports.clock, self.stores.freezes)
-
-    @cached_property
     def holder(self) -> Holder:
         from workflow_runtime.services.freeze.holding import Holder
 
@@ -229,18 +221,6 @@ class Runtime(Foundation):
         return Recordings(self._viewed, self._viewed_stores)
 
     @cached_property
-    def catalog(self) -> Catalog:
-        from workflow_runtime.services.catalog.catalog import Catalog
-
-        return Catalog(self.ports.clock, self.stores, self.triggers, self._catalogue, self._pools)
-
-    @cached_property
-    def triggers(self) -> Triggers:
-        from workflow_runtime.services.catalog.triggers import Triggers
-
-        return Triggers(self.ports, self.stores)
-
-    @cached_property
     def ingest(self) -> Ingest:
         from workflow_runtime.services.intake.events import Ingest
 
@@ -251,12 +231,6 @@ class Runtime(Foundation):
         from workflow_runtime.services.intake.webhooks import Webhooks
 
         return Webhooks(self.ports, self.triggers, self.starter, self._secrets, self._new_id)
-
-    @cached_property
-    def publishing(self) -> Publishing:
-        from workflow_runtime.services.catalog.publishing import Publishing
-
-        return Publishing(self.ports.clock, self.stores, self.catalog)
 
     @cached_property
     def starter(self) -> Starter:

@@ -7,7 +7,8 @@
 - `control`: requests of people to an execution as a whole, or to many: cancel, suspend, resume, retry, skip.
 - `freeze`: switches that hold back starts and node runs, and what they hold.
 - `work`: one attempt of one node: claim, read, run, record, report.
-- `catalog`: published workflows, and their triggers kept in step with them.
+- `catalog`: published workflows, with their triggers kept in step with them, and published agents.
+- `tally`: what deployed functions count, on its way to the table.
 - `views`: what people and programs see of executions; there is one execution document.
 - `upkeep`: the sweep, which finds what got lost, and the dead letters, which record what was given up.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -20,11 +20,13 @@ from workflow_runtime.storage.limiters import plain_tenant
 
 class Mail(msgspec.Struct, frozen=True, omit_defaults=True):
     """An event for an execution's mailbox; ``then``: what happened afterwards, in order. An older version takes the
-    first event only, and asks for the others."""
+    first event only, and asks for the others. ``counts``: what the sender has counted, see `services.tally`; an older
+    version leaves it out."""
 
     execution_id: str
     event: Event
     then: tuple[Event, ...] = ()
+    counts: dict[str, dict[str, int]] = {}
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -107,6 +109,12 @@ def mail_message(execution_id: str, event: Event, invocation: str, then: tuple[E
 
 def mail_body(mail: Mail) -> str:
     return _encoder.encode(mail).decode()
+
+
+def with_counts(mail: Message, counts: Mapping[str, Mapping[str, int]]) -> Message:
+    """The mail with what its sender has counted as its last member."""
+    member = _encoder.encode(counts).decode()
+    return msgspec.structs.replace(mail, body=f'{mail.body[:-1]},"counts":{member}}}')
 
 
 def order_message(order: Order) -> Message:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Table
 from workflow_runtime.storage import keys
+from workflow_runtime.storage.agents import AgentPointer, pointer_of
 from workflow_runtime.storage.limiters import Rule, rule_of
 from workflow_runtime.storage.payloads import get_json, pack_bytes, put_payload
 
@@ -61,6 +63,15 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     generation: int = 0
 
 
+class Board(NamedTuple):
+    """What every process looks at every few seconds. ``rules``: of limiters; ``agents``: those that are or were
+    published."""
+
+    switches: list[Switch]
+    rules: list[Rule]
+    agents: list[AgentPointer]
+
+
 class FreezeStore:
     def __init__(self, table: Table, blobs: Blobs) -> None:
         self._table = table
@@ -68,18 +79,19 @@ class FreezeStore:
 
     def switches(self) -> Sequence[Switch]:
         """Those that hold, and those whose thaw is under way."""
-        return self.board()[0]
+        return self.board().switches
 
-    def board(self) -> tuple[Sequence[Switch], Sequence[Rule]]:
-        """The switches as `switches` has them, and the rules of limiters, which one query reads with them."""
-        switches: list[Switch] = []
-        rules: list[Rule] = []
+    def board(self) -> Board:
+        """The switches as `switches` has them, and what one query reads with them."""
+        board = Board([], [], [])
         for item in self._table.query(keys.FREEZES):
             if item.key.sort.startswith(keys.LIMITER_RULE_PREFIX):
-                rules.append(rule_of(item))
+                board.rules.append(rule_of(item))
+            elif item.key.sort.startswith(keys.AGENT_PREFIX):
+                board.agents.append(pointer_of(item))
             elif not (switch := _switch(item)).closed:
-                switches.append(switch)
-        return switches, rules
+                board.switches.append(switch)
+        return board
 
     def switch(self, scope: str) -> Switch | None:
         """The newest one of a scope."""

@@ -32,6 +32,7 @@ OPEN_APPROVALS = "APPROVALS#open"  # index partition
 ENDED_APPROVALS = "APPROVALS#ended"  # index partition
 LIMITERS = "LIMIT#"  # begins the partitions of limiters, of which functions have rights of their own
 LIMITER_RULE_PREFIX = "LIMIT#"  # of sort keys there: rules of limiters, which are read with the switches
+AGENT_PREFIX = "AGENT#"  # of sort keys beside the switches: agents that were published, read with them
 EXPOSED = "EXPOSED#mcp"  # partition of the workflows that the MCP server offers
 WAITER_PREFIX = "W#"
 WORKFLOWS = "WORKFLOWS"  # index partition of all published workflows
@@ -273,9 +274,23 @@ def workflow(workflow_id: str, sort: str = META) -> Key:
     return Key(f"WF#{named(workflow_id)}", sort)
 
 
+def counters(shard: int, workflow_id: str) -> Key:
+    """Sums of what was counted of a workflow, or ("") of what is no workflow's."""
+    return Key(f"COUNTERS#{shard}", named(workflow_id) or "-")
+
+
 def exposed(tool: str) -> Key:
     """A workflow that the MCP server offers, by the name of its tool."""
     return Key(EXPOSED, safe(tool))
+
+
+def published_agent(agent_id: str) -> Key:
+    """An agent that is or was published, beside the switches: whoever looks at these knows it, too."""
+    return Key(FREEZES, f"{AGENT_PREFIX}{named(agent_id)}")
+
+
+def agent_version(agent_id: str, version: int) -> Key:
+    return Key(f"{AGENT_PREFIX}{named(agent_id)}", f"V#{version:08d}")
 
 
 def workflow_version(workflow_id: str, version: int) -> Key:

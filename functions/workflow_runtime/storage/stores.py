@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from workflow_runtime.deployment.settings import RETENTION_DAYS
 from workflow_runtime.ports import Ports, Table
+from workflow_runtime.storage.agents import AgentStore
 from workflow_runtime.storage.due import DueStore
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.freezes import FreezeStore
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from workflow_runtime.storage.applied import AppliedStore
     from workflow_runtime.storage.approvals import ApprovalStore
     from workflow_runtime.storage.budgets import BudgetStore
+    from workflow_runtime.storage.counters import CounterStore
     from workflow_runtime.storage.dead_letters import LetterStore
     from workflow_runtime.storage.exposed import ExposedStore
     from workflow_runtime.storage.held import HeldStore
@@ -80,6 +82,10 @@ class Stores:
         return TriggerStore(self._table)
 
     @cached_property
+    def agents(self) -> AgentStore:
+        return AgentStore(self._table)
+
+    @cached_property
     def live(self) -> LiveStore:
         from workflow_runtime.storage.live import LiveStore  # few executions are watched
 
@@ -90,6 +96,12 @@ class Stores:
         from workflow_runtime.storage.exposed import ExposedStore  # few workflows are tools of others
 
         return ExposedStore(self._table)
+
+    def counters(self, shard: int) -> CounterStore:
+        """``shard``: the one that this process writes to."""
+        from workflow_runtime.storage.counters import CounterStore  # only deployed functions count in the table
+
+        return CounterStore(self._table, self._together, shard)
 
     @cached_property
     def subscriptions(self) -> SubscriptionStore:

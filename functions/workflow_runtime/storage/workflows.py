@@ -11,6 +11,7 @@ import msgspec
 from workflow_runtime.errors import ConflictError
 from workflow_runtime.language.caching import ByteCache
 from workflow_runtime.plan.plan import Plan, decode_plan, encode_plan
+from workflow_runtime.plan.specs import AgentSpec
 from workflow_runtime.ports import Absent, Attribute, ConditionFailed, Equals, Item, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import pack_bytes, unpack_bytes
@@ -21,14 +22,25 @@ PLAN_BYTES_PER_BYTE = 10  # of a plan in memory, formulas and all, by the length
 PUBLISH_ATTEMPTS_MAX = 10  # against others who publish the same workflow at the same moment
 
 
+_AGENTS_BETWEEN = " "  # ids have no spaces
+
+
 class WorkflowVersion(msgspec.Struct, frozen=True):
-    """A stored version: the runtime numbers them 1, 2, 3 … ``published_at`` in epoch ms."""
+    """A stored version: the runtime numbers them 1, 2, 3 … ``published_at`` in epoch ms. ``agents``: those that it
+    names; None: the version is from before that was noted.
+    """
 
     workflow_id: str
     number: int
     plan_hash: str
     published_at: int
     source_hash: str = ""
+    agents: frozenset[str] | None = None
+
+    @property
+    def identity(self) -> str:
+        """What tells it from other versions, besides its number."""
+        return self.plan_hash
 
 
 class Pointer(msgspec.Struct, frozen=True):
@@ -72,7 +84,7 @@ class WorkflowStore:
             if over is not None and over != (latest.number if latest is not None else 0):
                 raise VersionMismatch(f"version {latest.number if latest is not None else 0} is the latest, not {over}")
             number = pointer.latest + 1 if pointer is not None else 1
-            version = WorkflowVersion(plan.workflow_id, number, plan.hash, at, source_hash)
+            version = WorkflowVersion(plan.workflow_id, number, plan.hash, at, source_hash, agents_named(plan))
             if self._put_version(version, pointer.created_at if pointer is not None else at):
                 return version
         raise ConflictError(f"workflow {plan.workflow_id!r} is being published by others; try again")
@@ -111,6 +123,14 @@ class WorkflowStore:
         if pointer is None or pointer.removed_at:
             return None
         return self.version(workflow_id, pointer.latest)
+
+    def latest_of(self, pointers: Sequence[Pointer]) -> Sequence[WorkflowVersion]:
+        """The latest version of each of these workflows, in their order."""
+        wanted = {keys.workflow_version(pointer.workflow_id, pointer.latest): pointer for pointer in pointers}
+        items = self._table.get(tuple(wanted))
+        return [
+            _version(pointer.workflow_id, pointer.latest, items[key]) for key, pointer in wanted.items() if key in items
+        ]
 
     def version(self, workflow_id: str, number: int) -> WorkflowVersion | None:
         return self.versions(workflow_id, [number]).get(number)
@@ -156,7 +176,12 @@ class WorkflowStore:
         """Version first, pointer second: after a crash in between, the next publisher points at that version."""
         item = Item(
             keys.workflow_version(version.workflow_id, version.number),
-            {"plan": version.plan_hash, "published_at": version.published_at, "source": version.source_hash},
+            {
+                "plan": version.plan_hash,
+                "published_at": version.published_at,
+                "source": version.source_hash,
+                "agents": _AGENTS_BETWEEN.join(sorted(version.agents or ())),
+            },
         )
         try:
             self._table.put(item, Absent())
@@ -177,6 +202,16 @@ class WorkflowStore:
             self._table.put(Item(keys.workflow(workflow_id), attributes, listing), condition)
 
 
+def agents_named(plan: Plan) -> frozenset[str]:
+    """The agents that nodes of a plan may run, as far as it names them."""
+    found: set[str] = set()
+    for block in plan.blocks:
+        for node in block.nodes:
+            if isinstance(node.spec, AgentSpec):
+                found.update(node.spec.allow if node.spec.allow else (str(node.spec.agent),))
+    return frozenset(found)
+
+
 def _pointer(item: Item) -> Pointer:
     values = item.attributes
     return Pointer(
@@ -190,4 +225,12 @@ def _pointer(item: Item) -> Pointer:
 def _version(workflow_id: str, number: int, item: Item) -> WorkflowVersion:
     values = item.attributes
     source = str(values.get("source") or "")
-    return WorkflowVersion(workflow_id, number, str(values["plan"]), int(values["published_at"] or 0), source)
+    agents = values.get("agents")
+    return WorkflowVersion(
+        workflow_id,
+        number,
+        str(values["plan"]),
+        int(values["published_at"] or 0),
+        source,
+        frozenset(filter(None, str(agents).split(_AGENTS_BETWEEN))) if agents is not None else None,
+    )

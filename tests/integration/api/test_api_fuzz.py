@@ -21,7 +21,7 @@ from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.frontends.api.openapi import openapi_document
 from workflow_runtime.runtime.in_process import LocalRuntime
 
-from .conftest import GREETING, Api, Reply
+from .conftest import GREETING, YAML, Api, Reply
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "12"))
 CONFIG = Path(__file__).parents[2] / "schemathesis.toml"
@@ -30,6 +30,7 @@ API = Api(LocalRuntime(open_backend()))
 HOOKS = "  triggers: [{type: webhook, endpoint: hook, auth_required: false, input: {got: '${body}'}}]\n  nodes:"
 API.publish(GREETING.replace("  nodes:", HOOKS))
 ENDED = API.run()
+API("PUT", "/agents/helper", "{id: helper, model: test}", YAML)
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -56,6 +57,7 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) ->
     """Every other request is about something that there is."""
     known = {
         "workflow_id": "greeting",
+        "agent_id": "helper",
         "execution_id": ENDED,
         "path": "done",
         "endpoint": "hook",

@@ -41,6 +41,7 @@ def ended(awr: Awr) -> list[str]:
     with LocalRuntime(open_backend(Path("a.db")), environ={}) as runtime:
         runtime.services.limits.put("model", {"concurrency": 4})
         runtime.services.limits.declare_fields({"shop": {"requests": "60/min"}})
+        runtime.services.agents.publish("校对", b"{id: \xe6\xa0\xa1\xe5\xaf\xb9, model: test}", lambda _: True)
     open_backend(Path("b.db")).close()
     return ids
 
@@ -49,10 +50,10 @@ def test_workflows_limits_and_ended_executions_move(awr: Awr, ended: list[str]) 
     exported = awr("export", "--all", "-o", "m.jsonl", "--db", "a.db")
     assert exported.exit_code == 0, exported.stderr
     assert exported.stdout == (
-        "m.jsonl: 2 limits, 2 workflows, 1 executions that run, and stay where they are, 2 executions\n"
+        "m.jsonl: 2 limits, 1 agents, 2 workflows, 1 executions that run, and stay where they are, 2 executions\n"
     )
     imported = awr("import", "m.jsonl", "--db", "b.db")
-    assert (imported.exit_code, imported.stdout) == (0, "m.jsonl: 2 limits, 2 workflows, 2 executions\n")
+    assert (imported.exit_code, imported.stdout) == (0, "m.jsonl: 2 limits, 1 agents, 2 workflows, 2 executions\n")
     for execution_id in ended:
         here, there = (awr("status", execution_id, "--json", "--db", db).stdout for db in ("a.db", "b.db"))
         assert only_document(here) == only_document(there)
@@ -73,7 +74,7 @@ def test_both_may_be_repeated_and_go_on_where_they_were(awr: Awr, ended: list[st
     assert awr("export", "--all", "-o", file, "--db", "a.db").stdout.endswith("and stay where they are\n")
     assert awr("import", file, "--db", "b.db").exit_code == 0
     repeated = awr("import", file, "--db", "b.db")
-    assert repeated.stdout.startswith("m.jsonl: 2 limits, 2 workflows, 2 executions that were there")
+    assert repeated.stdout.startswith("m.jsonl: 2 limits, 1 agents, 2 workflows, 2 executions that were there")
     listed = only_document(awr("list", "搬家", "--json", "--db", "b.db").stdout)["executions"]
     assert {execution["execution_id"] for execution in listed} == set(ended)
 

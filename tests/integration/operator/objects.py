@@ -21,6 +21,11 @@ def sleeping(workflow_id: str = "sleeping", **more: Any) -> dict[str, Any]:
     return {"workflow": {"id": workflow_id, "nodes": [{"id": "slow", "type": "agent", "agent": "sleeper"}]}, **more}
 
 
+def agent(instructions: str = "be kind", agent_id: str = "helper", **more: Any) -> dict[str, Any]:
+    """The spec of an Agent. Further fields are those of its definition."""
+    return {"agent": {"id": agent_id, "model": "test", "instructions": instructions, **more}}
+
+
 def webhook(endpoint: str, workflow_id: str = "greeting") -> dict[str, Any]:
     """The spec of a Trigger."""
     return {"workflow": workflow_id, "trigger": {"type": "webhook", "endpoint": endpoint, "secret": "${secrets.KEY}"}}

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import yaml
-from tests.integration.operator.objects import condition, echo, endpoints, is_gone, is_ready, sleeping, webhook
+from tests.integration.operator.objects import agent, condition, echo, endpoints, is_gone, is_ready, sleeping, webhook
 from tests.integration.operator.world import World, world
 
 from workflow_runtime.frontends.operator.resources import FINALIZER, Kind
@@ -222,9 +222,11 @@ def test_the_role_allows_what_the_operator_asks_for_and_nothing_else() -> None:
                 await published(here, "greeting", echo())
                 here.kubernetes.apply(Kind.TRIGGER, "orders", webhook("orders"))
                 here.kubernetes.apply(Kind.LIMIT, "model", {"concurrency": 4})
+                here.kubernetes.apply(Kind.AGENT, "helper", agent())
                 here.kubernetes.apply(Kind.RUN, "first", {"workflow": "greeting"})
                 await here.until(lambda: condition(here, Kind.RUN, "first", "Complete").get("status") == "True")
-                await here.until(lambda: is_ready(here, Kind.LIMIT, "model") and is_ready(here, Kind.TRIGGER, "orders"))
+                others = ((Kind.LIMIT, "model"), (Kind.TRIGGER, "orders"), (Kind.AGENT, "helper"))
+                await here.until(lambda: all(is_ready(here, kind, name) for kind, name in others))
                 for kind in Kind:
                     for name in here.kubernetes.names(kind):
                         here.kubernetes.delete(kind, name)

@@ -90,7 +90,8 @@ def test_each_route_asks_for_the_scope_of_what_it_does(api_routes: tuple[Route, 
     asked: dict[Scope, set[str]] = {scope: set() for scope in Scope}
     for route in api_routes:
         asked[route.needs].add(f"{route.method} {route.rule}")
-    assert all(line.startswith("GET ") or line == "POST /workflows/validate" for line in asked[Scope.READ])
+    checks = ("POST /workflows/validate", "POST /agents/validate")
+    assert all(line.startswith("GET ") or line in checks for line in asked[Scope.READ])
     assert asked[Scope.RUN] >= {"POST /workflows/<workflow_id>/execute", "POST /executions/<execution_id>/events"}
     assert asked[Scope.APPROVE] == {
         "POST /approvals/<approval_id>/answer",

@@ -26,11 +26,11 @@ LEVELS_MAX = DEPTH_MAX + 1  # a body is an object whose fields hold values
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def definition_source(request: Request) -> bytes:
-    """A workflow definition as UTF-8 text; JSON is YAML, so the compiler reads both. Raises `Problem`."""
+def definition_source(request: Request, what: str = "a workflow definition") -> bytes:
+    """A definition as UTF-8 text; JSON is YAML, so the compiler reads both. Raises `Problem`."""
     media_type, charset = _content_type(request)
     if not request.body:
-        raise Problem("invalid_body", "the body is missing; it must be a workflow definition")
+        raise Problem("invalid_body", f"the body is missing; it must be {what}")
     _check_size(request.body, _yaml_bytes_max(), "a definition")
     return _text(request.body, charset).encode() if media_type else request.body
 

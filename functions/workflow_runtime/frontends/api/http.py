@@ -1,6 +1,6 @@
 """What the API takes of HTTP: conditional requests, pages, and slices of what is too large for an answer.
 
-- ETags of workflows, and what If-Match and If-None-Match say about them (RFC 9110 §13).
+- ETags of workflows and agents, and what If-Match and If-None-Match say about them (RFC 9110 §13).
 - Paging cursors: a position in one list, opaque to clients. A cursor grants nothing: it holds a place in a list that
   its bearer may read anyway. The digest in it ties it to its list and catches accidents: a cursor that
   was cut, edited or taken from another list.
@@ -15,30 +15,38 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from workflow_runtime.frontends.api.answers import BODY_BYTES_MAX, JSON_TYPE, Answer
 from workflow_runtime.frontends.api.problems import Problem
 from workflow_runtime.frontends.api.request import Request
-from workflow_runtime.services.catalog.publishing import Expected
-from workflow_runtime.storage.workflows import WorkflowVersion
 
 _TAG = re.compile(r'(W/)?("[^"]*")')
 
 
-def etag(version: WorkflowVersion) -> str:
-    """Strong: number and plan tell every version of a workflow from every other."""
-    return f'"{version.number}-{version.plan_hash[:16]}"'
+class Numbered(Protocol):
+    """A version of a workflow or an agent. ``identity``: what tells it from others of its number."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def identity(self) -> str: ...
 
 
-def expected(request: Request) -> Expected:
+def etag(version: Numbered) -> str:
+    """Strong: number and identity tell every version of a workflow or an agent from every other."""
+    return f'"{version.number}-{version.identity[:16]}"'
+
+
+def expected(request: Request) -> Callable[[Numbered | None], bool]:
     """Whether the request may replace what is there, by its preconditions; without any it always may."""
     match_, none_match = request.headers.get("if-match"), request.headers.get("if-none-match")
 
-    def allows(latest: WorkflowVersion | None) -> bool:
+    def allows(latest: Numbered | None) -> bool:
         if match_ is not None and not _names(match_, latest, weak=False):
             return False
         return none_match is None or not _names(none_match, latest, weak=True)
@@ -46,13 +54,13 @@ def expected(request: Request) -> Expected:
     return allows
 
 
-def is_current(request: Request, version: WorkflowVersion) -> bool:
+def is_current(request: Request, version: Numbered) -> bool:
     """Whether the caller of a GET has this version already."""
     header = request.headers.get("if-none-match")
     return header is not None and _names(header, version, weak=True)
 
 
-def _names(header: str, version: WorkflowVersion | None, *, weak: bool) -> bool:
+def _names(header: str, version: Numbered | None, *, weak: bool) -> bool:
     """Whether the list of tags holds the version's; ``weak``: weak tags count, too."""
     if version is None:
         return False

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from workflow_runtime.frontends.api import chart_models, models, operator_models
+from workflow_runtime.frontends.api.agents import AGENT_BODY
 from workflow_runtime.frontends.api.application import Application
 from workflow_runtime.frontends.api.control import CONTROL_BODIES, control_body
 from workflow_runtime.frontends.api.problems import PROBLEM_TYPE
@@ -56,6 +57,7 @@ PROBLEMS = {
 }
 ALWAYS = (500, 503)
 DEFINITION_SCHEMA = {"description": "A workflow definition; `workflow.schema.json` says what it may hold."}
+AGENT_SCHEMA = {"description": "The definition of one agent; `agents.schema.json` says what it may hold."}
 HOOK_SCHEMA = {"description": "Anything; the trigger's `input` makes the execution's input of it."}
 CONDITIONS = {
     "If-Match": "ETags (or `*`) of which the latest version must be one.",
@@ -110,6 +112,7 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
             if route.body_model is not None
             else {
                 SOURCE_BODY: DEFINITION_SCHEMA,
+                AGENT_BODY: AGENT_SCHEMA,
                 START_BODY: {"$ref": SCHEMAS + "StartRequest"},
                 EVENT_BODY: {"$ref": SCHEMAS + "EventRequest"},
                 BULK_BODY: {"$ref": SCHEMAS + "BulkRequest"},
@@ -132,7 +135,7 @@ def _is_body_required(route: Route) -> bool:
     model = _control_body(route) if route.body == CONTROL_BODY else route.body_model
     if model is not None:
         return any(field.is_required() for field in model.model_fields.values())
-    return route.body in (SOURCE_BODY, EVENT_BODY)
+    return route.body in (SOURCE_BODY, AGENT_BODY, EVENT_BODY)
 
 
 def _control_body(route: Route) -> type[BaseModel]:

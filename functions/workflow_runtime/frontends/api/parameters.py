@@ -71,6 +71,10 @@ ControlKey = Annotated[
         description="The same key gets the same answer for 24 hours.",
     ),
 ]
+AgentId = Annotated[str, BeforeValidator(unquote), Path(description="Letters, digits, `_` and `-` of any script.")]
+ForceAgent = Annotated[
+    Literal["", "true", "false"] | None, Query(description="Also if published workflows do not fit the change.")
+]
 Force = Annotated[
     Literal["", "true", "false"] | None, Query(description="Remove the workflow even while executions of it run.")
 ]

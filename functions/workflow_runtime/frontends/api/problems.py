@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
-from workflow_runtime.errors import ConflictError, DefinitionError, RequestError, RetryableError
-from workflow_runtime.findings import Finding
+from workflow_runtime.errors import ConflictError, DefinitionError, RequestError, RetryableError, WouldBreak
+from workflow_runtime.findings import findings_json
 from workflow_runtime.language.refusals import refusal
 
 PROBLEM_TYPE = "application/problem+json"
@@ -67,6 +65,8 @@ def problem_of(error: Exception) -> Problem | None:
             count = len(findings)
             detail = f"the compiler has {count} finding{'s' if count != 1 else ''}"
             return Problem("invalid_definition", detail, findings=findings_json(findings))
+        case WouldBreak(message=message, findings=findings):
+            return Problem("conflict", message, findings=findings_json(findings))
         case RequestError(code=code, message=message):
             return Problem(code if code in STATUSES else "invalid_request", message)
         case RetryableError() | ConflictError():
@@ -87,8 +87,3 @@ def invalid(errors: Iterable[Any]) -> Problem:
 
 def invalid_parameter(place: str, name: str, message: str) -> Problem:
     return invalid([{"type": "value_error", "loc": (place, name), "msg": message}])
-
-
-def findings_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Findings without what is empty: the file (a request has none), a missing hint or place."""
-    return [{key: value for key, value in msgspec.to_builtins(finding).items() if value} for finding in findings]

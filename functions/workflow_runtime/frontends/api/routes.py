@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from workflow_runtime.frontends.api import models, operator_models
+from workflow_runtime.frontends.api.agents import AGENT_BODY, agent_routes
 from workflow_runtime.frontends.api.answers import JSON_TYPE, Answer, json_answer
 from workflow_runtime.frontends.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TYPES
 from workflow_runtime.frontends.api.bulk import Bulks
@@ -17,6 +18,7 @@ from workflow_runtime.frontends.api.graphs import TYPES, Graphs
 from workflow_runtime.frontends.api.journal import Journals
 from workflow_runtime.frontends.api.limits import limit_routes
 from workflow_runtime.frontends.api.mcp_routes import CALL_BODY, mcp_routes
+from workflow_runtime.frontends.api.metrics import metrics_route
 from workflow_runtime.frontends.api.moving import moving_routes
 from workflow_runtime.frontends.api.people_routes import people_routes
 from workflow_runtime.frontends.api.request import Request
@@ -55,6 +57,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_bulk_routes(Bulks(runtime)),
         *people_routes(runtime),
         *_freeze_routes(Switches(runtime)),
+        *agent_routes(runtime),
         *limit_routes(runtime),
         *session_routes(runtime),
         *moving_routes(runtime),
@@ -62,6 +65,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_hook_routes(events),
         *mcp_routes(runtime),
         _health(runtime),
+        metrics_route(runtime),
     )
 
 
@@ -377,7 +381,7 @@ def content_types(body: str) -> tuple[str, ...]:
         return (*JSON_TYPES, FORM_TYPE)
     if body == CALL_BODY:
         return JSON_TYPES
-    return (*YAML_TYPES, *JSON_TYPES) if body == SOURCE_BODY else (*JSON_TYPES, *YAML_TYPES)
+    return (*YAML_TYPES, *JSON_TYPES) if body in (SOURCE_BODY, AGENT_BODY) else (*JSON_TYPES, *YAML_TYPES)
 
 
 def responses(route: Route) -> dict[int, Any]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from workflow_runtime.engine.values.evaluation import iso_time
+from workflow_runtime.findings import findings_json
 from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.bodies import definition_source
 from workflow_runtime.frontends.api.http import decode_cursor, encode_cursor, etag, expected, is_current, page
 from workflow_runtime.frontends.api.parameters import PAGE_ITEMS_DEFAULT, Cursor, Force, Limit, WorkflowId
-from workflow_runtime.frontends.api.problems import findings_json
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan

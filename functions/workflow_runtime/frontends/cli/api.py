@@ -125,6 +125,13 @@ class Api(RemoteConnection):
         found: list[Document] = (await self._call("PUT", "/limits", content=content, headers=headers))["items"]
         return found
 
+    async def agents_if_known(self) -> list[Document]:
+        """All agents; nothing where the API is of a version that has none published."""
+        try:
+            return await self.agents()
+        except NotFound:
+            return []
+
     async def frozen(self) -> list[Document]:
         """What is frozen; nothing where the API is of a version without freezes."""
         try:

@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "expand": ("expand:expand", "Write out a team of agents as a workflow."),
     "graph": ("graph:graph", "Draw a workflow, or an execution with its statuses and active states."),
     "tools": ("tools:tools", "List the tools that workflows may name, with their arguments."),
-    "agents": ("tools:agents", "List the agents that workflows may name."),
+    "agents": ("agents:agents", "List the agents that workflows may name, or publish some to an API."),
     "schema": ("schema:schema", "Print the JSON Schema of a kind of file, for editors."),
     "run": ("run:run", "Run a workflow on this machine, to its end."),
     "invoke": ("invoke:invoke", "Call one Lambda function with an event from a file."),

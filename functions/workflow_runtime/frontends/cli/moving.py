@@ -1,6 +1,7 @@
-"""`awr export --all` and `awr import`: workflows, limits and ended executions, as lines of JSON in a file.
+"""`awr export --all` and `awr import`: limits, published agents, workflows and ended executions, as lines of JSON.
 
-``{"awr_export": 1}`` is the first line; then ``{"limits": [limiters]}``, ``{"workflow": id, "source": text}``, and
+``{"awr_export": 2}`` is the first line; then ``{"limits": [limiters]}``, ``{"agent": id, "source": text}``,
+``{"workflow": id, "source": text}``, and
 ``{"execution": id, "records_schema": …, "records": […], "last": …}``, a line for each page. No more than a page is held
 at once. What is in the file is not asked for again, and what is there already stays as it is.
 """
@@ -21,12 +22,18 @@ from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.server import Server
 from workflow_runtime.frontends.client.errors import EngineError, InvalidDefinition, NotFound, TooLarge
 from workflow_runtime.frontends.client.sources import Source
+from workflow_runtime.services.catalog.published_agents import PUBLISHED
 
-FORMAT = 1
+FORMAT = 2  # 1 knew no agents
 WORKFLOWS_MAX = 100_000
 NOT_FIELDS = ("name", "source", "declared")  # what is said of a limiter beside its fields
 HEADER = msgspec.json.encode({"awr_export": FORMAT}) + b"\n"
-FIELDS = {"limits": (), "workflow": ("mark", "source"), "execution": ("records_schema", "records", "last")}
+FIELDS = {
+    "limits": (),
+    "agent": ("mark", "source"),
+    "workflow": ("mark", "source"),
+    "execution": ("records_schema", "records", "last"),
+}
 """By what says its kind, what else a line has."""
 
 Line = dict[str, Any]
@@ -59,11 +66,17 @@ async def export_all(server: Server, file: Path, out: Output) -> None:
 
 
 async def _export_definitions(connection: Api, stream: BinaryIO, known: set[str], counts: Counter[str]) -> list[str]:
-    """The limits anew each time, as the last line of a kind counts; workflows that the file does not have. The ids of
-    all workflows."""
+    """The limits anew each time, as the last line of a kind counts; agents that were published, and workflows, that the
+    file does not have. The ids of all workflows."""
     shared = [limiter for limiter in await connection.limits() if "/" not in str(limiter["name"])]
     _write(stream, {"limits": shared})
     counts["limits"] += len(shared)
+    for agent in await connection.agents_if_known():
+        mark = f"agent {agent['agent_id']} version {agent['version']}"
+        if agent["source"] == PUBLISHED and mark not in known:
+            source = await connection.agent_source(str(agent["agent_id"]))
+            _write(stream, {"agent": agent["agent_id"], "mark": mark, "source": source.data.decode()})
+            counts["agents"] += 1
     workflows, _ = await connection.workflows(WORKFLOWS_MAX)
     for workflow in workflows:
         mark = f"{workflow['workflow_id']} version {workflow['version']}"
@@ -98,6 +111,10 @@ async def import_all(server: Server, file: Path, out: Output) -> bool:
             if "limits" in line:
                 await _import_limits(connection, line["limits"])
                 counts["limits"] = len(line["limits"])
+            elif "agent" in line:
+                if not await _agent_published(connection, line):
+                    refused.append(line)
+                counts["agents"] += 1
             elif "workflow" in line:
                 if not await _published(connection, line):
                     refused.append(line)
@@ -109,7 +126,8 @@ async def import_all(server: Server, file: Path, out: Output) -> bool:
                 elif line["last"]:
                     counts["executions"] += 1
         left = await _try_again(connection, refused, out)
-    counts["workflows"] -= left
+    for line in left:
+        counts["agents" if "agent" in line else "workflows"] -= 1
     _tell(out, file, counts)
     return not left
 
@@ -143,15 +161,25 @@ async def _published(connection: Api, line: Line) -> bool:
     return True
 
 
-async def _try_again(connection: Api, refused: list[Line], out: Output) -> int:
-    """Those that were refused, now that the others are there; how many still are."""
-    left = 0
+async def _agent_published(connection: Api, line: Line) -> bool:
+    """False: it is refused, perhaps because it calls an agent that is not published yet."""
+    try:
+        await connection.publish_agent(Source(line["source"].encode()), force=True)
+    except InvalidDefinition:
+        return False
+    return True
+
+
+async def _try_again(connection: Api, refused: list[Line], out: Output) -> list[Line]:
+    """Those that were refused, now that the others are there: which still are."""
+    left: list[Line] = []
     for line in refused:
+        source = Source(line["source"].encode())
         try:
-            await connection.publish(Source(line["source"].encode()))
+            await (connection.publish_agent(source, force=True) if "agent" in line else connection.publish(source))
         except EngineError as error:
-            out.note(f"{line['workflow']}: {error.message}")
-            left += 1
+            out.note(f"{line.get('agent') or line['workflow']}: {error.message}")
+            left.append(line)
     return left
 
 

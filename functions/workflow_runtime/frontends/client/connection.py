@@ -20,6 +20,18 @@ class Connection(Protocol):
     async def publish(self, source: Source) -> str:
         """The id of the workflow that now has this definition as its latest version."""
 
+    async def publish_agent(self, source: Source, *, force: bool) -> dict[str, Json]:
+        """What the definition of an agent became."""
+
+    async def agents(self) -> list[dict[str, Json]]:
+        """All agents, published and packaged ones, by id."""
+
+    async def agent(self, agent_id: str, version: int | None) -> dict[str, Json]:
+        """An agent as it is in force, or a version of a published one."""
+
+    async def delete_agent(self, agent_id: str, *, force: bool) -> None:
+        """Publish an agent no more."""
+
     async def start(self, workflow_id: str, input: Json, *, version: int | None, idempotency_key: str | None) -> str:
         """The id of the new execution, or of the one that the same key started."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
+from workflow_runtime.frontends.client.agents import AgentMethods
 from workflow_runtime.frontends.client.connection import Connection
 from workflow_runtime.frontends.client.errors import InvalidInput, WaitTimeout, translated
 from workflow_runtime.frontends.client.events import EventBus
@@ -34,7 +35,7 @@ LOOK_SECONDS = 0.02  # between looks at an execution that is about to go on
 REOPENING_SECONDS_MAX = 30  # until it does; else it was asked too late
 
 
-class WorkflowEngine(PeopleMethods, SessionMethods):
+class WorkflowEngine(PeopleMethods, SessionMethods, AgentMethods):
     """Publishes workflows and runs executions::
 
         async with WorkflowEngine.local(definitions="definitions") as engine:

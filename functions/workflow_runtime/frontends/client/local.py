@@ -90,6 +90,27 @@ class LocalConnection:
             logger.warning("%s", finding)
         return published.version.workflow_id
 
+    async def publish_agent(self, source: Source, *, force: bool) -> dict[str, Json]:
+        agents = self._open().services.agents
+        with translated():
+            checked = agents.check(source.data)
+            published = agents.publish(checked.agent_id, source.data, lambda _: True, force=force)
+        for finding in published.warnings:
+            logger.warning("%s", finding)
+        return published.json()
+
+    async def agents(self) -> list[dict[str, Json]]:
+        with translated():
+            return [item.json() for item in self._open().services.agents.list("", None)]
+
+    async def agent(self, agent_id: str, version: int | None) -> dict[str, Json]:
+        with translated():
+            return self._open().services.agents.in_force(agent_id, version).json()
+
+    async def delete_agent(self, agent_id: str, *, force: bool) -> None:
+        with translated():
+            self._open().services.agents.remove(agent_id, lambda _: True, force=force)
+
     async def start(self, workflow_id: str, input: Json, *, version: int | None, idempotency_key: str | None) -> str:
         services = self._open().services
         with translated():

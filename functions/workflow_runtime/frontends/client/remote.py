@@ -23,6 +23,7 @@ from workflow_runtime.frontends.client.errors import (
     checked_json,
 )
 from workflow_runtime.frontends.client.following import Follower
+from workflow_runtime.frontends.client.remote_agents import RemoteAgents
 from workflow_runtime.frontends.client.remote_people import (
     PAGE_ITEMS_MAX,
     RemotePeople,
@@ -47,7 +48,7 @@ VALUES = ("input", "output", "variables")  # parts of a document that may have a
 Sleep = Callable[[float], Awaitable[None]]
 
 
-class RemoteConnection(RemotePeople):
+class RemoteConnection(RemotePeople, RemoteAgents):
     """See `connection.Connection`; the arguments are those of `WorkflowEngine.remote`.
 
     Every call may be repeated: reads change nothing, publishing the same definition again changes nothing, and starts

@@ -1,4 +1,4 @@
-"""What people call a workflow definition (a file, a mapping, a text) as the source to publish."""
+"""What people call a definition of a workflow or an agent (a file, a mapping, a text) as the source to publish."""
 
 from __future__ import annotations
 
@@ -28,9 +28,15 @@ class Source(msgspec.Struct, frozen=True):
 
 def read_source(definition: Definition) -> Source:
     """Raises `OSError` for a file that cannot be read."""
+    if isinstance(definition, Mapping) and "workflow" not in definition:
+        definition = {"workflow": definition}
+    return read_agent(definition)
+
+
+def read_agent(definition: Definition) -> Source:
+    """The definition of an agent, as its file has it. Raises `OSError` for a file that cannot be read."""
     if isinstance(definition, Mapping):
-        document = definition if "workflow" in definition else {"workflow": definition}
-        return Source(msgspec.json.format(msgspec.json.encode(document), indent=2))  # with lines, for findings
+        return Source(msgspec.json.format(msgspec.json.encode(definition), indent=2))  # with lines, for findings
     if isinstance(definition, str) and ("\n" in definition or definition.lstrip().startswith("{")):
         return Source(definition.encode())
     return Source(Path(definition).read_bytes(), str(definition))

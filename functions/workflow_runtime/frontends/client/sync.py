@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UNSET
 
+from workflow_runtime.frontends.client.agents import SyncAgentMethods
 from workflow_runtime.frontends.client.engine import NOTHING, WAITS_DEFAULT, WorkflowEngine
 from workflow_runtime.frontends.client.events import EventBus, Handler, Subscription
 from workflow_runtime.frontends.client.limits import ResourceQuota, Scheduler
@@ -54,7 +55,7 @@ class SyncEventBus:
         self._call(self._bus.publish(detail_type, detail, source=source))
 
 
-class SyncWorkflowEngine(SyncPeopleMethods, SyncSessionMethods):
+class SyncWorkflowEngine(SyncPeopleMethods, SyncSessionMethods, SyncAgentMethods):
     """`WorkflowEngine` with ordinary methods; may be called from any thread.
 
     It has an event loop in a thread of its own, so that executions of a local engine go on between calls. The methods
@@ -62,7 +63,7 @@ class SyncWorkflowEngine(SyncPeopleMethods, SyncSessionMethods):
     """
 
     def __init__(self, engine: WorkflowEngine) -> None:
-        self._engine = self._people = self._sessions = engine
+        self._engine = self._people = self._sessions = self._agents = engine
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 

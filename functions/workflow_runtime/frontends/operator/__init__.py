@@ -2,7 +2,7 @@
 
 ``watching``                        kopf's watches; what they hear goes into the `store`, and onto the `work_queue`
 ``reconciling``                     one look at one object: read it, hold it, care for it or undo it
-``workflows`` ``limits`` ``runs``   how objects of each kind are cared for (`caring`: what they have in common)
+``workflows`` ``agents`` ``limits`` ``runs``   how objects of each kind are cared for (`caring`: what all have)
 ``deciding`` ``composing`` ``conditions``   pure: what follows from an object and from what the API says
 ``cluster`` ``runtime_api``         the APIs of Kubernetes and of the runtime, as far as they are needed
 ``election`` ``running``            of several replicas, the one that holds the lease works

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.findings import Finding
+from workflow_runtime.frontends.client.errors import InvalidDefinition
 from workflow_runtime.language.json_values import Json
 
 MESSAGE_CHARS_MAX = 4_000  # Kubernetes takes 32,768, which nobody reads
@@ -41,6 +42,15 @@ def _condition_json(condition: Condition, before: dict[str, Json], generation: i
         "observedGeneration": generation,
         "lastTransitionTime": before["lastTransitionTime"] if before.get("status") == status else now,
     }
+
+
+def invalid(error: InvalidDefinition) -> tuple[Condition, Condition]:
+    """What is said of an object whose definition has findings; what was published before stays."""
+    first = error.findings[0].message if error.findings else error.message
+    count = len(error.findings)
+    text = f"{count} findings, the first: {first}" if count > 1 else first
+    unready = Condition("Ready", False, "Invalid", "see the condition Valid, and status.findings")
+    return Condition("Valid", False, "Invalid", text), unready
 
 
 def findings_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:

@@ -16,9 +16,9 @@ OUTPUT_BYTES_MAX = 16 * 1024  # of a run's output in its status: it is for looki
 
 
 class DeletionPolicy(StrEnum):
-    """What becomes of a workflow when its object is deleted.
+    """What becomes of a workflow, or an agent, when its object is deleted.
 
-    ``wait``: it is unpublished once no execution of it runs; until then the object stays.
+    ``wait``: it is unpublished once no execution of it runs, or nothing needs the agent; until then the object stays.
     ``force``: it is unpublished at once; executions go on and stay readable.
     ``retain``: it stays published.
     """
@@ -36,10 +36,11 @@ class RunDeletion(StrEnum):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """A published workflow at its latest version, as the runtime tells of it."""
+    """A published workflow or agent at its latest version, as the runtime tells of it. ``identity``: what tells that
+    version from others: the hash of the plan, or the digest of the definition."""
 
     version: int
-    plan_hash: str
+    identity: str
     etag: str
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from workflow_runtime.frontends.client.errors import Conflict, EngineError
+from workflow_runtime.frontends.operator.agents import Agents
 from workflow_runtime.frontends.operator.caring import Carer, World
 from workflow_runtime.frontends.operator.cluster import Stale
 from workflow_runtime.frontends.operator.limits import Limits
@@ -21,6 +22,7 @@ from workflow_runtime.frontends.operator.workflows import Triggers, Workflows
 CARERS: dict[Kind, type[Carer]] = {
     Kind.WORKFLOW: Workflows,
     Kind.TRIGGER: Triggers,
+    Kind.AGENT: Agents,
     Kind.LIMIT: Limits,
     Kind.RUN: Runs,
 }

@@ -20,6 +20,7 @@ class Kind(StrEnum):
 
     WORKFLOW = "Workflow"
     TRIGGER = "Trigger"
+    AGENT = "Agent"
     LIMIT = "Limit"
     RUN = "WorkflowRun"
 
@@ -65,15 +66,18 @@ class Resource(msgspec.Struct, frozen=True):
 
     @property
     def seniority(self) -> tuple[str, str]:
-        """Of objects that claim the same workflow or limiter, the first in this order has it."""
+        """Of objects that claim the same workflow, agent or limiter, the first in this order has it."""
         return self.created_at, self.uid
 
     @property
     def claim(self) -> str:
-        """The workflow's id, or the limiter's name, that the object is of; for triggers and runs, the workflow's."""
+        """The id of the workflow or agent, or the limiter's name, that the object is of; for triggers and runs, the
+        workflow's."""
         match self.key.kind:
             case Kind.WORKFLOW:
                 return str(_object(self.spec.get("workflow")).get("id", ""))
+            case Kind.AGENT:
+                return str(_object(self.spec.get("agent")).get("id", ""))
             case Kind.LIMIT:
                 return str(self.spec.get("name") or self.key.name)
             case _:

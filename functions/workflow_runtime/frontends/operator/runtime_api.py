@@ -38,6 +38,30 @@ class RuntimeApi(RemoteConnection):
         params = {"force": "true"} if force else {}
         await self._answer("DELETE", _path(workflow_id), params=params, headers={"if-match": over.etag})
 
+    async def seen_agent(self, agent_id: str) -> Seen | None:
+        """The latest version of a published agent; None: it is not published."""
+        try:
+            answer = await self._call("GET", _agent_path(agent_id))
+        except NotFound:
+            return None
+        return _seen_agent(answer) if answer["version"] is not None else None
+
+    async def put_agent(
+        self, agent_id: str, source: Source, over: Seen | None, *, force: bool
+    ) -> tuple[Seen, list[Finding]]:
+        """Publish the definition of an agent over what was seen: what it became, and warnings. Raises
+        `InvalidDefinition`; `Conflict` as `put`, and if published workflows do not fit it (unless ``force``)."""
+        precondition = {"if-match": over.etag} if over is not None else {"if-none-match": "*"}
+        headers = {"content-type": "application/json", **precondition}
+        params = {"force": "true"} if force else {}
+        answer = await self._call("PUT", _agent_path(agent_id), params=params, content=source.data, headers=headers)
+        return _seen_agent(answer), msgspec.convert(answer["warnings"], list[Finding])
+
+    async def remove_agent(self, agent_id: str, over: Seen, *, force: bool) -> None:
+        """Publish an agent no more. Raises `Conflict` if something needs it (unless ``force``), or as `put`."""
+        params = {"force": "true"} if force else {}
+        await self._answer("DELETE", _agent_path(agent_id), params=params, headers={"if-match": over.etag})
+
     async def last_runs(self, workflow_id: str, limit: int) -> list[dict[str, Any]]:
         """The newest executions of a workflow."""
         answer = await self._call("GET", "/executions", params={"workflow": workflow_id, "limit": str(limit)})
@@ -55,4 +79,12 @@ def _path(workflow_id: str) -> str:
 
 
 def _seen(answer: Any) -> Seen:
-    return Seen(version=answer["version"], plan_hash=answer["plan_hash"], etag=answer["etag"])
+    return Seen(version=answer["version"], identity=answer["plan_hash"], etag=answer["etag"])
+
+
+def _agent_path(agent_id: str) -> str:
+    return f"/agents/{segment(agent_id)}"
+
+
+def _seen_agent(answer: Any) -> Seen:
+    return Seen(version=answer["version"], identity=answer["digest"], etag=answer["etag"])

@@ -11,6 +11,7 @@ from workflow_runtime.frontends.operator.resources import Key, Kind, Resource
 NEIGHBOURS = {
     Kind.WORKFLOW: (Kind.WORKFLOW, Kind.TRIGGER),
     Kind.TRIGGER: (Kind.WORKFLOW,),
+    Kind.AGENT: (Kind.AGENT,),
     Kind.LIMIT: (Kind.LIMIT,),
     Kind.RUN: (),
 }

@@ -8,7 +8,7 @@ from typing import Any
 from workflow_runtime.frontends.client.errors import Conflict, InvalidDefinition, NotFound
 from workflow_runtime.frontends.operator.caring import Carer, kept
 from workflow_runtime.frontends.operator.composing import Composed, composed, trigger_mark
-from workflow_runtime.frontends.operator.conditions import Condition, findings_json
+from workflow_runtime.frontends.operator.conditions import Condition, findings_json, invalid
 from workflow_runtime.frontends.operator.deciding import (
     DeletionPolicy,
     Reason,
@@ -37,7 +37,7 @@ class Workflows(Carer):
         try:
             status = await self._published(resource, wanted)
         except InvalidDefinition as error:
-            await self._refused(resource, error)
+            await world.write(resource, {**kept(resource), "findings": findings_json(error.findings)}, *invalid(error))
             return world.resync_seconds
         runs = await world.api.last_runs(resource.claim, LAST_RUNS)
         valid = Condition("Valid", True, "Valid")
@@ -60,23 +60,12 @@ class Workflows(Carer):
         return {
             "workflowId": resource.claim,
             "version": seen.version,
-            "planHash": seen.plan_hash,
+            "planHash": seen.identity,
             "etag": seen.etag,
             "digest": wanted.digest,
             "triggers": wanted.triggers,
             **more,
         }
-
-    async def _refused(self, resource: Resource, error: InvalidDefinition) -> None:
-        """The definition has findings; what was published before stays."""
-        first = error.findings[0].message if error.findings else error.message
-        count = len(error.findings)
-        text = f"{count} findings, the first: {first}" if count > 1 else first
-        invalid = Condition("Valid", False, "Invalid", text)
-        unready = Condition("Ready", False, "Invalid", "see the condition Valid, and status.findings")
-        await self._world.write(
-            resource, {**kept(resource), "findings": findings_json(error.findings)}, invalid, unready
-        )
 
     async def undo(self, resource: Resource) -> float | None:
         world, policy = self._world, deletion_policy(resource)

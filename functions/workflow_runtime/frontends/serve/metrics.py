@@ -1,13 +1,11 @@
 """``GET /metrics``: what happens on this server, in the OpenMetrics format that Prometheus scrapes.
 
-Counters and histograms count what this process has seen; gauges are read when somebody asks. Labels are names of
-workflows, agents, models, limiters and queues, of which there is a bounded number; never ids of executions, tenants or
-keys. What is done twice after a fault counts twice.
+Counters and histograms count what this process has seen; gauges are read when somebody asks. What is done twice after a
+fault counts twice.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import Counter as Count
 from collections.abc import Callable, Mapping
@@ -19,34 +17,23 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import choose_encoder
 
-from workflow_runtime.deployment.metrics import DURATIONS, MILLISECONDS, PERCENT, RATE_LIMITED, AttemptEnded, Metric
+from workflow_runtime.deployment.metrics import (
+    DURATION_BUCKETS_SECONDS,
+    DURATIONS,
+    MILLISECONDS,
+    PERCENT,
+    RATE_LIMITED,
+    AttemptEnded,
+    Metric,
+)
 from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.frontends.metrics import families
+from workflow_runtime.frontends.metrics.families import DISTRIBUTION, PREFIX, Bounded, Family, snake
 from workflow_runtime.runtime.observation import Silence
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.records import Header
 
-LABEL_VALUES_MAX = 200  # of one label of one metric: more would cost the server that scrapes
-OTHER = "(other)"
 BY_FORMULA = "(by formula)"  # an agent or tool that the plan does not name
-SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)
-"""Buckets: a node without a model takes milliseconds, an execution that waits for people takes days."""
-
-PREFIX = "awr"
-DISTRIBUTION = "agent-workflow-runtime"
-
-
-class Bounded:
-    """Values of a label as they are, until there are too many."""
-
-    def __init__(self) -> None:
-        self._known: set[str] = set()
-
-    def __call__(self, value: str) -> str:
-        if value not in self._known:
-            if len(self._known) >= LABEL_VALUES_MAX:
-                return OTHER
-            self._known.add(value)
-        return value
 
 
 class _Open(msgspec.Struct, frozen=True):
@@ -65,18 +52,18 @@ class Measurements(Silence):
         self._lock = threading.Lock()
         self._open: dict[str, _Open] = {}
         self._workflow, self._agent, self._model, self._error = Bounded(), Bounded(), Bounded(), Bounded()
-        self._executions = self._counter("executions", "Executions by what became of them.", "workflow", "status")
-        self._execution_seconds = self._histogram("execution_duration", "From start to end.", "workflow", "status")
-        self._runs = self._counter("node_runs", "Attempts of agents and tools.", "workflow", "type", "status")
-        self._run_seconds = self._histogram("node_run_duration", "Of attempts, from claim to end.", "type", "status")
-        self._errors = self._counter("node_errors", "Attempts that failed, by error.", "type", "error")
-        self._tokens = self._counter("model_tokens", "Tokens of models.", "agent", "model", "direction")
-        self._requests = self._counter("model_requests", "Requests of models.", "agent", "model")
-        self._dollars = self._counter("model_cost_usd", "Price of models, where it is known.", "agent", "model")
-        self._happenings = self._counter("events", "What the runtime counts (deployment/metrics.py).", "event")
-        self._lateness = self._histogram("lateness", "How late timers and the sweep are.", "what")
+        self._executions = self._counter(families.EXECUTIONS)
+        self._execution_seconds = self._histogram(families.EXECUTION_SECONDS)
+        self._runs = self._counter(families.RUNS)
+        self._run_seconds = self._histogram(families.RUN_SECONDS)
+        self._errors = self._counter(families.ERRORS)
+        self._tokens = self._counter(families.TOKENS)
+        self._requests = self._counter(families.REQUESTS)
+        self._dollars = self._counter(families.DOLLARS)
+        self._happenings = self._counter(families.EVENTS)
+        self._lateness = self._histogram(families.LATENESS)
         self._percents = Gauge(f"{PREFIX}_percent", "Parts in use, as last seen.", ("what",), registry=self.registry)
-        build = Info(f"{PREFIX}_build", "What runs.", registry=self.registry)
+        build = Info(families.BUILD.full_name, families.BUILD.text, registry=self.registry)
         build.info({"version": version(DISTRIBUTION), "python": python_version()})
 
         self._begin_at_zero()
@@ -85,20 +72,20 @@ class Measurements(Silence):
         """What is not there cannot grow: an increase from nothing to one would be none."""
         for metric in Metric:
             if metric.unit == MILLISECONDS:
-                self._lateness.labels(_snake(metric))
+                self._lateness.labels(snake(metric))
             elif metric.unit == PERCENT:
-                self._percents.labels(_snake(metric))
+                self._percents.labels(snake(metric))
             else:
-                self._happenings.labels(_snake(metric))
+                self._happenings.labels(snake(metric))
         for node_type in DURATIONS:
             self._errors.labels(node_type, self._error(RATE_LIMITED))
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+    def _counter(self, family: Family) -> Counter:
+        return Counter(family.full_name, family.text, family.labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        full = f"{PREFIX}_{name}_seconds"
-        return Histogram(full, text, labels, registry=self.registry, buckets=SECONDS)
+    def _histogram(self, family: Family) -> Histogram:
+        buckets = DURATION_BUCKETS_SECONDS
+        return Histogram(family.full_name, family.text, family.labels, registry=self.registry, buckets=buckets)
 
     def open_executions(self) -> dict[str, int]:
         """How many executions have not ended, by workflow."""
@@ -153,11 +140,11 @@ class Measurements(Silence):
 
     def counted(self, name: str, value: int) -> None:
         if Metric(name).unit == MILLISECONDS:
-            self._lateness.labels(_snake(name)).observe(value / 1000)
+            self._lateness.labels(snake(name)).observe(value / 1000)
         elif Metric(name).unit == PERCENT:
-            self._percents.labels(_snake(name)).set(value)
+            self._percents.labels(snake(name)).set(value)
         else:
-            self._happenings.labels(_snake(name)).inc(value)
+            self._happenings.labels(snake(name)).inc(value)
 
     def text(self, accept: str = "") -> tuple[bytes, str]:
         """Everything, in the format that the header ``Accept`` asks for (OpenMetrics, or Prometheus' older one), and
@@ -169,8 +156,3 @@ class Measurements(Silence):
 
 def _number(usage: Mapping[str, Any], name: str) -> float:
     return max(0.0, float(usage.get(name) or 0))
-
-
-def _snake(name: str) -> str:
-    """``DeadLetters`` as ``dead_letters``."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

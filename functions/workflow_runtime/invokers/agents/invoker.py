@@ -11,6 +11,7 @@ from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents.definition import AGENT_QUOTA, AgentDefinition
 from workflow_runtime.invokers.agents.guardrails import Guard
 from workflow_runtime.invokers.agents.offers import offers_of
+from workflow_runtime.invokers.agents.places import check_places
 from workflow_runtime.invokers.agents.references import references_of
 from workflow_runtime.invokers.agents.registry import AgentRegistry
 from workflow_runtime.invokers.agents.schemas import expected_schema
@@ -20,6 +21,7 @@ from workflow_runtime.invokers.containment import Containment
 from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond, NestedBudget
 from workflow_runtime.invokers.invocation import Invoker, Meter, NodeCall, NodeResult
 from workflow_runtime.invokers.tools.invoker import ToolInvoker
+from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.invokers.usage import total
 from workflow_runtime.language.schemas import SchemaUnusable
@@ -38,7 +40,8 @@ Models = Callable[["ModelChoice"], "Model | str"]
 
 class AgentInvoker:
     """Runs agents. ``models`` says what each of an agent's models stands for (a pydantic-ai model or its name); by
-    default, they are what they say. ``tools``: those that agents may be offered, which ``tool_invoker`` runs."""
+    default, they are what they say. ``tools``: those that agents may be offered, which ``tool_invoker`` runs.
+    ``reach``: where the models of agents may be that were published at run time."""
 
     def __init__(
         self,
@@ -46,11 +49,13 @@ class AgentInvoker:
         models: Models | None = None,
         tools: ToolRegistry | None = None,
         tool_invoker: Invoker | None = None,
+        reach: Reach = LOCAL_REACH,
     ) -> None:
         self._registry = registry
         self._models = models
         self._tools = tools if tools is not None else ToolRegistry(())
         self._tool_invoker = tool_invoker or ToolInvoker(self._tools)
+        self._reach = reach
         self._containment = Containment()
 
     @property
@@ -84,7 +89,7 @@ class AgentInvoker:
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: ``not_found``, ``validation_error``, ``rate_limited``, ``timeout``,
         ``budget_exceeded``, ``guardrail_failed``, ``replay_diverged``, ``effect_unknown``, ``session_busy``,
-        ``execution_error``."""
+        ``not_allowed``, ``execution_error``."""
         agent = self._registry.get(call.target)
         if agent is None:
             text = with_hint(f"there is no agent {call.target!r}", call.target, self._registry.ids)
@@ -101,6 +106,8 @@ class AgentInvoker:
                 f"agents need pydantic-ai ({error.name} is not installed): "
                 'pip install "agent-workflow-runtime[agents]", or the extra of a provider: bedrock, anthropic, openai',
             ) from None
+        if self._registry.is_published(agent.id):
+            await check_places(agent, self._reach)
         log = _log_of(agent, call)
         agent = AgentDefinition.model_validate(
             await log.open(agent.model_dump(mode="json", by_alias=True, exclude_unset=True))

@@ -56,17 +56,19 @@ def not_its_tools(agent: AgentDefinition) -> Iterator[tuple[str, Place]]:
     yield from ((tool, place) for tool, place in named if tool not in known)
 
 
-def circle(agents: Mapping[str, AgentDefinition]) -> Collection[str]:
+def called_by(agent: AgentDefinition) -> tuple[str, ...]:
+    """The agents that it calls, or is checked by."""
+    return tuple(dict.fromkeys(reference.id for reference in references_of(agent) if reference.kind == "agent"))
+
+
+def circle(calls: Mapping[str, Collection[str]]) -> Collection[str]:
     """Agents that call, or are checked by, one another in a circle, in its order; nothing if there is none.
+    ``calls``: whom each calls.
 
     An agent that calls itself would go on until its limits end it, with a run of its own each time.
     """
-    graph = {
-        id: [reference.id for reference in references_of(agent) if reference.kind == "agent" and reference.id in agents]
-        for id, agent in agents.items()
-    }
     try:
-        TopologicalSorter(graph).prepare()
+        TopologicalSorter({id: [other for other in called if other in calls] for id, called in calls.items()}).prepare()
     except CycleError as error:
         found: list[str] = error.args[1]
         return found[::-1]  # from the caller to what it calls

@@ -1,1 +1,1 @@
-"""Workflows: publishing versions, and keeping triggers in step with them."""
+"""Workflows and agents: publishing versions, and keeping triggers in step with them."""

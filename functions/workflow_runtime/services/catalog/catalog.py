@@ -19,6 +19,7 @@ from workflow_runtime.storage.workflows import VersionMismatch, WorkflowStore, W
 if TYPE_CHECKING:
     from workflow_runtime.compiler import Compilation
     from workflow_runtime.plan.catalogue import Catalogue
+    from workflow_runtime.services.catalog.published_agents import PublishedAgents
     from workflow_runtime.services.catalog.triggers import Triggers
 
 
@@ -64,7 +65,8 @@ def _object(schema: Json) -> dict[str, Json] | None:
 
 
 class Catalog:
-    """``catalogue``: the agents and tools there are; ``pools``: the worker pools. None: that is not known here."""
+    """``catalogue``: the agents and tools of the deployment; ``pools``: the worker pools; ``agents``: those that were
+    published at run time. None: that is not known here."""
 
     def __init__(
         self,
@@ -73,12 +75,14 @@ class Catalog:
         triggers: Triggers,
         catalogue: Catalogue | None = None,
         pools: Collection[str] | None = None,
+        agents: PublishedAgents | None = None,
     ) -> None:
         self._clock = clock
         self._workflows = stores.workflows
         self._limiters = stores.limiters
         self._stores = stores
         self._triggers = triggers
+        self._agents = agents
         self.catalogue = catalogue
         self._pools = pools
 
@@ -90,17 +94,23 @@ class Catalog:
         """
         return self.store(self.compile(source, file), source, scheduled=scheduled)
 
-    def compile(self, source: bytes, file: str = "") -> Compilation:
-        """What the compiler says of a definition, knowing the agents, tools, workflows and worker pools there are."""
+    def compile(self, source: bytes, file: str = "", catalogue: Catalogue | None = None) -> Compilation:
+        """What the compiler says of a definition, knowing the agents, tools, workflows and worker pools there are, or
+        these."""
         from workflow_runtime.compiler import compile_workflow  # who only starts workflows does without it
 
-        return compile_workflow(source, file=file, catalogue=self._known(), pools=self._pools)
+        known = catalogue if catalogue is not None else self.known_now()
+        return compile_workflow(source, file=file, catalogue=known, pools=self._pools)
 
-    def _known(self) -> Catalogue | None:
-        """The catalogue with the workflows that are published, which are looked up when they are asked for."""
+    def known_now(self) -> Catalogue | None:
+        """The catalogue with what is published: workflows, which are looked up when they are asked for, and agents."""
         if self.catalogue is None:
             return None
-        published = msgspec.structs.replace(self.catalogue, workflows=PublishedWorkflows(self._workflows))
+        packaged = self.catalogue.agents
+        agents = self._agents.beside(packaged) if self._agents is not None else packaged
+        published = msgspec.structs.replace(
+            self.catalogue, workflows=PublishedWorkflows(self._workflows), agents=agents
+        )
         known = self.catalogue.workflows
         return published.with_workflows(known) if known is not None else published
 

@@ -57,6 +57,7 @@ from workflow_runtime.services.dispatch.pacing import Step, TimeBudget, carry_ou
 from workflow_runtime.services.limits.starts import StartAdmission
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.orders import ORDERS_MAX, OpenOrders, RefusedOrder, send_orders
+from workflow_runtime.services.tally import Tally
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.records import Header, Run, RunStatus, StoredState, Tags
 from workflow_runtime.storage.runs import Copied
@@ -70,7 +71,7 @@ logger = logging.getLogger(__name__)
 
 class Publisher:
     """``count`` takes metrics; ``pools``: those that have a queue; ``budget``: what is left of the invocation;
-    ``starts`` takes back what executions held of limiters."""
+    ``starts`` takes back what executions held of limiters; ``tally``, if there is one, counts by workflow."""
 
     def __init__(
         self,
@@ -82,10 +83,12 @@ class Publisher:
         pools: Collection[str],
         budget: TimeBudget,
         starts: StartAdmission,
+        tally: Tally | None = None,
     ) -> None:
         self._ports = ports
         self._stores = stores
         self._starts = starts
+        self._tally = tally
         self._orders = OpenOrders(ports, stores, pools)
         self._executions = stores.executions
         self._runs = stores.runs
@@ -237,6 +240,8 @@ class Publisher:
         for event in events:
             if not event.custom and event.detail_type in LIFECYCLE:
                 self._count(LIFECYCLE[event.detail_type], 1)
+                if self._tally is not None:
+                    self._tally.lifecycle(plan.workflow_id, event.detail_type, state.now - state.started_at)
 
     def _publication_failed(self, state: ExecutionState, event: PublishEvent, refusal: Refusal) -> None:
         """Tell the chart whose action published the event; nobody published what the runtime says of itself."""

@@ -12,6 +12,7 @@ from workflow_runtime.ports import Together
 from workflow_runtime.services.dispatch.dispatcher import Delivery, Dispatcher
 from workflow_runtime.services.dispatch.pacing import backoff_seconds
 from workflow_runtime.services.messages import UnknownMessage, parse_mail
+from workflow_runtime.services.tally import Tally
 from workflow_runtime.storage.dead_letters import sending_order
 
 logger = logging.getLogger(__name__)
@@ -22,12 +23,19 @@ class MailboxBatch:
 
     ``records``: as Lambda delivers them. A body that nobody can read becomes a dead letter at once: delivered again,
     it would hold up its group. One that a newer version sent does so, until that version takes it. Groups for which
-    there is no time left go back at once.
+    there is no time left go back at once. ``tally``: adds up what senders have counted.
     """
 
-    def __init__(self, dispatcher: Dispatcher, records: Sequence[Mapping[str, Any]], together: Together) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        records: Sequence[Mapping[str, Any]],
+        together: Together,
+        tally: Tally | None = None,
+    ) -> None:
         self._dispatcher = dispatcher
         self._together = together
+        self._tally = tally
         self._groups: dict[str, list[Mapping[str, Any]]] = {}
         self._taken: dict[str, bool] = {}
         self.postponed: dict[str, int] = {}
@@ -49,7 +57,7 @@ class MailboxBatch:
         accepted: list[tuple[Mapping[str, Any], int]] = []  # each with how many are deliveries by then
         for place, record in enumerate(records):
             try:
-                deliveries += _deliveries(group, record)
+                deliveries += self._deliveries(group, record)
                 accepted.append((record, len(deliveries)))
             except UnknownMessage as error:
                 logger.warning(
@@ -69,6 +77,15 @@ class MailboxBatch:
             seconds = backoff_seconds(max(_receives(record) for record in left)) if in_time else 0
             self.postponed |= {record["receiptHandle"]: seconds for record in left}
 
+    def _deliveries(self, group: str, record: Mapping[str, Any]) -> list[Delivery]:
+        mail = parse_mail(record["body"])
+        if mail.execution_id != group:
+            raise InvalidEvent(f"an event for {mail.execution_id} in the mailbox of {group}")
+        if mail.counts and self._tally is not None and _receives(record) == 1:
+            self._tally.take(mail.counts)
+        sent_at = int(record["attributes"]["SentTimestamp"])
+        return [Delivery(event, _receives(record), sent_at) for event in mail.events]
+
     def _refuse(self, group: str, record: Mapping[str, Any], reason: str) -> bool:
         try:
             attributes = record["attributes"]
@@ -77,14 +94,6 @@ class MailboxBatch:
         except RetryableError:
             return False
         return True
-
-
-def _deliveries(group: str, record: Mapping[str, Any]) -> list[Delivery]:
-    mail = parse_mail(record["body"])
-    if mail.execution_id != group:
-        raise InvalidEvent(f"an event for {mail.execution_id} in the mailbox of {group}")
-    sent_at = int(record["attributes"]["SentTimestamp"])
-    return [Delivery(event, _receives(record), sent_at) for event in mail.events]
 
 
 def _receives(record: Mapping[str, Any]) -> int:

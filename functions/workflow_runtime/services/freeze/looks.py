@@ -1,4 +1,5 @@
-"""Which switches hold now, and what the rules of limiters are, as of a few seconds ago at most."""
+"""Which switches hold now, what the rules of limiters are, and which agents are published, as of a few seconds ago at
+most."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Clock
 from workflow_runtime.services.freeze.scopes import scopes_of_run, scopes_of_start
+from workflow_runtime.storage.agents import AgentPointer
 from workflow_runtime.storage.freezes import FreezeStore, Switch
 
 SEEN_MS = 5_000  # how old what is seen of the switches may be: one read in that time and process, whatever the load
@@ -21,6 +23,7 @@ class Looks:
         self._freezes = freezes
         self._seen: Mapping[str, Switch] = {}
         self._rules: Mapping[str, Limiter] = {}
+        self._agents: Mapping[str, AgentPointer] = {}
         self._until = 0
 
     @property
@@ -31,9 +34,10 @@ class Looks:
     def read(self) -> Mapping[str, Switch]:
         """The switches that hold, by scope, as they are now. Raises `RetryableError`."""
         until = self._clock.now() + SEEN_MS
-        switches, rules = self._freezes.board()
-        self._seen = {switch.scope: switch for switch in switches if switch.holds}
-        self._rules = {rule.name: rule.limiter for rule in rules if rule.limiter is not None}
+        board = self._freezes.board()
+        self._seen = {switch.scope: switch for switch in board.switches if switch.holds}
+        self._rules = {rule.name: rule.limiter for rule in board.rules if rule.limiter is not None}
+        self._agents = {pointer.agent_id: pointer for pointer in board.agents if pointer.is_published}
         self._until = until
         return self._seen
 
@@ -46,6 +50,11 @@ class Looks:
     def limiters(self) -> Mapping[str, Limiter]:
         """The limiters of the deployment, by name, as of the last look."""
         return self._rules
+
+    @property
+    def agents(self) -> Mapping[str, AgentPointer]:
+        """The agents that are published, by id, as of the last look."""
+        return self._agents
 
     def holding_run(self, plan: Plan, path: str) -> Switch | None:
         """The switch that holds back new runs of the node of this path. Raises `RetryableError`."""

@@ -1,4 +1,4 @@
-"""`awr tools` and `awr agents`: what workflows may name here, and what each takes."""
+"""`awr tools`: the tools that workflows may name here, and what each takes."""
 
 from __future__ import annotations
 
@@ -51,25 +51,15 @@ def tools(
         return pull(Output(json=json), definitions or definitions_directory(None), server)
     if server is not None:
         raise usage_error(f"awr tools takes one tool; did you mean awr tools {PULL} {server}?")
-    return _list(Output(json=json), "tool", _catalogue(definitions, mocks).tools, id)
+    return show_entries(Output(json=json), "tool", catalogue_here(definitions, mocks).tools, id)
 
 
-def agents(id: Id = None, definitions: Definitions = None, mocks: MocksFile = None, json: AsJson = False) -> int:
-    """List the agents that workflows may name: those of the definitions directory, and mocked ones with --mocks.
-
-    With --json: ids, descriptions, sources and JSON Schemas.
-
-    Exit codes: 0 listed, 1 there is no such agent, or some cannot be used, 2 wrong usage.
-    """
-    return _list(Output(json=json), "agent", _catalogue(definitions, mocks).agents, id)
-
-
-def _catalogue(definitions: Path | None, mocks: Path | None) -> Catalogue:
+def catalogue_here(definitions: Path | None, mocks: Path | None) -> Catalogue:
     loaded = Mocks.load(mocks) if mocks is not None else None
     return Registries(definitions or definitions_directory(None), loaded).catalogue
 
 
-def _list(out: Output, kind: str, entries: Mapping[str, CatalogueEntry], id: str | None) -> ExitCode:
+def show_entries(out: Output, kind: str, entries: Mapping[str, CatalogueEntry], id: str | None) -> ExitCode:
     if id is not None and id not in entries:
         hint = did_you_mean(id, entries) or f"awr {kind}s lists the available ones"
         raise CliError("not_found", f"there is no {kind} {id!r}", hint)

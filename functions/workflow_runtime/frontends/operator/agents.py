@@ -1,0 +1,83 @@
+"""Caring for Agents."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import Any
+
+import msgspec
+
+from workflow_runtime.frontends.client.errors import Conflict, InvalidDefinition, NotFound
+from workflow_runtime.frontends.client.sources import Source
+from workflow_runtime.frontends.operator.caring import Carer, kept
+from workflow_runtime.frontends.operator.conditions import Condition, findings_json, invalid
+from workflow_runtime.frontends.operator.deciding import DeletionPolicy, Reason, deletion_policy, publishing
+from workflow_runtime.frontends.operator.resources import Kind, Resource
+
+UNFIT = "conflict"  # the code of what the API says of a change that published workflows do not fit
+
+logger = logging.getLogger(__name__)
+
+
+class Agents(Carer):
+    async def care(self, resource: Resource) -> float:
+        world = self._world
+        owner = world.store.owner(Kind.AGENT, resource.claim)
+        if owner is not None and owner.seniority < resource.seniority:
+            taken = f"the agent {resource.claim} is that of the object {owner.key.name}"
+            await world.write(resource, {}, Condition("Ready", False, "Duplicate", taken))
+            return world.resync_seconds
+        try:
+            status = await self._published(resource)
+        except InvalidDefinition as error:
+            await world.write(resource, {**kept(resource), "findings": findings_json(error.findings)}, *invalid(error))
+            return world.resync_seconds
+        except Conflict as error:
+            if error.code != UNFIT:
+                raise
+            unfit = Condition("Ready", False, "WorkflowsDoNotFit", error.message)
+            await world.write(resource, kept(resource), Condition("Valid", True, "Valid"), unfit)
+            return world.resync_seconds
+        ready = Condition("Ready", True, "Published", f"version {status['version']}")
+        await world.write(resource, status, Condition("Valid", True, "Valid"), ready)
+        return world.resync_seconds
+
+    async def _published(self, resource: Resource) -> dict[str, Any]:
+        """What the status says of the version that the definition is; it is published if it was not."""
+        before = resource.status
+        source = Source(msgspec.json.format(msgspec.json.encode(resource.spec["agent"]), indent=2))
+        digest = hashlib.sha256(source.data).hexdigest()
+        seen = await self._world.api.seen_agent(resource.claim)
+        reason = publishing(digest, before, seen)
+        more: dict[str, Any] = {name: before[name] for name in ("driftCorrectedAt", "findings") if name in before}
+        if seen is None or reason is not None:
+            logger.info("%s: %s", resource.key.name, reason)
+            force = bool(resource.spec.get("force", False))
+            seen, warnings = await self._world.api.put_agent(resource.claim, source, seen, force=force)
+            more["findings"] = findings_json(warnings)
+            if reason is Reason.DRIFTED:
+                more["driftCorrectedAt"] = self._world.now()
+        return {
+            "agentId": resource.claim,
+            "version": seen.version,
+            "etag": seen.etag,
+            "digest": digest,
+            **more,
+        }
+
+    async def undo(self, resource: Resource) -> float | None:
+        world, policy = self._world, deletion_policy(resource)
+        if world.store.owner(Kind.AGENT, resource.claim) is not None or policy is DeletionPolicy.RETAIN:
+            return None  # another object goes on with it
+        seen = await world.api.seen_agent(resource.claim)
+        if seen is None:
+            return None
+        try:
+            await world.api.remove_agent(resource.claim, seen, force=policy is DeletionPolicy.FORCE)
+        except NotFound:
+            return None
+        except Conflict as error:
+            await world.write(resource, kept(resource), Condition("Ready", False, "DeletionWaits", error.message))
+            return world.resync_seconds
+        return None

@@ -1,0 +1,198 @@
+"""What a deployed runtime counts, on its way to the table: executions, attempts, what models have used, what happens.
+
+Lambda keeps no process, so nothing can be asked what it has counted; and a write for each count would cost as much as
+the work that is counted. So counts travel. What a worker or any other function counts rides on the next message that it
+sends to a mailbox anyway; the dispatcher adds up what comes with the messages and what it sees itself, and writes the
+sums when an execution begins or ends, or after a while: one update for each workflow in them, of one of several shards.
+
+The sums are approximate: a message that is delivered again may count twice, and what a process has not passed on when
+Lambda drops it is lost: mostly the last seconds of a burst.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from workflow_runtime.deployment.metrics import (
+    DURATION_BUCKETS_SECONDS,
+    MILLISECONDS,
+    PERCENT,
+    AttemptEnded,
+    Metric,
+)
+from workflow_runtime.deployment.topology import DISPATCH
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.ports import Message, Queues, Refusal
+from workflow_runtime.services.messages import with_counts
+
+RIDES_MAX = 200  # counts on one message: some 10 KB
+FLUSH_SECONDS = 30  # between writes of what no beginning or end of an execution takes along
+BURST_WRITES = 10  # at once: with little to do, nothing waits for a later execution
+REFILL_SECONDS = 5  # until one more: under load, a process writes a few sums in a minute, whatever it does
+DOLLARS = 1_000_000  # micro-dollars in one: counts are whole numbers
+CARRIER_CHARS_MAX = 100_000  # a message that is large already takes nothing along
+ERRORS_MAX = 50  # error types that one process tells apart
+OTHER = "(other)"
+BY_FORMULA = "(by formula)"  # an agent or tool that the plan does not name
+BETWEEN = "\x1f"  # the parts of what names a count; no id has it
+
+STARTED = "started"
+ENDS = frozenset(status.value for status in ExecutionStatus if status.terminal)
+
+
+class Counted(NamedTuple):
+    """What a count is of. ``workflow``: "" for what is no workflow's."""
+
+    workflow: str
+    series: str
+
+    @classmethod
+    def of(cls, workflow: str, *parts: str) -> Counted:
+        return cls(workflow, BETWEEN.join(parts))
+
+
+class Tally:
+    """Of one process; used by any thread. ``now``: epoch ms."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._counts: Counter[Counted] = Counter()
+        self._errors: set[str] = set()
+        self._has_news = False
+        self._written_at = now()
+        self._writes = float(BURST_WRITES)
+        self._filled_at = now()
+
+    def lifecycle(self, workflow_id: str, detail_type: str, milliseconds: int) -> None:
+        """An execution began or came to an end, as the lifecycle event says, so long after its start."""
+        status = detail_type.removeprefix("execution.")
+        if status == STARTED:
+            counts = {Counted.of(workflow_id, "executions", status): 1}
+        elif status in ENDS:
+            counts = _duration(workflow_id, "execution_duration", status, milliseconds=milliseconds)
+            counts[Counted.of(workflow_id, "executions", status)] = 1
+        else:
+            return
+        self._add(counts)
+        self._has_news = True
+
+    def attempt_ended(self, ended: AttemptEnded) -> None:
+        """An attempt of an agent or a tool came to an end, or has used something of a model."""
+        workflow, counts = ended.workflow_id, dict[Counted, int]()
+        if ended.usage:
+            agent, model = ended.target or BY_FORMULA, str(ended.usage.get("model") or "")
+            for what in ("requests", "input_tokens", "output_tokens"):
+                counts[Counted.of(workflow, what, agent, model)] = _whole(ended.usage.get(what))
+            if "usd" in ended.usage:
+                counts[Counted.of(workflow, "micro_dollars", agent, model)] = _whole(ended.usage["usd"], DOLLARS)
+        if not ended.goes_on:
+            status = "success" if ended.error is None else "failed"
+            counts[Counted.of(workflow, "node_runs", ended.node_type, status)] = 1
+            counts |= _duration(workflow, "node_run_duration", ended.node_type, status, milliseconds=ended.milliseconds)
+            if ended.error is not None:
+                counts[Counted.of(workflow, "node_errors", ended.node_type, self._error(ended.error))] = 1
+        self._add(counts)
+
+    def count(self, name: str, value: int) -> None:
+        """Something of the catalogue of metrics."""
+        unit = Metric(name).unit
+        if unit == MILLISECONDS:
+            self._add(_duration("", "lateness", name, milliseconds=value))
+        elif unit != PERCENT:  # of which only the last one means something
+            self._add({Counted.of("", "events", name): value})
+
+    def _error(self, error: str) -> str:
+        """Types of errors are the authors', who may make up any number of them."""
+        if error not in self._errors and len(self._errors) >= ERRORS_MAX:
+            return OTHER
+        self._errors.add(error)
+        return error
+
+    def _add(self, counts: Mapping[Counted, int]) -> None:
+        with self._lock:
+            self._counts.update({counted: value for counted, value in counts.items() if value})
+
+    def ride(self) -> dict[str, dict[str, int]]:
+        """Some of what was counted, to go with a message: by workflow and series. It is counted here no more."""
+        with self._lock:
+            riding = dict(list(self._counts.items())[:RIDES_MAX])
+            for counted in riding:
+                del self._counts[counted]
+        return _by_workflow(riding)
+
+    def take(self, ridden: Mapping[str, Mapping[str, int]]) -> None:
+        """Count what came with a message, or could not be passed on."""
+        self._add({Counted(workflow, series): value for workflow, of in ridden.items() for series, value in of.items()})
+
+    def due(self) -> dict[str, dict[str, int]]:
+        """What is to be written now, by workflow and series, if anything is. It is counted here no more."""
+        now = self._now()
+        with self._lock:
+            waited = now >= self._written_at + FLUSH_SECONDS * 1000
+            self._writes = min(BURST_WRITES, self._writes + (now - self._filled_at) / 1000 / REFILL_SECONDS)
+            self._filled_at = now
+            if not self._counts or not (waited or (self._has_news and self._writes >= 1)):
+                return {}
+            counts, self._counts = self._counts, Counter()
+            self._has_news, self._written_at = False, now
+            self._writes = max(self._writes - 1, 0)
+        return _merged(_by_workflow(counts))
+
+
+class CountingQueues:
+    """Queues whose messages to mailboxes take along what was counted."""
+
+    def __init__(self, queues: Queues, tally: Tally) -> None:
+        self._queues = queues
+        self._tally = tally
+        self.set_visibility = queues.set_visibility
+
+    def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
+        """As `Queues.send`: what cannot be sent stays counted here."""
+        if queue != DISPATCH or not messages or len(messages[0].body) > CARRIER_CHARS_MAX:
+            return self._queues.send(queue, messages)
+        riding = self._tally.ride()
+        if not riding:
+            return self._queues.send(queue, messages)
+        first, *others = messages
+        try:
+            refusals = self._queues.send(queue, [with_counts(first, riding), *others])
+        except BaseException:
+            self._tally.take(riding)
+            raise
+        if any(refusal.index == 0 for refusal in refusals):
+            self._tally.take(riding)
+        return refusals
+
+
+def _merged(counts: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    """What is no workflow's goes along with some workflow's: the sum over all is the same, and it costs no update."""
+    common = counts.pop("", {})
+    if not counts:
+        return {"": common}
+    first = next(iter(counts))
+    return {**counts, first: {**counts[first], **common}}
+
+
+def _by_workflow(counts: Mapping[Counted, int]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for counted, value in counts.items():
+        found.setdefault(counted.workflow, {})[counted.series] = value
+    return found
+
+
+def _duration(workflow: str, *parts: str, milliseconds: int) -> dict[Counted, int]:
+    """A bucket of a histogram (each by itself, not with the smaller ones), and the sum in milliseconds."""
+    milliseconds = max(milliseconds, 0)
+    bucket = bisect_left(DURATION_BUCKETS_SECONDS, milliseconds / 1000)
+    return {Counted.of(workflow, *parts, str(bucket)): 1, Counted.of(workflow, *parts, "sum"): milliseconds}
+
+
+def _whole(value: Json, times: int = 1) -> int:
+    return max(0, round(float(value or 0) * times))
