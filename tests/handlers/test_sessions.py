@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -298,6 +299,34 @@ def test_a_turn_of_a_dead_worker_counts_though_others_come_first(open_bench: Ope
     table.put(item)
     others_say(bench)
     assert (head(bench)["turns"], "holder" in head(bench)) == (1, False)
+
+
+def test_a_session_is_busy_while_an_agent_holds_it_that_was_begun_in_place_after_another(open_bench: Open) -> None:
+    """The dispatcher has not ordered its node, and is told of it when its run is over."""
+    bench = open_bench(others={"plain": (lambda _messages, _info: ModelResponse(parts=[TextPart("first")]), {})})
+    model: Any = bench.model
+    refused: list[str] = []
+
+    def comes_between() -> None:
+        user = User("ex-other", "a", 1, 1)
+        other = VisitSessions(bench.runtime.ports, bench.runtime.stores, user, "", None)
+        try:
+            asyncio.run(other.take(Asked("a", "li", "reject", 60, "w")))
+        except NodeError as error:
+            refused.append(error.type)
+
+    def during() -> None:
+        visitor = Thread(target=comes_between)
+        visitor.start()
+        visitor.join()
+
+    model.during = during
+    nodes = "    - {id: p, type: agent, agent: plain, prompt: hi}\n" + NODE.replace(
+        "id: a,", "id: a, dependencies: [p],"
+    )
+    say(bench, node=nodes)
+    assert ended(bench, bench.id) == ("completed", "answer 1")
+    assert refused == ["session_busy"]
 
 
 def test_turns_are_forgotten_after_their_time(open_bench: Open) -> None:
