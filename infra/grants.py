@@ -37,6 +37,7 @@ TABLE_ACTIONS: Mapping[TableCall, tuple[str, ...]] = {
     "update": ("UpdateItem",),
     "change": ("UpdateItem",),
     "put_all": ("PutItem", "BatchWriteItem"),
+    "transact": ("PutItem",),  # DynamoDB asks for the rights of what a transaction holds
     "delete": ("DeleteItem",),
     "delete_all": ("BatchWriteItem",),
     "query": ("Query",),
@@ -60,6 +61,8 @@ NETWORK_ACTIONS = (
     "ec2:AssignPrivateIpAddresses",
     "ec2:UnassignPrivateIpAddresses",
 )
+TABLE_WRITES = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
+LISTED = "An entry of the allow-list, as it was written"
 TRACING_REASON = "X-Ray's actions, and Lambda's on network interfaces, know no resources"
 
 
@@ -144,10 +147,17 @@ class Grants:
         yield Grant("Email", ("ses:SendEmail",), reach.email_identities)
         yield Grant("Database", ("rds-data:ExecuteStatement",), reach.database)
         yield Grant("DatabaseLogin", ("secretsmanager:GetSecretValue",), reach.database_secrets)
-        yield Grant("Functions", ("lambda:InvokeFunction",), called, "An entry of the allow-list, as it was written")
+        yield Grant("Functions", ("lambda:InvokeFunction",), called, LISTED)
         items = tuple(f"arn:{self._stack.partition}:s3:::{entry}" for entry in reach.items)
-        yield Grant("Items", ("s3:GetObject",), items, "An entry of the allow-list, as it was written")
+        yield Grant("Items", ("s3:GetObject",), items, LISTED)
         yield Grant("ItemsKeys", ("kms:Decrypt",), reach.items_keys)
+        yield Grant(
+            "Tables", TABLE_WRITES, tuple(self._arn("dynamodb", "table", name, "/") for name in reach.tables), LISTED
+        )
+        sending = ("sqs:SendMessage", "sqs:GetQueueUrl")
+        yield Grant("Queues", sending, tuple(self._arn("sqs", "", name, "") for name in reach.queues), LISTED)
+        yield Grant("Buses", ("events:PutEvents",), tuple(map(self._bus_arn, reach.buses)), LISTED)
+        yield Grant("EffectsKeys", ("kms:Decrypt", "kms:GenerateDataKey"), reach.effects_keys)
         models = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
         yield Grant("Models", models, pool.bedrock_models, "An entry of the pool's models, as it was written")
 
@@ -194,8 +204,12 @@ class Grants:
     def _function_arn(self, name: str) -> str:
         return name if name.startswith("arn:") else self._arn("lambda", "function", name)
 
-    def _arn(self, service: str, kind: str, name: str) -> str:
-        return f"arn:{self._stack.partition}:{service}:{self._stack.region}:{self._stack.account}:{kind}:{name}"
+    def _bus_arn(self, name: str) -> str:
+        return name if name.startswith("arn:") else self._arn("events", "event-bus", name, "/")
+
+    def _arn(self, service: str, kind: str, name: str, between: str = ":") -> str:
+        here = f"{self._stack.region}:{self._stack.account}"
+        return f"arn:{self._stack.partition}:{service}:{here}:{kind}{between}{name}"
 
 
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:

@@ -24,6 +24,13 @@ from workflow_runtime.ports import BATCH_MESSAGES_MAX
 ITEMS_ENTRY = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/([^*?,$]*\*|[^*?,$]+)")
 """A bucket, and in it one file or what begins alike: IAM would take any other ``*`` or ``?`` for more than is meant."""
 
+OTHERS = {
+    "tables": re.compile(r"[a-zA-Z0-9_.-]+\*?"),
+    "queues": re.compile(r"[a-zA-Z0-9_-]+(\*|\.fifo)?"),
+    "buses": re.compile(r"[/.\-_A-Za-z0-9]+\*?|arn:[^\s*?,]+\*?"),
+}
+"""Names, of which a part stands at least: a ``*`` alone would be the runtime's own, too."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
@@ -32,6 +39,9 @@ class Reach:
     The pool's role gets what the entries need and no more, so in a deployment ``database`` takes cluster ARNs,
     ``functions`` function names or ARNs (a final ``*`` matches any rest). ``email`` needs the SES identities (ARNs) to
     send from, ``database`` the secrets (ARNs) to log in with.
+
+    ``tables`` and ``queues``: names, in the account and region of the deployment; ``buses``: names or ARNs (a final
+    ``*`` matches any rest); ``effects_keys``: ARNs of KMS keys that these are encrypted with.
 
     ``items``: files of S3 that loops may read items from, ``bucket/key`` (a final ``*`` matches any rest), of the pool
     `ITEMS_POOL`, which reads them; ``items_keys``: ARNs of KMS keys that they are encrypted with.
@@ -43,6 +53,10 @@ class Reach:
     database: tuple[str, ...] = ()
     database_secrets: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    buses: tuple[str, ...] = ()
+    effects_keys: tuple[str, ...] = ()
     items: tuple[str, ...] = ()
     items_keys: tuple[str, ...] = ()
 
@@ -51,6 +65,10 @@ class Reach:
             raise ValueError("email: name both the recipients and the identities to send from")
         if bool(self.database) != bool(self.database_secrets):
             raise ValueError("database: name both the clusters and the secrets to log in with")
+        for area, pattern in OTHERS.items():
+            for entry in getattr(self, area):
+                if not pattern.fullmatch(entry):
+                    raise ValueError(f"{area}: {entry!r} is no name, perhaps with a final *")
         for entry in self.items:
             if not ITEMS_ENTRY.fullmatch(entry):
                 raise ValueError(f"items: {entry!r} is no bucket/key, perhaps with a final *")

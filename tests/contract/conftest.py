@@ -52,6 +52,7 @@ class Harness:
         self.schedules = backend.ports.schedules
         self.scheduler = backend.scheduler
         self.poller = backend.poller
+        self.outlets = backend.ports.outlets
 
     @property
     def embedded(self) -> bool:

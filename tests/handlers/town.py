@@ -31,7 +31,7 @@ class Town:
     def __init__(self, name: str, *shipped: str) -> None:
         self.bench = Bench(name)
         ports, count = self.bench.runtime.ports, self.bench.runtime.count
-        invokers: dict[NodeType, Invoker] = Registries(DEFINITIONS, ports=ports).invokers(ports.clock)
+        invokers: dict[NodeType, Invoker] = Registries(DEFINITIONS).invokers(ports.clock)
         for workflow in shipped:
             mocks = Mocks.load(DEFINITIONS / "mocks" / f"{workflow}.yaml")
             invokers = {kind: MockedInvoker(mocks, kind, other, _no_time) for kind, other in invokers.items()}

@@ -100,6 +100,14 @@ def calls(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[C
     action = ACTIONS.get(f"{service}:{operation}", f"{service}:{operation}")
     match service:
         case "dynamodb":
+            if operation == "TransactWriteItems":  # asks for the rights of what it holds
+                yield from (
+                    call
+                    for entry in params["TransactItems"]
+                    for kind, part in entry.items()
+                    for call in calls(service, f"{kind}Item", part)
+                )
+                return
             tables = [params["TableName"]] if "TableName" in params else list(params["RequestItems"])
             index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
             of = OF_LIMITERS if not index and _is_of_limiters(params) else ""

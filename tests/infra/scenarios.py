@@ -35,6 +35,7 @@ workflow:
     - {id: beside, type: tool, tool: echo, inputs: {ok: true}}
     - {id: copy, type: tool, tool: echo, inputs: {text: "${write.text}", key: "${secrets.HOOK_KEY}"}}
     - {id: tell, type: tool, tool: publish_event, inputs: {topic: told, payload: {n: 1}}, dependencies: [copy]}
+    - {id: say, type: tool, tool: publish_event, pool: agent, inputs: {topic: said, payload: {}}, dependencies: [copy]}
   outputs: {text: "${copy.text}"}
 """
 PAUSES = """

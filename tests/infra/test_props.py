@@ -47,6 +47,8 @@ IDENTITY = f"arn:aws:ses:{REGION}:{ACCOUNT}:identity/example.com"
 CLUSTER = f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster:orders"
 LOGIN = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:orders-login-a1b2c3"
 ITEMS_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
+EFFECTS_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/effects"
+OTHER_BUS = f"arn:aws:events:{REGION}:210987654321:event-bus/theirs"
 DEFAULT_BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
 PARTNER = "444455556666"
 BUCKET_PATTERN = {"source": ["aws.s3"], "detail": {"bucket": {"name": [{"prefix": "incoming-"}]}}}
@@ -83,6 +85,10 @@ def chosen(scope: Stack) -> RuntimeProps:
                     database=(CLUSTER,),
                     database_secrets=(LOGIN,),
                     functions=("orders-*",),
+                    tables=("orders", "returns-*"),
+                    queues=("work.fifo",),
+                    buses=("shop", OTHER_BUS),
+                    effects_keys=(EFFECTS_KEY,),
                     items=("orders/in/*", "orders/名单.csv"),
                     items_keys=(ITEMS_KEY,),
                 ),
@@ -217,6 +223,22 @@ def test_only_the_pool_with_reach_has_it(chosen_stack: Deployed) -> None:
         ("dynamodb:GetItem", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/orders"),
     }
     assert reached <= allowed
+    named = {
+        sid: {"".join(map(str, each["Fn::Join"][1])).rpartition(":")[2] for each in listed(statement["Resource"])}
+        for sid, statement in chosen_stack.statements("run_node_tool").items()
+        if sid in ("Tables", "Queues")
+    }
+    assert named == {"Tables": {"table/orders", "table/returns-*"}, "Queues": {"work.fifo"}}
+    statements = chosen_stack.statements("run_node_tool")
+    writes = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
+    assert set(statements["Tables"]["Action"]) == writes
+    assert set(statements["Queues"]["Action"]) == {"sqs:SendMessage", "sqs:GetQueueUrl"}
+    assert ("events:PutEvents", OTHER_BUS) in allowed
+    [shop] = (each for each in statements["Buses"]["Resource"] if each != OTHER_BUS)
+    assert str(shop).endswith(":event-bus/shop']]}")
+    assert {("kms:Decrypt", EFFECTS_KEY), ("kms:GenerateDataKey", EFFECTS_KEY)} <= allowed
+    lists = ("TOOLS_TABLES_ALLOW", "TOOLS_QUEUES_ALLOW", "TOOLS_BUSES_ALLOW")
+    assert [made[name] for name in lists] == ["orders,returns-*", "work.fifo", f"shop,{OTHER_BUS}"]
     assert any(action == "lambda:InvokeFunction" and "orders-*" in resource for action, resource in allowed)
     assert ("kms:Decrypt", ITEMS_KEY) in allowed
     for function in TOPOLOGY.functions:
@@ -259,6 +281,13 @@ class NoS3:
 
 
 TOO_WIDE = ["orders", "*", "*/in.csv", "orders*", "orders/", "orders/a*b", "orders/a?", "Or/a", "o/a,b"]
+
+
+@pytest.mark.parametrize("area", ["tables", "queues", "buses"])
+@pytest.mark.parametrize("entry", ["*", "", "a*b", "a b", "a,b", "a?", "**"])
+def test_an_entry_that_is_no_name_is_refused(area: str, entry: str) -> None:
+    with pytest.raises(ValueError, match=f"{area}: "):
+        Reach(**{area: (entry,)})
 
 
 @pytest.mark.parametrize("entry", TOO_WIDE)

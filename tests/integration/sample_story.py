@@ -63,7 +63,7 @@ class Story:
         ports, numbers, mocks = self.backend.ports, count(1), Mocks.load(MOCKS)
         self.runtime = Runtime(
             ports,
-            lambda: Registries(DEFINITIONS, mocks, ports=ports).invokers(ports.clock),
+            lambda: Registries(DEFINITIONS, mocks).invokers(ports.clock),
             secrets=EnvironmentSecrets(SECRETS),
             new_id=lambda: f"{next(numbers):032x}",
         )

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 TableCall: TypeAlias = Literal[
-    "get", "put", "update", "change", "put_all", "delete", "delete_all", "query", "query_index"
+    "get", "put", "update", "change", "put_all", "transact", "delete", "delete_all", "query", "query_index"
 ]
 """A method of `ports.Table`."""
 BlobCall: TypeAlias = Literal["get", "put", "renew"]
@@ -269,8 +269,9 @@ TOPOLOGY = Topology(
             memory_mb=1024,
             sources=(EventSource(node_queue("agent"), batch_size=1, concurrency_max=100, hides=True),),
             sends=(DISPATCH, LIMITS, node_queue("agent")),
+            publishes=True,
             pool="agent",
-            table=("get", "put", "update", "change", "query"),
+            table=("get", "put", "update", "change", "transact", "query"),
             limits=("get", "put", "change", "put_all", "delete_all", "query"),
             blobs=("get", "put"),
             secrets=True,
@@ -284,7 +285,7 @@ TOPOLOGY = Topology(
             sends=(DISPATCH, LIMITS, node_queue("tool")),
             publishes=True,
             pool="tool",
-            table=("get", "put", "update", "change", "query"),
+            table=("get", "put", "update", "change", "transact", "query"),
             limits=("get", "put", "change", "put_all", "delete_all", "query"),
             blobs=("get", "put"),
             secrets=True,
@@ -368,7 +369,7 @@ def with_express(topology: Topology) -> Topology:
         sends=(DISPATCH, LIMITS),
         publishes=True,
         pool=EXPRESS_POOL,
-        table=("get", "put", "update", "change", "put_all", "delete", "delete_all", "query"),
+        table=("get", "put", "update", "change", "put_all", "transact", "delete", "delete_all", "query"),
         limits=("get", "put", "change", "put_all", "delete_all", "query"),
         blobs=("get", "put"),
         secrets=True,

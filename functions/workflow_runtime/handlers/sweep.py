@@ -36,7 +36,7 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
             return
         swept = runtime.sweep.sweep(shard)
         runtime.count(Metric.EXECUTIONS_SWEPT, swept.running + swept.ended)
-        runtime.count(Metric.ORDERS_SENT_AGAIN, swept.orders)
+        runtime.count(Metric.ORDERS_SENT_AGAIN, swept.orders + swept.deliveries)
         runtime.count(Metric.TIMERS_OVERDUE, swept.timers)
         runtime.count(Metric.SWEEP_LATENESS, swept.lateness)
 

@@ -12,6 +12,7 @@ import msgspec
 from workflow_runtime.engine.awaited import CallAnswer, Wait
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.committing import NOTHING_TO_COMMIT, ToCommit
 from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.invokers.gate import Beyond, ModelGate, NestedBudget
 from workflow_runtime.invokers.live import UNWATCHED, Live
@@ -183,7 +184,7 @@ class NodeResult(msgspec.Struct, frozen=True):
     """What an attempt returned. ``warnings``: what people should know of it, although it succeeded. ``pending``: it has
     not: somebody is to complete its task token. ``goes_on``: an agent has not, it goes on in another run, once all that
     its calls wait for (``waits``) is in. ``is_shaped``: the output is the node's already, as its ``outputs`` says.
-    ``said``: what is to be remembered of it in the agent's session."""
+    ``said``: what is to be remembered of it in the agent's session. ``to_commit``: with its record."""
 
     output: Json
     warnings: tuple[str, ...] = ()
@@ -192,6 +193,7 @@ class NodeResult(msgspec.Struct, frozen=True):
     waits: tuple[Wait, ...] = ()
     is_shaped: bool = False
     said: Said | None = None
+    to_commit: ToCommit = NOTHING_TO_COMMIT
 
 
 class Invoker(Protocol):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.committing import NOTHING_TO_COMMIT, ToCommit
 from workflow_runtime.storage.steps import Step
+
+NO_RECORD = "its effect is committed with the record of its call, and here nothing is recorded"
 
 
 class OffRecord(NodeError):
@@ -38,8 +41,9 @@ class Steps(Protocol):
     async def of_visit(self) -> list[Step]:
         """What is recorded of it."""
 
-    async def record(self, step: Step) -> Step:
-        """Record a step that is done. Returns what counts: this, or what another run recorded before."""
+    async def record(self, step: Step, to_commit: ToCommit = NOTHING_TO_COMMIT) -> Step:
+        """Record a step that is done, and in one transaction with that commit its effects. Returns what counts: this,
+        or what another run recorded before, and then nothing was committed. Raises `EffectRefused`."""
 
     async def begin(self, step: Step) -> Step:
         """Record that a step begins which must not be repeated unasked. Returns what counts."""
@@ -59,7 +63,9 @@ class NotRecorded:
     async def of_visit(self) -> list[Step]:
         return []
 
-    async def record(self, step: Step) -> Step:
+    async def record(self, step: Step, to_commit: ToCommit = NOTHING_TO_COMMIT) -> Step:
+        if to_commit:
+            raise NodeError("not_allowed", NO_RECORD)
         return step
 
     async def begin(self, step: Step) -> Step:

@@ -26,6 +26,13 @@ from workflow_runtime.ports.conditions import Equals as Equals
 from workflow_runtime.ports.conditions import Missing as Missing
 from workflow_runtime.ports.conditions import Present as Present
 from workflow_runtime.ports.conditions import holds as holds
+from workflow_runtime.ports.effects import BusMessage as BusMessage
+from workflow_runtime.ports.effects import Effect as Effect
+from workflow_runtime.ports.effects import EffectRefused as EffectRefused
+from workflow_runtime.ports.effects import Outgoing as Outgoing
+from workflow_runtime.ports.effects import Outlets as Outlets
+from workflow_runtime.ports.effects import QueueMessage as QueueMessage
+from workflow_runtime.ports.effects import TableWrite as TableWrite
 
 ITEM_BYTES_MAX = 400 * 1024  # DynamoDB: one item, names and values together
 PARTITION_KEY_BYTES_MAX = 2048  # DynamoDB
@@ -93,6 +100,13 @@ class ConditionFailed(ConflictError):
         self.item = item
 
 
+class Put(msgspec.Struct, frozen=True):
+    """An item that a transaction writes whole, and what must hold of the one that it replaces."""
+
+    item: Item
+    condition: Condition | None = None
+
+
 class Table(Protocol):
     """One table, two secondary indexes. Reads by key are consistent unless they say otherwise; index reads are
     eventually consistent."""
@@ -120,6 +134,13 @@ class Table(Protocol):
     def change(self, key: Key, change: Change, condition: Condition | None = None) -> Item:
         """Change attributes of an item, creating it if there is none, and answer it as it is then. Raises
         `ConditionFailed`, which carries the item as it was."""
+
+    def transact(self, puts: Sequence[Put], write: TableWrite | None = None) -> None:
+        """Write whole items, and one of another table, all of them or none: for built-in tools whose effects are
+        committed with the records of their calls, and for nothing else, as it costs twice as much as other writes.
+        Raises `ConditionFailed` when a condition of ``puts`` does not hold, `EffectRefused` for what is wrong with
+        ``write``: ``condition_failed``, ``not_found``, ``not_allowed``, ``validation_error``.
+        """
 
     def delete(self, key: Key, condition: Condition) -> None:
         """Delete an existing item. Raises `ConditionFailed`."""
@@ -365,6 +386,7 @@ class Ports(msgspec.Struct, frozen=True):
     bus: Bus
     schedules: Schedules
     files: Files
+    outlets: Outlets
     clock: Clock
     offload: Offload
     boot: str = ""

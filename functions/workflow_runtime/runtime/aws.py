@@ -62,7 +62,7 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
 
         reach = Reach.from_settings(settings.tool_allow_lists)
         registries = Registries(
-            definitions, _mocks_for_tests(settings), reach=reach, ports=ports, publications=runtime.published_agents
+            definitions, _mocks_for_tests(settings), reach=reach, publications=runtime.published_agents
         )
         return registries.invokers(ports.clock)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from msgspec.structs import replace
@@ -24,16 +25,20 @@ from workflow_runtime.deployment.topology import DISPATCH, INVOCATION_TOPOLOGY, 
 from workflow_runtime.errors import InvalidEvent, RetryableError
 from workflow_runtime.plan.express import EXPRESS_SECONDS_MAX
 from workflow_runtime.ports import (
+    Absent,
     Attribute,
     Change,
     Condition,
+    ConditionFailed,
     Item,
     Key,
     Message,
     Ports,
+    Put,
     Queues,
     Refusal,
     Table,
+    TableWrite,
 )
 from workflow_runtime.runtime.making import handler_of
 from workflow_runtime.runtime.services import Runtime
@@ -101,6 +106,7 @@ class ExpressRunner:
             done = False
         if not done:
             raise RetryableError(f"the express execution {execution_id} did not come to its end")
+        inner.outbox.deliver_all(execution_id)  # what could not be sent at once is lost with the memory
 
 
 def _has_ended(inner: Runtime, execution_id: str) -> bool:
@@ -154,6 +160,19 @@ class RoutedTable:
 
     def put(self, item: Item, condition: Condition | None = None) -> None:
         self._of(item.key.partition).put(item, condition)
+
+    def transact(self, puts: Sequence[Put], write: TableWrite | None = None) -> None:
+        """Records are in memory, so a write of another table is marked where it is, in its transaction: an invocation
+        that does the execution's work again does not write again."""
+        record = puts[0].item
+        if record.key.partition != self._partition:
+            self._shared.transact(puts, write)
+            return
+        if write is not None:
+            mark = Item(keys.committed(record.key), {keys.EXPIRES: record.attributes[keys.EXPIRES]})
+            with suppress(ConditionFailed):
+                self._shared.transact([Put(mark, Absent())], write)
+        self._own.transact(puts)
 
     def put_all(self, items: Sequence[Item]) -> None:
         for table, mine in ((self._own, True), (self._shared, False)):

@@ -25,7 +25,7 @@ from workflow_runtime.backends.folder_files import FolderFiles
 from workflow_runtime.deployment.topology import WHOLE_TOPOLOGY
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.invokers.tools.reach import ALLOW_HTTP, SETTINGS, Reach, local_reach
-from workflow_runtime.ports import Poller, Ports, ScheduleRunner
+from workflow_runtime.ports import BusMessage, Poller, Ports, QueueMessage, ScheduleRunner
 from workflow_runtime.runtime.environment import collector, workflow_env
 from workflow_runtime.runtime.express import ExpressRunner
 from workflow_runtime.runtime.foundation import new_id
@@ -64,6 +64,12 @@ class Backend(Protocol):
     def on_send(self, hook: Callable[[str], None], /) -> None: ...
 
     def bus_events(self) -> list[dict[str, Any]]: ...
+
+    def items_of(self, table: str) -> list[dict[str, Any]]: ...
+
+    def messages_to(self, queue: str) -> list[QueueMessage]: ...
+
+    def events_on(self, bus: str) -> list[BusMessage]: ...
 
     def close(self) -> None: ...
 
@@ -141,7 +147,6 @@ class LocalRuntime:
             self._definitions,
             mocks,
             reach=self._reach,
-            ports=self.ports,
             workflows=self.workflow_files,
             is_local=True,
             player=self._player,

@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from workflow_runtime.deployment.metrics import AttemptEnded
-from workflow_runtime.ports import Attribute, Condition, Item, Key, Poller, ScheduleRunner, SqsRecord, Table
+from workflow_runtime.ports import (
+    Attribute,
+    Condition,
+    Item,
+    Key,
+    Poller,
+    Put,
+    ScheduleRunner,
+    SqsRecord,
+    Table,
+    TableWrite,
+)
 
 EXECUTION_PREFIX = "EX#"
 
@@ -77,6 +88,11 @@ class ObservedTable:
         self._table.put_all(items)
         for item in items:
             self._notice(item.key, item.attributes)
+
+    def transact(self, puts: Sequence[Put], write: TableWrite | None = None) -> None:
+        self._table.transact(puts, write)
+        for put in puts:
+            self._notice(put.item.key, put.item.attributes)
 
     def update(
         self,

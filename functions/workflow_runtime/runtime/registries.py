@@ -14,7 +14,6 @@ from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
 from workflow_runtime.invokers.tools.invoker import BlockingRunner
 from workflow_runtime.invokers.tools.mcp.registry import McpServers
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
-from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.specs import NodeType
@@ -28,14 +27,13 @@ if TYPE_CHECKING:
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.language.json_values import Json
     from workflow_runtime.plan.catalogue import CatalogueEntry
-    from workflow_runtime.ports import Clock, Ports
+    from workflow_runtime.ports import Clock
 
 
 class Registries:
     """What is below ``definitions`` (None: only built-in tools), allowed what ``reach`` says; with ``mocks``, calls
-    that have one never reach the real thing. ``ports``: those of the runtime in which built-in tools run.
-    ``workflows``: those that there are, if that is known. ``is_local``: MCP servers that are programs may be started.
-    ``processes``: where authors' blocking tools run; None: in threads.
+    that have one never reach the real thing. ``workflows``: those that there are, if that is known. ``is_local``:
+    MCP servers that are programs may be started. ``processes``: where authors' blocking tools run; None: in threads.
     ``player``: has a cassette answer first. ``publications``: agents that are published at run time; None: none are.
 
     Raises `DefinitionError` for tools that cannot be used; for agents, `catalogue` and the first call of one do: a
@@ -48,14 +46,12 @@ class Registries:
         mocks: Mocks | None = None,
         *,
         reach: Reach = LOCAL_REACH,
-        ports: Ports | None = None,
         workflows: Mapping[str, CatalogueEntry] | None = None,
         is_local: bool = False,
         player: Player | None = None,
         processes: BlockingRunner | None = None,
         publications: Publications | None = None,
     ) -> None:
-        services = ToolServices(bus=ports.bus, offload=ports.offload) if ports is not None else ToolServices()
         self._mocks = mocks
         self._player = player
         self._processes = processes
@@ -64,7 +60,7 @@ class Registries:
         self._reach = reach
         self._agents = AgentRegistry.load(_below(definitions, "agents"), publications)
         servers = McpServers.load(_below(definitions, "mcp"), is_local=is_local)
-        self._tools = ToolRegistry.load(_below(definitions, "tools"), reach=reach, services=services, servers=servers)
+        self._tools = ToolRegistry.load(_below(definitions, "tools"), reach=reach, servers=servers)
 
     @cached_property
     def catalogue(self) -> Catalogue:

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.views.traces import Traces
     from workflow_runtime.services.views.usage import UsageReports
     from workflow_runtime.services.views.why import Explanations
+    from workflow_runtime.services.work.outbox import Outbox
     from workflow_runtime.services.work.runner import NodeRunner
 
 
@@ -329,6 +330,12 @@ class Runtime(CatalogServices):
         return DeadLetters(self.ports, self.stores, self.mailer)
 
     @cached_property
+    def outbox(self) -> Outbox:
+        from workflow_runtime.services.work.outbox import Outbox
+
+        return Outbox(self.ports, self.stores, self.dead_letters)
+
+    @cached_property
     def redrive(self) -> Redrive:
         from workflow_runtime.services.upkeep.redrive import Redrive
 
@@ -362,4 +369,5 @@ class Runtime(CatalogServices):
             self.admission,
             self.gates,
             self._attempt_ended,
+            self.outbox,
         )

@@ -75,6 +75,13 @@ class Timer(msgspec.Struct, frozen=True):
     due: int
 
 
+class Delivery(msgspec.Struct, frozen=True):
+    """Has a worker send what waits in the outbox of an execution under this id."""
+
+    execution_id: str
+    outbox: str
+
+
 class UnknownMessage(RetryableError):
     """A readable message that this version of the runtime does not know, or knows otherwise."""
 
@@ -89,12 +96,13 @@ class _Envelope(msgspec.Struct):
 EXECUTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LEVELS_MAX = DEPTH_MAX + 12  # a value, in what it travels in: an order in a failure in a mail, say
 
-Content = TypeVar("Content", Mail, Order, Timer)
+Content = TypeVar("Content", Mail, Order, Timer, Delivery)
 
 _encoder = msgspec.json.Encoder()
 _mails = msgspec.json.Decoder(Mail)
 _orders = msgspec.json.Decoder(Order)
 _timers = msgspec.json.Decoder(Timer)
+_deliveries = msgspec.json.Decoder(Delivery)
 _envelopes = msgspec.json.Decoder(_Envelope)
 
 
@@ -139,6 +147,15 @@ def timer_body(timer: Timer) -> str:
 def parse_timer(body: str) -> Timer:
     """Raises `InvalidEvent` for a body that is nothing like a timer, `UnknownMessage`."""
     return _parsed(body, _timers, "timer")
+
+
+def delivery_body(delivery: Delivery) -> str:
+    return _encoder.encode(delivery).decode()
+
+
+def parse_delivery(body: str) -> Delivery:
+    """Raises `InvalidEvent` for a body that is nothing like a delivery, `UnknownMessage`."""
+    return _parsed(body, _deliveries, "outbox")
 
 
 def execution_named(body: str) -> str | None:

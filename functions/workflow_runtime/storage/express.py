@@ -83,6 +83,7 @@ class RecordedTable:
         self._kept: OrderedDict[str, dict[str, Item]] = OrderedDict()
         self.put = table.put
         self.put_all = table.put_all
+        self.transact = table.transact
         self.update = table.update
         self.change = table.change
         self.delete = table.delete

@@ -22,6 +22,7 @@ STATE = "J#STATE"  # sorts after every J#<digits>
 RUN_PREFIX = "RUN#"
 TURN_PREFIX = "T#"  # of sort keys in the partition of a session
 STEP_PREFIX = "STEP#"
+OUTBOX_PREFIX = "OUT#"
 WATCHED = "watch_until"  # attribute of headers and runs: until when somebody watches what agents write
 META = "META"
 PLAN_PART = "PLAN#"
@@ -170,6 +171,21 @@ def task(hash: str) -> Key:
 def due_shard(shard: int) -> str:
     """Index partition of executions by when they are to be looked after."""
     return f"DUE#{shard}"
+
+
+def outbox(execution_id: str, id: str) -> Key:
+    """What is to be sent to a queue or a bus, by its id."""
+    return execution(execution_id, f"{OUTBOX_PREFIX}{safe(id)}")
+
+
+def outbox_shard(shard: int) -> str:
+    """Index partition of what was not sent right after its record."""
+    return f"OUTBOX#{shard}"
+
+
+def committed(record: Key) -> Key:
+    """The mark that a write of another table was done for a record that is not in the table itself."""
+    return Key(record.partition, f"DONE#{record.sort}")
 
 
 def subscriptions(event: str, key: str) -> str:

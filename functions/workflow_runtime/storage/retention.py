@@ -20,7 +20,9 @@ from workflow_runtime.ports import (
     Item,
     Key,
     Present,
+    Put,
     Table,
+    TableWrite,
 )
 from workflow_runtime.storage import keys
 
@@ -68,6 +70,9 @@ class ExpiringTable:
 
     def put(self, item: Item, condition: Condition | None = None) -> None:
         self._table.put(self._expiring(item), condition)
+
+    def transact(self, puts: Sequence[Put], write: TableWrite | None = None) -> None:
+        self._table.transact([Put(self._expiring(put.item), put.condition) for put in puts], write)
 
     def put_all(self, items: Sequence[Item]) -> None:
         self._table.put_all([self._expiring(item) for item in items])

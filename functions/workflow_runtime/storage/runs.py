@@ -13,8 +13,21 @@ from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.passes import Passes
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.ports import Absent, AnyOf, Attribute, Blobs, Change, ConditionFailed, Equals, Item, Key, Table
+from workflow_runtime.ports import (
+    Absent,
+    AnyOf,
+    Attribute,
+    Blobs,
+    Change,
+    ConditionFailed,
+    Equals,
+    Item,
+    Key,
+    Put,
+    Table,
+)
 from workflow_runtime.storage import keys
+from workflow_runtime.storage.outbox import Commit, put_with
 from workflow_runtime.storage.payloads import get_json, get_payload, pack, pack_bytes, put_payload
 from workflow_runtime.storage.records import STOP, Claim, LateResult, Run, RunStatus, Told, Yielded
 
@@ -46,10 +59,10 @@ class RunStore:
         self._table = table
         self._blobs = blobs
 
-    def claim(self, execution_id: str, run: Run) -> bool:
+    def claim(self, execution_id: str, run: Run, commit: Commit | None = None) -> bool:
         """Create the run's record; False if it exists."""
         try:
-            self._table.put(self.item(execution_id, run), Absent())
+            put_with(self._table, Put(self.item(execution_id, run), Absent()), commit)
         except ConditionFailed:
             return False
         return True
@@ -86,10 +99,11 @@ class RunStore:
             return False
         return True
 
-    def finish(self, execution_id: str, run: Run, claimed_by: str) -> bool:
-        """Record the end (or the next owner) of an open run that ``claimed_by`` holds; False when it does not."""
+    def finish(self, execution_id: str, run: Run, claimed_by: str, commit: Commit | None = None) -> bool:
+        """Record the end (or the next owner) of an open run that ``claimed_by`` holds; False when it does not. With a
+        ``commit``, it and the record are one transaction, and `EffectRefused` is raised, too."""
         try:
-            self._table.put(self.item(execution_id, run), Equals("holder", claimed_by))
+            put_with(self._table, Put(self.item(execution_id, run), Equals("holder", claimed_by)), commit)
         except ConditionFailed:
             return False
         return True
@@ -132,9 +146,11 @@ class RunStore:
             found.append(self.get(execution_id, claim.path, claim.serial) or claim.run)
         return found
 
-    def end(self, execution_id: str, run: Run, claimed_by: str) -> bool:
+    def end(self, execution_id: str, run: Run, claimed_by: str, commit: Commit | None = None) -> bool:
         """The same as `finish`, also of a run that was begun in place and may have no record yet."""
-        return (run.in_place and self.claim(execution_id, run)) or self.finish(execution_id, run, claimed_by)
+        if run.in_place and self.claim(execution_id, run, commit):
+            return True
+        return self.finish(execution_id, run, claimed_by, commit)
 
     def ended(self, wanted: Sequence[Key]) -> dict[Key, Item]:
         """Those of these runs that are recorded, of which most have succeeded. What has stays as it is, so that an

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.ports import Absent, AnyOf, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
+from workflow_runtime.ports import Absent, AnyOf, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Put, Table
 from workflow_runtime.storage import keys
+from workflow_runtime.storage.outbox import Commit, put_with
 from workflow_runtime.storage.payloads import get_payload, pack, put_payload
 
 
@@ -83,10 +84,11 @@ class StepStore:
         for item in self._table.query(f"EX#{execution_id}", prefix):
             yield int(item.key.sort.removeprefix(prefix).partition(".")[0]), item
 
-    def record(self, visit: Visit, step: Step) -> Step:
-        """Record what a step came to. Returns what counts: this, or what somebody recorded before."""
+    def record(self, visit: Visit, step: Step, commit: Commit | None = None) -> Step:
+        """Record what a step came to. Returns what counts: this, or what somebody recorded before. With a ``commit``,
+        it and the record are one transaction, and `EffectRefused` is raised."""
         try:
-            self._table.put(self._item(visit, step), AnyOf((Absent(), Equals("st", "started"))))
+            put_with(self._table, Put(self._item(visit, step), AnyOf((Absent(), Equals("st", "started")))), commit)
         except ConditionFailed:
             return self.get(visit, step)
         return step

@@ -13,6 +13,7 @@ from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.freezes import FreezeStore
 from workflow_runtime.storage.limiters import LimiterStore
 from workflow_runtime.storage.listing import Listing
+from workflow_runtime.storage.outbox import OutboxStore
 from workflow_runtime.storage.retention import ExpiringTable, Renewal, Retention
 from workflow_runtime.storage.runs import RunStore
 from workflow_runtime.storage.subscriptions import OwnerStore, SubscriptionStore
@@ -166,6 +167,10 @@ class Stores:
         from workflow_runtime.storage.budgets import BudgetStore  # few workflows have budgets
 
         return BudgetStore(self._table)
+
+    @cached_property
+    def outbox(self) -> OutboxStore:
+        return OutboxStore(self._table, self._blobs)
 
     @cached_property
     def due(self) -> DueStore:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET
+from msgspec import UNSET, to_builtins
+from msgspec.json import decode
 
 from workflow_runtime.definition.identities import same_ids
 from workflow_runtime.deployment.topology import CUSTOM_SOURCE
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
     from workflow_runtime.invokers.cassettes.file import Cassette
 
 START = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)  # virtual time begins here, in every test
-NO_REACH = Reach(advice="in tests nothing does: mock the tool (runtime.mock_tool)")
+NO_REACH = Reach(
+    tables=("*",), queues=("*",), buses=("*",), advice="in tests nothing does: mock the tool (runtime.mock_tool)"
+)
+"""What stands for others' tables, queues and buses is in the backend; all else is mocked."""
 
 
 class WorkflowTester(People):
@@ -316,6 +320,21 @@ class WorkflowTester(People):
     def events(self) -> list[dict[str, Json]]:
         """The events published to the bus so far, as EventBridge delivers them, oldest first."""
         return self._runtime.backend.bus_events()
+
+    def items(self, table: str) -> list[dict[str, Json]]:
+        """The items of a table as `dynamodb_write` has left it, by their keys."""
+        return self._runtime.backend.items_of(table)
+
+    def messages(self, queue: str) -> list[dict[str, Json]]:
+        """What `sqs_send` has sent to a queue, in order: ``{id, body, group, delay_seconds, attributes}`` each."""
+        return [to_builtins(message) for message in self._runtime.backend.messages_to(queue)]
+
+    def events_on(self, bus: str) -> list[dict[str, Json]]:
+        """What `publish_event` has published on a bus other than the runtime's, in order: ``{id, topic, source,
+        detail}`` each."""
+        return [
+            {**to_builtins(event), "detail": decode(event.detail)} for event in self._runtime.backend.events_on(bus)
+        ]
 
     def close(self) -> None:
         self._driver.close()

@@ -6,6 +6,7 @@ import logging
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from workflow_runtime.backends.limits import item_bytes
@@ -13,11 +14,12 @@ from workflow_runtime.deployment.topology import TOPOLOGY
 from workflow_runtime.engine.codec import decode_state
 from workflow_runtime.engine.lifecycle import OPEN_MARKS, ExecutionStatus, Mark
 from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.errors import InvalidEvent
 from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.plan.addresses import TOP_CHART
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.ports import Attribute, Condition, Item, Key, Message, Refusal
-from workflow_runtime.services.messages import parse_order
+from workflow_runtime.ports import Attribute, Condition, Item, Key, Message, Put, Refusal, TableWrite
+from workflow_runtime.services.messages import parse_delivery, parse_order
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import unpack_bytes
 
@@ -78,6 +80,12 @@ class WatchedTable:
         self._table.put_all(items)
         for item in items:
             self._check(before.get(item.key), item)
+
+    def transact(self, puts: Sequence[Put], write: TableWrite | None = None) -> None:
+        before = self._table.get([put.item.key for put in puts])
+        self._table.transact(puts, write)
+        for put in puts:
+            self._check(before.get(put.item.key), put.item)
 
     def update(
         self, key: Key, changes: Mapping[str, Attribute], condition: Condition, *places: Any, **named: Any
@@ -189,6 +197,11 @@ class WatchedQueues:
         return refusals
 
     def _check_committed(self, message: Message) -> None:
+        with suppress(InvalidEvent):
+            delivery = parse_delivery(message.body)
+            found = self._table.query(f"EX#{delivery.execution_id}", keys.OUTBOX_PREFIX)
+            require(delivery.outbox in [item.attributes["id"] for item in found], "a delivery of what is not there")
+            return
         order = parse_order(message.body)
         key = keys.execution(order.execution_id, keys.STATE)
         item = self._table.get([key]).get(key)

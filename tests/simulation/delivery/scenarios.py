@@ -280,6 +280,26 @@ workflow:
     - {id: c, type: agent, agent: a, dependencies: [a, b], inputs: {x: c}}
 """,
 }
+_EFFECTS = {
+    "effects": """
+workflow:
+  id: effects
+  nodes:
+    - {id: save, type: tool, tool: dynamodb_write, inputs: {table: orders, key: {id: "A7"}, add: {count: "${start}"}}}
+    - {id: tell, type: tool, tool: sqs_send, dependencies: [save], inputs: {queue: work, body: {key: "${save.key}"}}}
+    - {id: shout, type: tool, tool: publish_event, dependencies: [tell],
+       inputs: {topic: saved, payload: {id: "${tell.id}"}, bus: other}}
+    - {id: last, type: tool, tool: dynamodb_write, pool: agent, inputs:
+       {table: orders, key: {id: "A7"}, set: {said: "${shout.id}"}, add: {count: 1}, needs: {count: 1}}}
+""",
+    "secret_effects": """
+workflow:
+  id: secret_effects
+  nodes:
+    - {id: tell, type: tool, tool: sqs_send, inputs: {queue: work, body: {key: "${secrets.TOKEN}"}}}
+""",
+}
+"""Built-in tools whose effects are committed with their records, in one worker and in another."""
 _LIMITED = {
     "limited": """
 workflow:
@@ -434,7 +454,7 @@ INPUT = {"start": 1}
 
 @cache
 def source(name: str) -> bytes:
-    whole = _CHARTS | _FAMILY | _GENERATIONS | _ASKING | _PARTS | _LOOPS | _AGENTS | _LIMITED
+    whole = _CHARTS | _FAMILY | _GENERATIONS | _ASKING | _PARTS | _LOOPS | _AGENTS | _EFFECTS | _LIMITED
     return (whole.get(name) or _HEAD.format(id=name) + (_NODES | _SEGMENTS | _SEGMENTS_THAT_WAIT)[name]).encode()
 
 

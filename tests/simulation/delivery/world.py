@@ -149,10 +149,10 @@ class World:
         self.dawdle = 0  # turns that a node's code may take
         self.behaviours: dict[str, Callable[[NodeCall], Any]] = {}
         self.begun: list[tuple[int, str]] = []  # when which node's code was called
-        self._backend = open_backend(None, self.clock, TOPOLOGY)
-        raw = self._backend.ports
+        self.backend = open_backend(None, self.clock, TOPOLOGY)
+        raw = self.backend.ports
         self.raw = raw
-        self.poller = self._backend.poller
+        self.poller = self.backend.poller
         self.plan = scenarios.plan(name)
         self.plans = {each: scenarios.plan(each) for each in (name, *others)}
         table = WatchedTable(raw.table)
@@ -167,6 +167,7 @@ class World:
             bus=self._faulty(WatchedBus(raw.bus)),
             schedules=self._faulty(raw.schedules),
             files=raw.files,
+            outlets=self._faulty(raw.outlets),
             clock=self.clock,
             offload=_offload,
             boot="",
@@ -523,7 +524,7 @@ class World:
         return node.callback is not None or (isinstance(node.spec, ToolSpec) and node.spec.tool == "ask")
 
     def close(self) -> None:
-        self._backend.close()
+        self.backend.close()
 
 
 def _all_plans(plans: Iterable[CompiledPlan]) -> Iterator[CompiledPlan]:

@@ -17,6 +17,7 @@ from botocore.config import Config
 from workflow_runtime.backends.aws.blobs import S3Blobs
 from workflow_runtime.backends.aws.bus import EventBridgeBus
 from workflow_runtime.backends.aws.files import S3Files
+from workflow_runtime.backends.aws.outlets import AwsOutlets
 from workflow_runtime.backends.aws.queues import SqsQueues
 from workflow_runtime.backends.aws.schedules import EventBridgeSchedules
 from workflow_runtime.backends.aws.table import DynamoDbTable
@@ -134,6 +135,7 @@ def build_ports(
             clients.scheduler, settings.schedule_group, settings.schedule_role_arn, settings.queue_arns, clock
         ),
         files=S3Files(clients.s3, settings.item_files),
+        outlets=AwsOutlets(clients.sqs, clients.events, settings.queue_urls.values(), settings.bus_name),
         clock=clock,
         offload=asyncio.to_thread,
         together=in_threads,

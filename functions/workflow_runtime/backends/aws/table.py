@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from workflow_runtime.backends.aws.faults import Patience, error_code, sleep_up_to, translated
 from workflow_runtime.backends.aws.items import INDEXES, expression_of, item_of, key_of, places, row_of, value_of
+from workflow_runtime.backends.aws.transactions import CANCELLED, action_of, check_cancelled
 from workflow_runtime.backends.limits import (
     PARTITION_ATTRIBUTE,
     SORT_ATTRIBUTE,
@@ -26,10 +27,14 @@ from workflow_runtime.ports import (
     Change,
     Condition,
     ConditionFailed,
+    EffectRefused,
     IndexName,
     Item,
     Key,
+    Put,
+    TableWrite,
 )
+from workflow_runtime.ports.effect_checks import check_write
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -84,16 +89,19 @@ class DynamoDbTable:
         return rows
 
     def put(self, item: Item, condition: Condition | None = None) -> None:
-        row = row_of(item)
+        request = self._conditional_put(item, condition)
+        self._write(f"writing {item.key.partition} {item.key.sort}", lambda: self._client.put_item(**request))
+
+    def _conditional_put(self, item: Item, condition: Condition | None) -> _Values:
         names: dict[str, str] = {}
         values: _Values = {}
-        request: _Values = {"TableName": self._table_name, "Item": row}
+        request: _Values = {"TableName": self._table_name, "Item": row_of(item)}
         if condition is not None:
             request["ConditionExpression"] = expression_of(condition, names, values)
             request["ExpressionAttributeNames"] = names
             if values:
                 request["ExpressionAttributeValues"] = values
-        self._write(f"writing {item.key.partition} {item.key.sort}", lambda: self._client.put_item(**request))
+        return request
 
     def update(
         self,
@@ -151,6 +159,27 @@ class DynamoDbTable:
             self.put(items[0])
         else:
             self._write_batches([{"PutRequest": {"Item": row_of(item)}} for item in items])
+
+    def transact(self, puts: Sequence[Put], write: TableWrite | None = None) -> None:
+        check_distinct([put.item.key for put in puts])
+        actions: list[Any] = [{"Put": self._conditional_put(put.item, put.condition)} for put in puts]
+        if write is not None:
+            check_write(write)
+            if write.table == self._table_name:
+                raise EffectRefused("not_allowed", f"the table {write.table} is the runtime's own")
+            actions.append(action_of(write))
+        patience = Patience("a transaction", self._pause)
+        while True:
+            with translated("a transaction"):
+                try:
+                    self._client.transact_write_items(TransactItems=actions)
+                except ClientError as error:
+                    check_cancelled(error, len(puts), write)
+                    if error_code(error) != CANCELLED:
+                        raise
+                else:
+                    return
+            patience.wait()  # cancelled for what passes: another transaction, or too many
 
     def delete(self, key: Key, condition: Condition) -> None:
         check_key(key)

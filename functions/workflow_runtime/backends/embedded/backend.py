@@ -11,12 +11,14 @@ from workflow_runtime.backends.embedded.blobs import EmbeddedBlobs
 from workflow_runtime.backends.embedded.bus import EmbeddedBus
 from workflow_runtime.backends.embedded.clock import RealClock
 from workflow_runtime.backends.embedded.database import Database
+from workflow_runtime.backends.embedded.others import EmbeddedOutlets, OtherTables
 from workflow_runtime.backends.embedded.queues import EmbeddedQueues, QueueDepth
 from workflow_runtime.backends.embedded.schedules import EmbeddedSchedules
 from workflow_runtime.backends.embedded.table import EmbeddedTable
 from workflow_runtime.backends.folder_files import FolderFiles
 from workflow_runtime.deployment.topology import WHOLE_TOPOLOGY, Topology
-from workflow_runtime.ports import MINUTE_MS, Clock, Poller, Ports, ScheduleRunner
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.ports import MINUTE_MS, BusMessage, Clock, Poller, Ports, QueueMessage, ScheduleRunner
 
 GAP_MS = 5 * MINUTE_MS  # between ticks of every minute
 STEADY_MS = 60 * MINUTE_MS  # by then the sweep has renewed what lives
@@ -70,6 +72,7 @@ class Backend:
         self.scheduler: ScheduleRunner = self._schedules
         self.bus = EmbeddedBus(clock, database.database_id, database.boot)
         self.bus.follow_rules(self._queues, topology)
+        self.outlets = EmbeddedOutlets(database, clock)
         self.ports = Ports(
             table=EmbeddedTable(database),
             blobs=EmbeddedBlobs(database, clock),
@@ -77,6 +80,7 @@ class Backend:
             bus=self.bus,
             schedules=self._schedules,
             files=FolderFiles(None),
+            outlets=self.outlets,
             clock=clock,
             offload=run_at_once,
             boot=f"boot-{database.boot}",
@@ -96,6 +100,18 @@ class Backend:
     def bus_events(self) -> list[dict[str, Any]]:
         """The last events published, oldest first, as EventBridge delivers them."""
         return self.bus.recent()
+
+    def items_of(self, table: str) -> list[dict[str, Json]]:
+        """The items of another table, as tools have written them."""
+        return OtherTables(self.database).items(table)
+
+    def messages_to(self, queue: str) -> list[QueueMessage]:
+        """What tools have sent to another queue, in order."""
+        return self.outlets.messages(queue)
+
+    def events_on(self, bus: str) -> list[BusMessage]:
+        """What tools have published on another bus, in order."""
+        return self.outlets.events(bus)
 
     def queue_depths(self) -> list[QueueDepth]:
         return self._queues.depths()

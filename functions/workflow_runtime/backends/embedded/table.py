@@ -9,6 +9,7 @@ from typing import cast
 import msgspec
 
 from workflow_runtime.backends.embedded.database import Database
+from workflow_runtime.backends.embedded.others import OtherTables
 from workflow_runtime.backends.limits import (
     EXPIRES_ATTRIBUTE,
     check_attributes,
@@ -32,6 +33,8 @@ from workflow_runtime.ports import (
     IndexName,
     Item,
     Key,
+    Put,
+    TableWrite,
     holds,
 )
 
@@ -59,6 +62,7 @@ class EmbeddedTable:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._others = OtherTables(database)
 
     def get(self, keys: Sequence[Key], *, eventually: bool = False) -> dict[Key, Item]:  # noqa: ARG002  it has one copy
         for key in keys:
@@ -89,6 +93,15 @@ class EmbeddedTable:
         if rows:
             with self._database.lock:
                 self._database.write_all((_PUT, rows))
+
+    def transact(self, puts: Sequence[Put], write: TableWrite | None = None) -> None:
+        check_distinct([put.item.key for put in puts])
+        rows = [_row(put.item) for put in puts]
+        with self._database.lock:
+            for put in puts:
+                _check(put.condition, put.item.key, self._read(put.item.key))
+            others = [self._others.statement(write)] if write is not None else []
+            self._database.write_all((_PUT, rows), *others)
 
     def update(
         self,

@@ -14,18 +14,22 @@ from msgspec.structs import replace
 
 from workflow_runtime.backends.aws.backend import Clients, build_ports, create_clients
 from workflow_runtime.backends.clock import RealClock
+from workflow_runtime.backends.simulated_aws.others import OtherOutlets, OtherTables
 from workflow_runtime.backends.simulated_aws.poller import SqsPoller
 from workflow_runtime.backends.simulated_aws.provision import create_resources, queue_arn
 from workflow_runtime.backends.simulated_aws.schedule_runner import SimulatedScheduleRunner
 from workflow_runtime.deployment.settings import Settings
 from workflow_runtime.deployment.topology import WHOLE_TOPOLOGY, Topology
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import (
     BATCH_MESSAGES_MAX,
     Bus,
     BusEvent,
+    BusMessage,
     Clock,
     Message,
     Poller,
+    QueueMessage,
     Queues,
     Refusal,
     Schedule,
@@ -56,8 +60,18 @@ class Backend:
         ports = build_ports(settings, clients, clock, topology)
         queues, schedules = _NoticedQueues(ports.queues, self), _NoticedSchedules(ports.schedules, self)
         bus = _NoticedBus(ports.bus, self, [rule.queue for rule in topology.rules])
-        table = cast("Table", _OneCallAtATime(ports.table))
-        self.ports = replace(ports, table=table, queues=queues, bus=bus, schedules=schedules, together=in_turn)
+        self._tables = OtherTables(ports.table, clients)
+        self._outlets = OtherOutlets(ports.outlets, clients)
+        table = cast("Table", _OneCallAtATime(self._tables))
+        self.ports = replace(
+            ports,
+            table=table,
+            queues=queues,
+            bus=bus,
+            schedules=schedules,
+            outlets=self._outlets,
+            together=in_turn,
+        )
         polled = [source.queue for function in topology.functions for source in function.sources]
         self.poller: Poller = SqsPoller(clients.sqs, settings.queue_urls, clock, polled)
         self.scheduler: ScheduleRunner = SimulatedScheduleRunner(
@@ -82,6 +96,18 @@ class Backend:
         del self._events[:-RECENT_EVENTS_MAX]
         return list(self._events)
 
+    def items_of(self, table: str) -> list[dict[str, Json]]:
+        """The items of another table, as tools have written them."""
+        return self._tables.items(table)
+
+    def messages_to(self, queue: str) -> list[QueueMessage]:
+        """What tools have sent to another queue, in order."""
+        return [message for message in self._outlets.messages if message.queue == queue]
+
+    def events_on(self, bus: str) -> list[BusMessage]:
+        """What tools have published on another bus, in order."""
+        return [event for event in self._outlets.events if event.bus == bus]
+
     def close(self) -> None:
         """Stop the simulation; doing it twice is fine."""
         simulation, self._simulation = self._simulation, None
@@ -102,7 +128,7 @@ class _OneCallAtATime:
     threads, both could find a condition met.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: OtherTables) -> None:
         self._table = table
         self._lock = Lock()
 

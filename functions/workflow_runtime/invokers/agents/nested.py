@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from workflow_runtime.errors import NodeError, TransportError
 from workflow_runtime.invokers.agents.step_log import GoesOn, StepLog
 from workflow_runtime.invokers.agents.waits import Deferred
+from workflow_runtime.invokers.committing import NOTHING_TO_COMMIT, ToCommit
 from workflow_runtime.invokers.invocation import Late, Meter, NodeCall, NodeResult
 from workflow_runtime.invokers.steps import Steps
 from workflow_runtime.invokers.usage import total
@@ -40,8 +41,8 @@ class NestedSteps:
         own = [step for step in self._outer.recorded if step.name.startswith(self._prefix)]
         return [replace(step, name=step.name.removeprefix(self._prefix)) for step in own]
 
-    async def record(self, step: Step) -> Step:
-        return self._inside(await self._steps.record(self._outside(step)))
+    async def record(self, step: Step, to_commit: ToCommit = NOTHING_TO_COMMIT) -> Step:
+        return self._inside(await self._steps.record(self._outside(step), to_commit))
 
     async def begin(self, step: Step) -> Step:
         return self._inside(await self._steps.begin(self._outside(step)))

@@ -49,6 +49,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     - ``arguments``: their schema as the tool itself has it; None: only its call can tell whether they fit
     - ``as_node``: whether a call is a node of its own; ``terms``: how that is run
     - ``effects``, ``on_unknown``: what a call does to the world, and what to do when it is not known whether one did
+    - ``commits``: a call happens in the transaction that records it
     - ``limit``: the most calls of one visit, if there is one
     - ``approve``: which calls somebody has to approve; ``approval``: who may, and by which rules
     """
@@ -59,6 +60,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     schema: dict[str, Any]
     effects: Effects
+    commits: bool = False
     arguments: Json = None
     as_node: bool = False
     terms: CallTerms | None = None
@@ -105,7 +107,7 @@ def _ids(agent: AgentDefinition, entry: AgentTool, tools: ToolRegistry) -> Itera
 async def _offer(
     agent: AgentDefinition, entry: AgentTool, id: str, tools: ToolRegistry, agents: AgentRegistry, workflows: Workflows
 ) -> Offer:
-    effects = Effects.NONE
+    effects, commits = Effects.NONE, False
     match entry.kind:
         case "workflow_id":
             kind, description, schema = WORKFLOW, "Runs a workflow.", await workflows(id)
@@ -117,7 +119,7 @@ async def _offer(
                 text = with_hint(f"agent {agent.id!r}: there is no tool {id!r}", id, tools.ids)
                 raise NodeError("not_found", text)
             kind, description, schema = TOOL, tool.description, tool.input_schema
-            effects = entry.effects or tool.effects
+            effects, commits = entry.effects or tool.effects, tool.commits
     if effects is Effects.ONCE and entry.retry_policy:
         raise NodeError("validation_error", f"agent {agent.id!r}: tool {id!r}: {NO_SECOND_CALL}")
     try:
@@ -133,6 +135,7 @@ async def _offer(
         description=description if name == known else f"{id}: {description}",
         schema=written,
         effects=effects,
+        commits=commits,
         arguments=_checkable(schema),
         as_node=entry.as_ == "node" and kind != WORKFLOW,
         terms=entry.terms,

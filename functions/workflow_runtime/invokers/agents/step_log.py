@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from msgspec.structs import replace
 
 from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.committing import NOTHING_TO_COMMIT, ToCommit
 from workflow_runtime.invokers.invocation import Meter
 from workflow_runtime.invokers.steps import Steps
 from workflow_runtime.language.json_values import Json
@@ -132,10 +133,10 @@ class StepLog:
             text = describe(recorded.fingerprint, asked.fingerprint)
             raise NodeError("replay_diverged", f"step {asked.name} {asked.ordinal} was recorded as another one: {text}")
 
-    async def record(self, step: Step) -> Step:
-        """Record a step that is done; what counts."""
+    async def record(self, step: Step, to_commit: ToCommit = NOTHING_TO_COMMIT) -> Step:
+        """Record a step that is done, and commit its effects with it; what counts. Raises `EffectRefused`."""
         await self._record_definition()
-        counts = await self._steps.record(replace(step, log=self._log))
+        counts = await self._steps.record(replace(step, log=self._log), to_commit)
         self._meter.steps += 1
         return self._keep(counts)
 

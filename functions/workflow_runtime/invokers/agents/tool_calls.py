@@ -20,6 +20,7 @@ from workflow_runtime.invokers.agents.nested import Invoke, call_agent, is_told
 from workflow_runtime.invokers.agents.offers import AGENT, SCHEMA, WORKFLOW, Offer
 from workflow_runtime.invokers.agents.step_log import StepLog
 from workflow_runtime.invokers.agents.turns import Place
+from workflow_runtime.invokers.committing import NOTHING_TO_COMMIT, ToCommit
 from workflow_runtime.invokers.invocation import Invoker, Late, Meter, NodeCall
 from workflow_runtime.invokers.steps import OffRecord
 from workflow_runtime.invokers.tokens import said_times
@@ -27,6 +28,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.schemas import schema_problems
 from workflow_runtime.plan.catalogue import Effects
 from workflow_runtime.plan.specs import CallbackPlan, NodeType
+from workflow_runtime.ports import EffectRefused
 from workflow_runtime.sdk import Pending
 from workflow_runtime.storage.steps import Step
 from workflow_runtime.storage.tasks import hash_of
@@ -101,16 +103,24 @@ class ToolCalls:
             if result is not None:
                 return await self._log.record(replace(asked, result=result))
         began = time.monotonic()
-        make = self._asked_agent if offer.kind == AGENT else self._made
-        result = await make(offer, arguments, place)
-        milliseconds = round((time.monotonic() - began) * 1000)
-        return await self._log.record(replace(asked, result=result, milliseconds=milliseconds))
+        if offer.kind == AGENT:
+            result, to_commit = await self._asked_agent(offer, arguments, place), NOTHING_TO_COMMIT
+        else:
+            result, to_commit = await self._made(offer, arguments, place)
+        asked = replace(asked, milliseconds=round((time.monotonic() - began) * 1000))
+        try:
+            return await self._log.record(replace(asked, result=result), to_commit)
+        except EffectRefused as error:  # neither the effect nor the record is there
+            refused = {FAILED: self._call.mask.text(f"{error.type}: {error.message}")}
+            return await self._log.record(replace(asked, result=refused))
 
     # ---- calls that must not happen twice
 
     async def _unless_made(self, offer: Offer, place: Place, asked: Step, begun: Step | None) -> Json:
         """What such a call came to, if it was made before; None: it is to be made now, and is recorded as begun."""
         earlier = begun or self._log.made_before(asked, place.same)
+        if earlier is None and offer.commits:
+            return None  # it happens when it is recorded, so nobody need know that it begins
         if earlier is None:
             counts = await self._log.begin(replace(asked, done=False))
             if counts.serial in (0, self._call.serial):
@@ -176,7 +186,8 @@ class ToolCalls:
 
     # ---- the call itself
 
-    async def _made(self, offer: Offer, arguments: dict[str, Json], place: Place) -> dict[str, Json]:
+    async def _made(self, offer: Offer, arguments: dict[str, Json], place: Place) -> tuple[dict[str, Json], ToCommit]:
+        """What a call came to, and what is to be committed with that."""
         token = CallToken(self._call, waits.wait_id(waits.CALLBACK, offer, place))
         call = replace(
             self._call,
@@ -197,11 +208,13 @@ class ToolCalls:
             raise
         except NodeError as error:
             kind = WRONG if isinstance(error, WrongArguments) else FAILED
-            return {kind: self._call.mask.text(f"{error.type}: {error.message}")}
+            return {kind: self._call.mask.text(f"{error.type}: {error.message}")}, NOTHING_TO_COMMIT
         if result.pending is not None:
-            return {PENDING: token.pending(offer.id, result.pending)}
+            return {PENDING: token.pending(offer.id, result.pending)}, result.to_commit
         value = {VALUE: self._call.mask.value(result.output)}
-        return {**value, "warnings": list(result.warnings)} if result.warnings else value
+        if result.warnings:
+            value["warnings"] = list(result.warnings)
+        return value, result.to_commit
 
     async def _asked_agent(self, offer: Offer, arguments: dict[str, Json], place: Place) -> dict[str, Json]:
         if problems := schema_problems(SCHEMA, arguments):

@@ -8,6 +8,7 @@ import msgspec
 
 from workflow_runtime.invokers.agents.step_log import DEFINITION
 from workflow_runtime.invokers.cassettes.tape import VisitPlayed
+from workflow_runtime.invokers.committing import NOTHING_TO_COMMIT, ToCommit
 from workflow_runtime.invokers.steps import EndsAsRecorded, OffRecord, Steps
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.storage.steps import Step
@@ -96,8 +97,8 @@ class TapedSteps:
         before = recorded if isinstance(recorded, dict) else change.before
         return any(before.get(name) != change.after.get(name) for name in OF_MODELS)
 
-    async def record(self, step: Step) -> Step:
-        counts = await self._steps.record(step)
+    async def record(self, step: Step, to_commit: ToCommit = NOTHING_TO_COMMIT) -> Step:
+        counts = await self._steps.record(step, to_commit)
         if counts.name != DEFINITION:
             self._visit.made.append(counts)
         return counts

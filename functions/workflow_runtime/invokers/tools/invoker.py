@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
+import msgspec
+from msgspec.structs import replace
 from pydantic import BaseModel
 
 from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.committing import Committed, ToCommit
 from workflow_runtime.invokers.containment import Outcome, node_failure
 from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
@@ -132,7 +135,13 @@ def called(tool: Tool, inputs: dict[str, Json], context: NodeContext) -> NodeRes
 
 
 async def _awaited(tool: Tool, call: NodeCall, context: NodeContext) -> NodeResult:
-    return _result(tool, await tool.function(**tool.bind(call.inputs, context)), context)
+    value = await tool.function(**tool.bind(call.inputs, context))
+    if isinstance(value, Committed) and tool.commits:
+        effect = value.effect
+        said = msgspec.to_builtins(effect)
+        to_commit = ToCommit(effect, bool(call.mask) and call.mask.value(said) != said)
+        return replace(_result(tool, value.output, context), to_commit=to_commit)
+    return _result(tool, value, context)
 
 
 def _result(tool: Tool, value: Any, context: NodeContext) -> NodeResult:

@@ -11,13 +11,16 @@ from msgspec.structs import replace
 
 from workflow_runtime.errors import NodeError
 
-Area = Literal["http", "email", "database", "functions"]
+Area = Literal["http", "email", "database", "functions", "tables", "queues", "buses"]
 
 SETTINGS: dict[Area, str] = {
     "http": "TOOLS_HTTP_ALLOW",
     "email": "TOOLS_EMAIL_ALLOW",
     "database": "TOOLS_DATABASE_ALLOW",
     "functions": "TOOLS_FUNCTIONS_ALLOW",
+    "tables": "TOOLS_TABLES_ALLOW",
+    "queues": "TOOLS_QUEUES_ALLOW",
+    "buses": "TOOLS_BUSES_ALLOW",
 }
 """The setting (an environment variable, comma-separated) that opens each area."""
 
@@ -38,6 +41,10 @@ class Reach(msgspec.Struct, frozen=True):
     ``email``       ``send_email``       recipients: ``someone@example.com`` · ``@example.com`` · ``*``
     ``database``    ``database_query``   cluster ARNs · ``*``
     ``functions``   ``lambda_invoke``    function names or ARNs, as written; a final ``*`` matches any rest
+    ``tables``      ``dynamodb_write``   names of tables; a final ``*`` matches any rest
+    ``queues``      ``sqs_send``         names of queues; a final ``*`` matches any rest
+    ``buses``       ``publish_event``    names or ARNs, as written, of buses other than the runtime's own; a final ``*``
+                                         matches any rest
     ==============  ===================  =====================================================================
 
     ``advice`` says what opens an area where this reach is in force, ``http_advice`` what else does for ``http``.
@@ -47,6 +54,9 @@ class Reach(msgspec.Struct, frozen=True):
     email: tuple[str, ...] | None = None
     database: tuple[str, ...] | None = None
     functions: tuple[str, ...] | None = None
+    tables: tuple[str, ...] | None = None
+    queues: tuple[str, ...] | None = None
+    buses: tuple[str, ...] | None = None
     advice: str = DEPLOYED
     http_advice: str = ""
 
@@ -55,7 +65,7 @@ class Reach(msgspec.Struct, frozen=True):
         """The reach that ``settings`` (by the names in `SETTINGS`) allow; an empty or absent one leaves its tool
         off."""
         lists = {area: _entries(settings.get(name, "")) for area, name in SETTINGS.items()}
-        return cls(lists["http"], lists["email"], lists["database"], lists["functions"])
+        return replace(cls(), **lists)
 
     def require(self, area: Area, tool: str) -> tuple[str, ...]:
         """The allow-list of ``area``. Raises `NodeError` ``not_allowed``, with what would open it, when it is off."""
@@ -70,8 +80,11 @@ class Reach(msgspec.Struct, frozen=True):
         return NodeError("not_allowed", "; ".join(part for part in (what, *advice) if part))
 
 
-LOCAL_REACH = Reach(http=("*",), advice=LOCAL)
-"""Of local runs without settings: public web addresses; AWS stays off."""
+_STANDING_IN: dict[str, tuple[str, ...]] = {"tables": ("*",), "queues": ("*",), "buses": ("*",)}
+"""What is open on one machine unless the settings say otherwise: something in its own database stands for it."""
+
+LOCAL_REACH = replace(Reach(http=("*",), advice=LOCAL), **_STANDING_IN)
+"""Of local runs without settings: public web addresses, and what is kept on the machine; AWS stays off."""
 
 
 def local_reach(environ: Mapping[str, str], allow_http: Sequence[str] | None = None) -> Reach:
@@ -79,10 +92,16 @@ def local_reach(environ: Mapping[str, str], allow_http: Sequence[str] | None = N
     and the hosts in ``allow_http`` besides (None: the program has no such option).
     """
     reach = Reach.from_settings(environ)
+    reach = replace(reach, **{area: getattr(reach, area) or entries for area, entries in _STANDING_IN.items()})
     http = (reach.http if reach.http is not None else ("*",)) + tuple(allow_http or ())
     return replace(
         reach, http=http, advice=LOCAL, http_advice="" if allow_http is None else f"so does {ALLOW_HTTP} HOST"
     )
+
+
+def is_listed(name: str, entries: Sequence[str]) -> bool:
+    """Whether an allow-list names it; a final ``*`` of an entry matches any rest."""
+    return any(name.startswith(entry[:-1]) if entry.endswith("*") else name == entry for entry in entries)
 
 
 def _entries(text: str) -> tuple[str, ...] | None:

@@ -1,4 +1,4 @@
-"""What the built-in tools are given: the bus, AWS clients, name resolution, and how to open connections."""
+"""What the built-in tools are given: AWS clients, name resolution, and how to open connections."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-
-from workflow_runtime.ports import Bus, Offload
 
 if TYPE_CHECKING:
     import httpx
@@ -40,15 +38,9 @@ def aws_client(service: str) -> Any:
     return client(service, config=config)
 
 
-async def call_directly(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    return function(*args, **kwargs)
-
-
 class ToolServices(msgspec.Struct, frozen=True, kw_only=True):
-    """Injected into the built-in tools. ``bus`` None: `publish_event` is off. ``transport`` None: real connections."""
+    """Injected into the built-in tools. ``transport`` None: real connections."""
 
-    bus: Bus | None = None
-    offload: Offload = call_directly
     clients: Callable[[str], Any] = aws_client
     resolve: Resolver = system_resolver
     transport: httpx.AsyncBaseTransport | None = None

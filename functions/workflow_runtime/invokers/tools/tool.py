@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic.json_schema import PydanticJsonSchemaWarning
 
 from workflow_runtime.errors import WrongArguments
+from workflow_runtime.invokers.committing import Committed
 from workflow_runtime.invokers.containment import attempt, printed
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.refusals import refusal
@@ -35,7 +36,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
     ``names``: field of ``arguments`` -> parameter. ``context``: the parameter that takes the `NodeContext`, if any.
     ``returns`` is the return annotation; ``source`` says where the tool is defined. ``built_in``: its code is ours and
-    never blocks.
+    never blocks. ``commits``: it does nothing itself, its effect is committed with the record of the call.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     built_in: bool = False
     effects: Effects = Effects.ONCE
     declares_effects: bool = False
+    commits: bool = False
 
     @property
     def input_schema(self) -> dict[str, Json]:
@@ -159,6 +161,8 @@ def describe(
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[field] = (annotation, Field(default, alias=parameter.name))
             names[field] = parameter.name
+    returns = hints.get("return", Any)
+    commits = typing.get_origin(returns) is Committed
     config = ConfigDict(
         extra="allow" if is_open else "forbid", arbitrary_types_allowed=False, hide_input_in_errors=True
     )
@@ -170,7 +174,8 @@ def describe(
         names=names,
         context=context,
         open=is_open,
-        returns=hints.get("return", Any),
+        returns=typing.get_args(returns)[0] if commits else returns,
+        commits=commits,
         source=source or f"{function.__module__}.{function.__qualname__}",
         effects=Effects(effects) if effects is not None else _effects(function),
         declares_effects=effects is not None,

@@ -1,7 +1,8 @@
 """Dead letters: messages that their queue gave up. Each is recorded where people look for it, and its sender is told.
 
 An order becomes a failure of its node, so that its execution does not wait forever; a timer gets a second chance;
-events are recorded only: what they told is found by the sweep, or was never of use.
+events are recorded only: what they told is found by the sweep, or was never of use. So are deliveries: what they were
+to send is still in the outbox.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from workflow_runtime.ports import Message, Ports
 from workflow_runtime.services.express import GIVEN_UP, ExpressOrder, parse_express
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.messages import (
+    Delivery,
     Mail,
     Order,
     Timer,
     UnknownMessage,
     execution_named,
+    parse_delivery,
     parse_mail,
     parse_order,
     parse_timer,
@@ -34,7 +37,7 @@ from workflow_runtime.storage.stores import Stores
 
 OWNER = "dead-letters"  # of runs whose order was given up
 
-Content: TypeAlias = Order | Mail | Timer | ExpressOrder | None
+Content: TypeAlias = Order | Mail | Timer | Delivery | ExpressOrder | None
 """What a body was; None: nothing that the runtime sends."""
 
 logger = logging.getLogger(__name__)
@@ -128,7 +131,7 @@ def _sent(attributes: Mapping[str, str]) -> str:
 
 
 def _content(body: str) -> Content:
-    for parse in (parse_order, parse_mail, parse_timer, parse_express):
+    for parse in (parse_order, parse_mail, parse_timer, parse_delivery, parse_express):
         try:
             return parse(body)
         except (InvalidEvent, UnknownMessage):

@@ -22,12 +22,14 @@ from workflow_runtime.services.intake.bus_events import parse_body
 from workflow_runtime.services.intake.events import Ingest
 from workflow_runtime.services.messages import (
     UnknownMessage,
+    parse_delivery,
     parse_mail,
     parse_order,
     parse_timer,
 )
 from workflow_runtime.services.timers import Timers
 from workflow_runtime.storage.dead_letters import Letter, LetterStore
+from workflow_runtime.storage.outbox import LETTERS
 from workflow_runtime.storage.stores import Stores
 
 Outcome: TypeAlias = Literal["sent", "would_send", "left"]
@@ -56,6 +58,7 @@ class Redrive:
         self._letters: LetterStore = stores.dead_letters
         self._executions = stores.executions
         self._due = stores.due
+        self._outbox = stores.outbox
         self._timers = timers
         self._ingest = ingest
 
@@ -84,6 +87,8 @@ class Redrive:
             return "it was brought back already"
         if letter.execution_id in blocked:
             return "one that was sent before it cannot be brought back yet"
+        if letter.identity.startswith(LETTERS):
+            return ""  # whatever became of the execution
         if letter.execution_id and letter.execution_id not in living:
             return "its execution has ended, or there is none"
         return ""
@@ -103,7 +108,7 @@ class Redrive:
     def _take(self, letter: Letter) -> str:
         """Hand it in by what it is; why that cannot be done, or "". Raises `UnknownMessage`, `RetryableError`."""
         body = self._letters.body(letter)
-        for hand_in in (self._mail, self._order, self._timer):
+        for hand_in in (self._mail, self._order, self._timer, self._delivery):
             try:
                 hand_in(letter, body)
             except InvalidEvent:
@@ -133,6 +138,11 @@ class Redrive:
         """The sweep sends it again if no worker has it and none had; of one that was given up, the node has failed, and
         its policies had their say."""
         self._due.hasten(parse_order(body).execution_id, self._ports.clock.now())
+
+    def _delivery(self, _: Letter, body: str) -> None:
+        """The sweep has it sent."""
+        delivery = parse_delivery(body)
+        self._outbox.reopen(delivery.execution_id, delivery.outbox, self._ports.clock.now())
 
     def _timer(self, _: Letter, body: str) -> None:
         self._timers.deliver(parse_timer(body))

@@ -14,7 +14,7 @@ from threading import Lock
 
 import msgspec
 
-from workflow_runtime.deployment.topology import PLUMBING_TIMEOUT_SECONDS, SWEEP
+from workflow_runtime.deployment.topology import PLUMBING_TIMEOUT_SECONDS, SWEEP, serving_queue
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import ExecutionState
@@ -23,7 +23,7 @@ from workflow_runtime.ports import Message, Ports
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits.line import Lines
 from workflow_runtime.services.mail import Mailer
-from workflow_runtime.services.messages import Timer
+from workflow_runtime.services.messages import Delivery, Timer, delivery_body
 from workflow_runtime.services.orders import GRACE_MS, ORDERS_MAX, OpenOrders
 from workflow_runtime.services.timers import Timers
 from workflow_runtime.storage.due import ORDERED_SECONDS, SHARDS, Due
@@ -38,7 +38,8 @@ logger = logging.getLogger(__name__)
 
 class Swept(msgspec.Struct):
     """What a sweep did: executions it looked after or found ended, orders and timers it sent again; by how much (ms)
-    the first of them was late; executions of which it had all kept for another retention.
+    the first of them was late; executions of which it had all kept for another retention; what it had sent that was
+    recorded, and not sent then.
     """
 
     running: int = 0
@@ -47,6 +48,7 @@ class Swept(msgspec.Struct):
     timers: int = 0
     lateness: int = 0
     renewed: int = 0
+    deliveries: int = 0
 
 
 class Sweep:
@@ -69,6 +71,8 @@ class Sweep:
         self._timers = timers
         self._orders = OpenOrders(ports, stores, pools, lines)
         self._due = stores.due
+        self._outbox = stores.outbox
+        self._pools = pools
         self._executions = stores.executions
         self._retention = stores.retention
         self._renewal = stores.renewal
@@ -86,6 +90,7 @@ class Sweep:
         swept = Swept()
         until = self._ports.clock.now()
         end = until + SWEEP_SECONDS_MAX * 1000
+        swept.deliveries = self._have_sent(shard, until)
         last: Due | None = None
         while self._ports.clock.now() < end:
             page = self._due.list(shard, until, PAGE, last)
@@ -98,6 +103,16 @@ class Sweep:
             last = page[-1]
         self.request([shard])
         return swept
+
+    def _have_sent(self, shard: int, until: int) -> int:
+        """Have workers send what waits in outboxes, a page at a time: how much that is. They have the rights."""
+        waiting = self._outbox.due(shard, until, PAGE)
+        for entry in waiting:
+            message = Message(delivery_body(Delivery(entry.execution_id, entry.id)))
+            if self._ports.queues.send(serving_queue(entry.pool, self._pools), [message]):
+                raise RetryableError("a worker's queue refused a delivery")
+            self._outbox.postpone(entry, until)
+        return len(waiting)
 
     def _running(self, page: Sequence[Due], swept: Swept) -> Sequence[tuple[Due, Header]]:
         """Those that run. What has ended is never due again; what has not begun is due later, a few times."""

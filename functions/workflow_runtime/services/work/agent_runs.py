@@ -18,6 +18,7 @@ from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.work.callbacks import AttemptToken
 from workflow_runtime.services.work.live import LiveWriter
+from workflow_runtime.services.work.outbox import Outbox
 from workflow_runtime.services.work.sessions import VisitSessions
 from workflow_runtime.services.work.steps import VisitSteps
 from workflow_runtime.services.work.under_way import Attempt
@@ -32,9 +33,11 @@ WAIT_BYTES_MAX = 1024  # of what people are shown of a call: more is stored apar
 
 
 class AgentRuns:
-    """``seconds_max``: how long a run may take; ``lease_seconds``: how long a silent worker is believed to live."""
+    """``seconds_max``: how long a run may take; ``lease_seconds``: how long a silent worker is believed to live;
+    ``outbox`` commits what tools bring about."""
 
-    def __init__(self, ports: Ports, stores: Stores, seconds_max: float, lease_seconds: int) -> None:
+    def __init__(self, ports: Ports, stores: Stores, seconds_max: float, lease_seconds: int, outbox: Outbox) -> None:
+        self._outbox = outbox
         self._lease_seconds = lease_seconds
         self._ports = ports
         self._stores = stores
@@ -57,7 +60,9 @@ class AgentRuns:
         order, command, clock = attempt.order, attempt.order.command, self._ports.clock
         visit = Visit(order.execution_id, command.path, command.visit, command.serial)
         ends_at = clock.now() + round(max(self._seconds_max - ENDING_SECONDS, self._seconds_max / 2) * 1000)
-        attempt.steps = VisitSteps(self._ports, self._stores.steps, visit, self._lease_seconds)
+        attempt.steps = VisitSteps(
+            self._ports, self._stores.steps, visit, self._lease_seconds, self._outbox, attempt.pool
+        )
         watched_until = attempt.header.watched_until if attempt.header is not None else 0
         attempt.live = LiveWriter(
             self._ports, self._stores.live, order.execution_id, command.path, command.serial, watched_until

@@ -26,7 +26,7 @@ from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import LoopSpec, NodeType
-from workflow_runtime.ports import Ports
+from workflow_runtime.ports import EffectRefused, Ports
 from workflow_runtime.sdk import Pending
 from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.items.reading import ItemReader
@@ -38,12 +38,14 @@ from workflow_runtime.services.work.agent_runs import AgentRuns
 from workflow_runtime.services.work.callbacks import left_open
 from workflow_runtime.services.work.collecting import PassCollector, decided
 from workflow_runtime.services.work.deciding import formulas_of, is_fresh, order_to_keep, with_callers_inputs
-from workflow_runtime.services.work.masked import aside, error_of, notes
+from workflow_runtime.services.work.masked import aside, error_of, notes, with_inputs
 from workflow_runtime.services.work.orders import Orders
+from workflow_runtime.services.work.outbox import Outbox
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, needs_globals, view_of
 from workflow_runtime.services.work.under_way import Attempt, Values, ids_of
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import header_of
+from workflow_runtime.storage.outbox import Commit
 from workflow_runtime.storage.records import STOP, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
@@ -78,14 +80,16 @@ class AttemptRunner:
         function_timeout_seconds: int,
         admission: Admission,
         gates: Gates,
+        outbox: Outbox,
     ) -> None:
         self._ports = ports
+        self._outbox = outbox
         self._admission = admission
         self._gates = gates
         self._invokers = invokers
         self._secrets = secrets
         self._timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
-        self._agents = AgentRuns(ports, stores, self._timeout_max, LEASE_SECONDS)
+        self._agents = AgentRuns(ports, stores, self._timeout_max, LEASE_SECONDS, outbox)
         self._executions = stores.executions
         self._runs = stores.runs
         self._orders = Orders(stores)
@@ -121,22 +125,29 @@ class AttemptRunner:
         is recorded. An output that cannot be stored is a failure."""
         execution_id, owner = attempt.order.execution_id, attempt.claimed.owner
         try:
-            return await self._finish(execution_id, ended, owner)
+            return await self._finish(execution_id, ended, owner, attempt.commit)
         except (NodeError, ValueError) as error:
+            attempt.commit = None
             message = error.message if isinstance(error, NodeError) else "the result does not fit into the table"
-            document = ErrorDocument.of("too_large", message, ended.path)
+            type = error.type if isinstance(error, EffectRefused) else "too_large"
+            document = ErrorDocument.of(type, attempt.mask.text(message), ended.path)
             order = order_to_keep(attempt.plan, attempt.order.command, fresh=True)
-            failed = replace(ended, status=RunStatus.FAILED, output=None, error=document, order=order, next=None)
+            failed = replace(
+                ended, status=RunStatus.FAILED, output=None, error=document, order=order, next=None, yielded=None
+            )
             return await self._finish(execution_id, failed, owner)
 
-    async def _finish(self, execution_id: str, ended: Run, owner: str) -> tuple[bool, Run]:
-        """Record the end of a run that is still ours; if it was told to stop meanwhile, nothing follows it in place."""
-        if await patiently(self._ports, self._runs.end, execution_id, ended, owner):
+    async def _finish(
+        self, execution_id: str, ended: Run, owner: str, commit: Commit | None = None
+    ) -> tuple[bool, Run]:
+        """Record the end of a run that is still ours, and with it ``commit``; if it was told to stop meanwhile, nothing
+        follows it in place."""
+        if await patiently(self._ports, self._runs.end, execution_id, ended, owner, commit):
             return True, ended
         if owner.endswith(STOP):
             return False, ended
         stopped = replace(ended, next=None)
-        recorded = await patiently(self._ports, self._runs.finish, execution_id, stopped, owner + STOP)
+        recorded = await patiently(self._ports, self._runs.finish, execution_id, stopped, owner + STOP, commit)
         return recorded, stopped if recorded else ended
 
     async def _release(self, attempt: Attempt) -> None:
@@ -155,6 +166,7 @@ class AttemptRunner:
             if not running:
                 return replace(claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
             result = await self._run_within_timeout(attempt)
+            attempt.commit = await self._outbox.commit(attempt.order.execution_id, attempt.pool, result.to_commit)
             if result.goes_on:
                 ended = await self._agents.run_that_goes_on(attempt, result)
                 return self._finished(attempt, ended)
@@ -165,15 +177,16 @@ class AttemptRunner:
                 ended = replace(ended, output=None, items=output)
             if result.pending is not None:
                 ended = left_open(attempt.plan, attempt.node, result.pending, attempt.token.value, claimed)
-            ended = await _with_inputs(attempt, replace(ended, warnings=result.warnings))
+            ended = await with_inputs(attempt, replace(ended, warnings=result.warnings))
             if attempt.sessions is not None and result.said is not None:
                 await attempt.sessions.propose(result.said)
         except (RetryableError, InvalidEvent, Suspended):
             raise
         except Exception as error:
+            attempt.commit = None
             order = order_to_keep(attempt.plan, attempt.order.command, fresh=is_fresh(error))
             ended = replace(claimed, status=RunStatus.FAILED, error=error_of(attempt, error), order=order)
-            ended = await _with_inputs(attempt, ended)
+            ended = await with_inputs(attempt, ended)
         return self._finished(attempt, ended)
 
     def _finished(self, attempt: Attempt, ended: Run) -> Run:
@@ -312,9 +325,10 @@ class AttemptRunner:
         if result.goes_on or result.is_shaped:
             return result
         if result.pending is not None or node.callback is not None:
-            return NodeResult(None, result.warnings, result.pending or Pending(), said=result.said)
+            pending = result.pending or Pending()
+            return NodeResult(None, result.warnings, pending, said=result.said, to_commit=result.to_commit)
         output, warnings = await aside(attempt.mask, rendering.shaped, call.inputs, result.output)
-        return NodeResult(output, (*warnings, *result.warnings), said=result.said)
+        return NodeResult(output, (*warnings, *result.warnings), said=result.said, to_commit=result.to_commit)
 
     async def _invoked(self, type: NodeType, call: NodeCall, admitted: Admitted) -> NodeResult:
         """What the invoker gives. Whatever else it raises is a `NodeError`, unless we are cancelled: it has run, and
@@ -378,15 +392,3 @@ class AttemptRunner:
             attempt.stop.requested = attempt.stop.requested or claimed.owner.endswith(STOP)
         attempt.claimed = claimed
         return True
-
-
-async def _with_inputs(attempt: Attempt, ended: Run) -> Run:
-    """A success of a node that can be undone is recorded with what it was given; so is a failure, if another node may
-    run in its place and succeed."""
-    rendering = attempt.rendering
-    if rendering is None or rendering.node.compensate < 0 or not rendering.rendered or ended.path == OUTPUTS_PATH:
-        return ended
-    may_be_replaced = rendering.node.fallback >= 0 or any(own.target >= 0 for own in rendering.node.handlers)
-    if ended.status is RunStatus.FAILED and not may_be_replaced:
-        return ended
-    return replace(ended, inputs=await aside(attempt.mask, attempt.mask.value, rendering.rendered))

@@ -10,13 +10,16 @@ from itertools import islice
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
+from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.errors import ErrorDocument, NodeError, storable_text
 from workflow_runtime.invokers.containment import described
 from workflow_runtime.invokers.masking import Mask
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.services.work.under_way import Attempt, ids_of
+from workflow_runtime.storage.records import Run, RunStatus
 
 ASIDE_BYTES_MIN = 64 * 1024  # of JSON in which secrets are looked for: a few milliseconds
 NOTES_MAX = 100  # unresolved paths, warnings: texts for people, in an item of at most 400 KB
@@ -60,3 +63,15 @@ def error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
     return ErrorDocument.of(
         attempt.mask.text(kind), attempt.mask.text(message), attempt.order.command.path, retry_after
     )
+
+
+async def with_inputs(attempt: Attempt, ended: Run) -> Run:
+    """A success of a node that can be undone is recorded with what it was given; so is a failure, if another node may
+    run in its place and succeed."""
+    rendering = attempt.rendering
+    if rendering is None or rendering.node.compensate < 0 or not rendering.rendered or ended.path == OUTPUTS_PATH:
+        return ended
+    may_be_replaced = rendering.node.fallback >= 0 or any(own.target >= 0 for own in rendering.node.handlers)
+    if ended.status is RunStatus.FAILED and not may_be_replaced:
+        return ended
+    return replace(ended, inputs=await aside(attempt.mask, attempt.mask.value, rendering.rendered))

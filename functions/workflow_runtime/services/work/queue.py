@@ -13,7 +13,14 @@ from workflow_runtime.deployment.topology import Function
 from workflow_runtime.errors import ConflictError, InvalidEvent, RetryableError
 from workflow_runtime.ports import DELAY_SECONDS_MAX, VISIBILITY_SECONDS_MAX, Ports
 from workflow_runtime.services.dispatch.pacing import backoff_seconds
-from workflow_runtime.services.messages import Order, UnknownMessage, order_message, parse_order
+from workflow_runtime.services.messages import (
+    Delivery,
+    Order,
+    UnknownMessage,
+    order_message,
+    parse_delivery,
+    parse_order,
+)
 from workflow_runtime.services.patience import patiently
 from workflow_runtime.services.upkeep.dead_letters import DeadLetters
 from workflow_runtime.services.work.attempt import LEASE_SECONDS, RENEWAL_SECONDS
@@ -24,6 +31,7 @@ HIDDEN_AFTER_SECONDS = 5  # what ends sooner needs no request more; what dies so
 HIDDEN_LONGER_SECONDS = 30  # than the lease: the next to get the order of a dead worker then finds its lease over
 
 Record: TypeAlias = Mapping[str, Any]
+Read: TypeAlias = Order | Delivery
 Unread: TypeAlias = UnknownMessage | InvalidEvent
 
 logger = logging.getLogger(__name__)
@@ -59,7 +67,7 @@ class Batch:
         self._queue = queue
         self._dead_letters = dead_letters
         self._under_way = {record["receiptHandle"] for record in records}
-        self._orders = {record["messageId"]: _order(record["body"]) for record in records}
+        self._orders = {record["messageId"]: _read(record["body"]) for record in records}
         alone = (id for id, order in self._orders.items() if isinstance(order, Order) and order.command.alone)
         self._alone = next(alone, None)
 
@@ -88,6 +96,9 @@ class Batch:
         if isinstance(order, InvalidEvent):
             await self._ports.offload(self._dead_letters.record, record["messageId"], record["body"], str(order))
             return
+        if isinstance(order, Delivery):
+            await self._deliver(order, record)
+            return
         try:
             if self._alone not in (None, record["messageId"]):
                 raise Postponed(0)
@@ -100,6 +111,12 @@ class Batch:
             raise RetryableError(str(error)) from error
         except (RetryableError, ConflictError, InvalidEvent) as error:
             await self._again(error, record, order.log_fields)
+
+    async def _deliver(self, delivery: Delivery, record: Record) -> None:
+        try:
+            await self._runner.deliver(delivery)
+        except RetryableError as error:
+            await self._again(error, record, {"execution_id": delivery.execution_id})
 
     async def _again(self, error: Exception, record: Record, ids: dict[str, str]) -> NoReturn:
         """Have an order delivered again, after a while. Raises `RetryableError`."""
@@ -120,10 +137,14 @@ class Batch:
         await patiently(self._ports, self._ports.queues.set_visibility, self._queue, until)
 
 
-def _order(body: str) -> Order | Unread:
+def _read(body: str) -> Read | Unread:
     try:
         return parse_order(body)
-    except (UnknownMessage, InvalidEvent) as error:
+    except UnknownMessage as error:
+        return error
+    except InvalidEvent as error:
+        with suppress(InvalidEvent):
+            return parse_delivery(body)
         return error
 
 

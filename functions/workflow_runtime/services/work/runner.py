@@ -34,7 +34,7 @@ from workflow_runtime.services.freeze.looks import Looks, first_of
 from workflow_runtime.services.freeze.scopes import scopes_of_run
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted, Use, limiters_of_call
 from workflow_runtime.services.limits.gates import Gates
-from workflow_runtime.services.messages import Order
+from workflow_runtime.services.messages import Delivery, Order
 from workflow_runtime.services.patience import patiently
 from workflow_runtime.services.work.attempt import (
     LEASE_SECONDS,
@@ -47,6 +47,7 @@ from workflow_runtime.services.work.callbacks import AttemptToken
 from workflow_runtime.services.work.claims import Claims
 from workflow_runtime.services.work.deciding import order_to_keep
 from workflow_runtime.services.work.masked import aside, error_of
+from workflow_runtime.services.work.outbox import Outbox
 from workflow_runtime.services.work.reports import Reports, after_loss, result_event
 from workflow_runtime.services.work.segments import Following, follower
 from workflow_runtime.services.work.under_way import Attempt, Segment, ids_of
@@ -68,7 +69,8 @@ class Postponed(Exception):
 class NodeRunner:
     """``invokers`` run agents and tools; ``holder`` holds back what is frozen, as ``looks`` knows, and ``admission``
     what limiters do not let begin yet; ``gates`` stand before models; ``function_timeout_seconds`` is the Lambda's own;
-    ``count`` takes metrics, and ``attempt_ended`` what each attempt was.
+    ``count`` takes metrics, and ``attempt_ended`` what each attempt was. ``outbox`` commits and sends what tools bring
+    about.
     """
 
     def __init__(
@@ -85,8 +87,10 @@ class NodeRunner:
         admission: Admission,
         gates: Gates,
         attempt_ended: Callable[[AttemptEnded], None],
+        outbox: Outbox,
     ) -> None:
         self._ports = ports
+        self._outbox = outbox
         self._workflows = stores.workflows
         self._runs = stores.runs
         self._stores = stores
@@ -97,7 +101,9 @@ class NodeRunner:
         self._reports = Reports(ports, new_id, attempt_ended)
         self._invokers = invokers
         self._admission = admission
-        self._attempts = AttemptRunner(ports, stores, invokers, secrets, function_timeout_seconds, admission, gates)
+        self._attempts = AttemptRunner(
+            ports, stores, invokers, secrets, function_timeout_seconds, admission, gates, outbox
+        )
         timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
         self._following = Following(
             ports, stores.executions, looks, self._claims.new_owner, timeout_max, self._is_limited
@@ -154,6 +160,10 @@ class NodeRunner:
         else:
             segment = Segment(order, claimed.started_at, order.command.followers)
             await self._attempt(Attempt(order, plan, claimed, self._token(order), segment, admitted=admitted))
+
+    async def deliver(self, delivery: Delivery) -> None:
+        """Send what waits in an outbox. Raises `RetryableError`."""
+        await self._ports.offload(self._outbox.deliver, delivery.execution_id, delivery.outbox)
 
     def _plan(self, plan_hash: str) -> Plan:
         try:
@@ -300,6 +310,7 @@ class NodeRunner:
             if stored is None:
                 return None
             ended = replace(ended, next=stored.next)
+        await self._outbox.send_recorded(order.execution_id, attempt.commit)
         if attempt.admitted.uses:
             await self._ports.offload(self._admission.heed, attempt.admitted, ended.error)
         if ended.status is not RunStatus.CANCELLED:

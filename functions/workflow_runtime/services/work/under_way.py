@@ -22,6 +22,7 @@ from workflow_runtime.services.work.live import LiveWriter
 from workflow_runtime.services.work.rendering import Rendering
 from workflow_runtime.services.work.sessions import VisitSessions
 from workflow_runtime.services.work.steps import VisitSteps
+from workflow_runtime.storage.outbox import Commit
 from workflow_runtime.storage.records import Globals, Header, Run
 
 
@@ -49,8 +50,9 @@ class Segment(msgspec.Struct):
 class Attempt(msgspec.Struct):
     """An attempt under way, of a ``segment``: its order, what it runs, its record as claimed, its task token, what it
     took of limiters, and ``steps``, ``live`` and ``sessions``, if it runs an agent. ``is_told``: it was begun in place,
-    and the dispatcher has been told before its end, as others may know of it. ``stop`` tells its code that nobody
-    wants it any more; ``late``, what that came to when it was over."""
+    and the dispatcher has been told before its end, as others may know of it. ``commit``: what is written in one
+    transaction with its record. ``stop`` tells its code that nobody wants it any more; ``late``, what that came to when
+    it was over."""
 
     order: Order
     plan: Plan
@@ -67,6 +69,12 @@ class Attempt(msgspec.Struct):
     header: Header | None = None
     admitted: Admitted = NOTHING_TAKEN
     is_told: bool = False
+    commit: Commit | None = None
+
+    @property
+    def pool(self) -> str:
+        """The worker pool that runs it."""
+        return self.order.command.pool
 
     @property
     def node(self) -> NodePlan | None:

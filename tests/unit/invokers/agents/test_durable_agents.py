@@ -10,14 +10,13 @@ from typing import Any, get_args
 import pytest
 from msgspec.structs import replace
 from pydantic_ai.durable_exec import DurableOperationId
-from tests.unit.invokers.agents.visits import LEASE_SECONDS, Scripted, Visits, begun
+from tests.unit.invokers.agents.visits import Scripted, Visits, begun, visit_steps
 
 from workflow_runtime.engine.awaited import CallAnswer, Wait
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents.offers import name_for_model
 from workflow_runtime.invokers.masking import Mask
 from workflow_runtime.sdk import NodeContext
-from workflow_runtime.services.work.steps import VisitSteps
 from workflow_runtime.storage.steps import Visit
 
 ASK_BOTH = [("search", {"q": "a"}), ("search", {"q": "b"})]
@@ -398,7 +397,7 @@ def test_who_finds_a_call_begun_waits_for_the_others_lease(tmp_path: Path, tools
             world.store.record(visit, paid)
 
     ports = replace(world.backend.ports, clock=SleepingClock(clock.now, sleep))
-    steps = VisitSteps(ports, world.store, replace(visit, serial=2), LEASE_SECONDS)
+    steps = visit_steps(ports, replace(visit, serial=2))
     assert asyncio.run(steps.outcome(open_step)).result == {"value": "paid 1"}
     assert len(slept) == 3
 

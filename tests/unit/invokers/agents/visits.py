@@ -21,6 +21,10 @@ from workflow_runtime.invokers.tools.invoker import ToolInvoker
 from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.invokers.tools.tool import describe
 from workflow_runtime.plan.specs import NodeType
+from workflow_runtime.ports import Ports
+from workflow_runtime.services.mail import Mailer
+from workflow_runtime.services.upkeep.dead_letters import DeadLetters
+from workflow_runtime.services.work.outbox import Outbox
 from workflow_runtime.services.work.steps import VisitSteps
 from workflow_runtime.storage.steps import Step, StepStore, Visit
 from workflow_runtime.storage.stores import Stores
@@ -29,6 +33,13 @@ LEASE_SECONDS = 90
 
 Turn = Sequence[tuple[str, dict[str, Any]]] | str
 """What a model answers: calls of tools, or its last word."""
+
+
+def visit_steps(ports: Ports, visit: Visit) -> VisitSteps:
+    """Where the steps of a visit are recorded."""
+    stores = Stores(ports)
+    letters = DeadLetters(ports, stores, Mailer(ports, lambda: "0" * 32))
+    return VisitSteps(ports, stores.steps, visit, LEASE_SECONDS, Outbox(ports, stores, letters), "agent")
 
 
 class Died(BaseException):
@@ -100,7 +111,7 @@ class Visits:
             idempotency_key="e:p:1",
             deadline=self.clock.now() + 60_000,
             serial=self.serial,
-            steps=VisitSteps(self.backend.ports, self.store, visit, LEASE_SECONDS),
+            steps=visit_steps(self.backend.ports, visit),
             **fields,
         )
 

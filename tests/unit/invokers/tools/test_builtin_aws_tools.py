@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
+from msgspec.structs import replace
 from tests.unit.invokers.tools.tool_calls import call_tool, failure, run_tool
 
-from workflow_runtime.errors import RetryableError
 from workflow_runtime.invokers.tools import Reach, ToolServices
-from workflow_runtime.ports import BusEvent, Refusal
+from workflow_runtime.invokers.tools.reach import SETTINGS
+from workflow_runtime.ports import BusMessage, QueueMessage, TableWrite
 
-OPEN = Reach(email=("*",), database=("*",), functions=("*",))
+OPEN = Reach(email=("*",), database=("*",), functions=("*",), tables=("*",), queues=("*",), buses=("*",))
 
 
 class Client:
@@ -171,48 +172,114 @@ def test_only_allowed_functions_are_called() -> None:
         assert failure("lambda_invoke", {"function": name}, reach=reach, services=client.services).type == "not_allowed"
 
 
-class FakeBus:
-    def __init__(self, refusals: Sequence[Refusal] = (), error: Exception | None = None) -> None:
-        self.events: list[BusEvent] = []
-        self._refusals = list(refusals)
-        self._error = error
-
-    def publish(self, events: Sequence[BusEvent]) -> list[Refusal]:
-        if self._error:
-            raise self._error
-        self.events.extend(events)
-        return self._refusals
-
-
 PUBLISH: dict[str, Any] = {"topic": "订单已付", "payload": {"编号": 1}}
+SEND: dict[str, Any] = {"queue": "work", "body": {"编号": 1}}
+WRITE: dict[str, Any] = {"table": "orders", "key": {"id": "A7"}, "put": {"总额": 5.5}}
 
 
-def test_an_event_is_published_on_the_bus() -> None:
-    bus = FakeBus()
-    result = run_tool("publish_event", PUBLISH, services=ToolServices(bus=bus))
-    assert result == {"topic": "订单已付", "source": "workflow"}
-    (event,) = bus.events
-    assert (event.source, event.detail_type) == ("workflow", "订单已付")
+def committed(name: str, inputs: dict[str, Any], reach: Reach = OPEN) -> Any:
+    """The effect of a call, which itself does nothing."""
+    return call_tool(name, inputs, reach=reach).to_commit.effect
+
+
+def test_an_event_is_published_once_it_is_recorded() -> None:
+    result = call_tool("publish_event", PUBLISH)
+    event = result.to_commit.effect
+    assert isinstance(event, BusMessage)
+    assert result.output == {"topic": "订单已付", "source": "workflow", "id": event.id}
+    assert (event.source, event.topic, event.bus) == ("workflow", "订单已付", "")
     detail = msgspec.json.decode(event.detail)
     assert detail["编号"] == 1
     assert detail["workflow_runtime"]["hops"] == 1, "a circle of executions and events ends by counting"
+    assert detail["workflow_runtime"]["id"] == event.id
 
 
 @pytest.mark.parametrize(
     "wrong",
     [{"topic": ""}, {"topic": "x" * 129}, {"source": "aws.s3"}, {"source": "workflow-runtime"}, {"payload": [1]},
-     {"payload": {"a": "x" * 1024 * 1024}}],
+     {"payload": {"a": "x" * 1024 * 1024}}, {"bus": "no name"}, {"source": ""}],
 )  # fmt: skip
 def test_an_event_the_bus_would_refuse_or_that_poses_as_another_is_refused(wrong: dict[str, Any]) -> None:
-    bus = FakeBus()
-    assert failure("publish_event", {**PUBLISH, **wrong}, services=ToolServices(bus=bus)).type == "validation_error"
-    assert bus.events == []
+    assert failure("publish_event", {**PUBLISH, **wrong}, reach=OPEN).type == "validation_error"
 
 
-def test_a_refusal_or_a_fault_of_the_bus_fails_the_attempt() -> None:
-    for bus in (FakeBus([Refusal(0, "no")]), FakeBus(error=RetryableError("down"))):
-        assert failure("publish_event", PUBLISH, services=ToolServices(bus=bus)).type == "execution_error"
-    assert failure("publish_event", PUBLISH).type == "not_allowed"
+def test_a_message_is_sent_once_it_is_recorded() -> None:
+    message = committed("sqs_send", SEND)
+    assert isinstance(message, QueueMessage)
+    assert (message.queue, message.body, message.group, message.attributes) == ("work", '{"编号":1}', None, {})
+    inputs = {**SEND, "queue": "work.fifo", "body": "as it is", "group": "g", "attributes": {"kind": "new"}}
+    message = committed("sqs_send", inputs)
+    assert (message.body, message.group, message.attributes) == ("as it is", "g", {"kind": "new"})
+    assert committed("sqs_send", {**SEND, "delay": 60}).delay_seconds == 60
+
+
+def test_ids_are_the_same_whenever_a_call_is_made() -> None:
+    assert committed("sqs_send", SEND).id == committed("sqs_send", {**SEND, "body": "other"}).id
+    assert len(committed("sqs_send", SEND).id) == 32
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"queue": "a b"}, {"queue": "work.fifo"}, {"body": ""}, {"delay": 901}, {"delay": -1}, {"delay": "5"},
+     {"queue": "work.fifo", "group": "g", "delay": 5}, {"group": "中"}, {"attributes": {"a": ""}},
+     {"attributes": {"idempotency_key": "x"}}, {"body": "x" * 1024 * 1025}, {"body": "\0"}],
+)  # fmt: skip
+def test_a_message_the_queue_would_refuse_is_refused(wrong: dict[str, Any]) -> None:
+    assert failure("sqs_send", {**SEND, **wrong}, reach=OPEN).type == "validation_error"
+
+
+def test_a_write_is_done_as_it_is_recorded() -> None:
+    assert committed("dynamodb_write", WRITE) == TableWrite(table="orders", key={"id": "A7"}, put={"总额": 5.5})
+    changes = {"set": {"a": [1]}, "add": {"n": 1}, "remove": ["b"], "needs": {"version": 3}}
+    inputs = {"table": "orders", "key": {"id": "A7", "n": 1}, **changes}
+    wanted = TableWrite(
+        table="orders", key={"id": "A7", "n": 1}, set={"a": [1]}, add={"n": 1}, remove=("b",), needs={"version": 3}
+    )
+    assert committed("dynamodb_write", {**inputs, "add": {"m": 1}}) == replace(wanted, add={"m": 1})
+    deleted = {"table": "orders", "key": {"id": "A7"}, "delete": True, "needs": "present"}
+    assert committed("dynamodb_write", deleted) == TableWrite(
+        table="orders", key={"id": "A7"}, delete=True, needs="present"
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"table": "x"}, {"key": {}}, {"key": {"a": True}}, {"key": {"a": 1, "b": 1, "c": 1}}, {"delete": True},
+     {"put": None}, {"set": {"a": 1}}, {"needs": "maybe"}, {"needs": {}}, {"put": {"id": 1}}, {"set": {}},
+     {"put": {"a": 1e300}}, {"put": {"a": "x" * 500_000}}, {"nonsense": 1}],
+)  # fmt: skip
+def test_a_write_the_table_would_refuse_is_refused(wrong: dict[str, Any]) -> None:
+    error = failure("dynamodb_write", {**WRITE, **wrong}, reach=OPEN)
+    assert error.type == "validation_error"
+    assert len(error.message) < 300
+
+
+def test_a_value_nested_deeper_than_a_table_takes_is_refused() -> None:
+    value: Any = 1
+    for _ in range(40):
+        value = [value]
+    assert failure("dynamodb_write", {**WRITE, "put": {"a": value}}, reach=OPEN).type == "validation_error"
+
+
+@pytest.mark.parametrize(
+    ("tool", "inputs", "listed"),
+    [
+        ("dynamodb_write", WRITE, {"tables": ("ord*", "x")}),
+        ("sqs_send", SEND, {"queues": ("work",)}),
+        ("publish_event", {**PUBLISH, "bus": "other"}, {"buses": ("other",)}),
+    ],
+)
+def test_only_what_is_listed_is_reached(tool: str, inputs: dict[str, Any], listed: dict[str, Any]) -> None:
+    (area,) = listed
+    assert committed(tool, inputs, Reach(**listed)) is not None
+    off = failure(tool, inputs)
+    assert (off.type, SETTINGS[area] in off.message) == ("not_allowed", True)
+    other = failure(tool, inputs, reach=Reach(**{area: ("else",)}))
+    assert (other.type, "allow-list" in other.message) == ("not_allowed", True)
+
+
+def test_the_runtimes_own_bus_needs_no_list() -> None:
+    assert committed("publish_event", PUBLISH, Reach()) is not None
 
 
 def test_reach_reads_its_settings() -> None:

@@ -12,7 +12,16 @@ from workflow_runtime.errors import DefinitionError
 from workflow_runtime.invokers.tools import ToolRegistry
 
 TOOL = "from workflow_runtime.sdk import tool\n@tool\ndef {}(): ...\n"
-BUILT_IN = {"echo", "http_request", "send_email", "database_query", "lambda_invoke", "publish_event"}
+BUILT_IN = {
+    "echo",
+    "http_request",
+    "send_email",
+    "database_query",
+    "lambda_invoke",
+    "publish_event",
+    "sqs_send",
+    "dynamodb_write",
+}
 
 
 @pytest.fixture

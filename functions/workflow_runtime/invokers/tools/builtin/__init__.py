@@ -9,11 +9,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from workflow_runtime.invokers.tools.builtin.database_query import database_query_function
+from workflow_runtime.invokers.tools.builtin.dynamodb_write import dynamodb_write_function
 from workflow_runtime.invokers.tools.builtin.echo import echo
 from workflow_runtime.invokers.tools.builtin.http_request import http_request_function
 from workflow_runtime.invokers.tools.builtin.lambda_invoke import lambda_invoke_function
 from workflow_runtime.invokers.tools.builtin.publish_event import publish_event_function
 from workflow_runtime.invokers.tools.builtin.send_email import send_email_function
+from workflow_runtime.invokers.tools.builtin.sqs_send import sqs_send_function
 from workflow_runtime.invokers.tools.reach import Reach
 from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.invokers.tools.tool import Tool, describe
@@ -37,7 +39,9 @@ def _functions(reach: Reach, services: ToolServices) -> tuple[Callable[..., Any]
         send_email_function(reach, services),
         database_query_function(reach, services),
         lambda_invoke_function(reach, services),
-        publish_event_function(services),
+        publish_event_function(reach),
+        sqs_send_function(reach),
+        dynamodb_write_function(reach),
     )
 
 
