@@ -10,6 +10,8 @@ from msgspec.structs import replace
 from workflow_runtime.ports import Absent, Attribute, Condition, ConditionFailed, Item, Key, Message, Ports
 from workflow_runtime.storage import keys
 
+COMPENSATE = "~compensate"  # at the end of the path of what undoes a node
+
 Bug = Callable[[Ports], Ports]
 
 
@@ -128,15 +130,6 @@ def expired_lease_run_again(ports: Ports) -> Ports:
     return replace(ports, table=Reviving(ports.table, ports.clock.now))
 
 
-class Unordered(Tampered):
-    """The record of a failed attempt loses its order, so that no other can be granted as it was."""
-
-    def put(self, item: Item, condition: Condition | None = None) -> None:
-        if item.key.sort.startswith(keys.RUN_PREFIX) and "order" in item.attributes:
-            item = replace(item, attributes={**item.attributes, "order": None})
-        self._port.put(item, condition)
-
-
 class Tangled(Tampered):
     """The mark that a commit is published is written before it is."""
 
@@ -152,6 +145,19 @@ def marked_before_published(ports: Ports) -> Ports:
     return replace(ports, table=Tangled(ports.table))
 
 
+class Insistent(Tampered):
+    """Whoever finds that a compensation was claimed, or has run, claims it all the same."""
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        is_claim = item.key.sort.startswith(keys.RUN_PREFIX) and isinstance(condition, Absent)
+        undoes = str(item.attributes.get("path", "")).endswith(COMPENSATE)
+        self._port.put(item, None if is_claim and undoes else condition)
+
+
+def compensation_run_twice(ports: Ports) -> Ports:
+    return replace(ports, table=Insistent(ports.table))
+
+
 BUGS: Mapping[str, Bug] = {
     "a claim without its condition": without_condition(keys.RUN_PREFIX, only=Absent),
     "a record without its condition": without_condition(keys.RUN_PREFIX),
@@ -161,6 +167,7 @@ BUGS: Mapping[str, Bug] = {
     "sends before the commit": sends_before_the_commit,
     "an expired lease run again under its serial": expired_lease_run_again,
     "marked as published before it is": marked_before_published,
+    "a compensation run twice": compensation_run_twice,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.simulation.delivery.faults import NoFaults, RandomFaults
+from tests.simulation.delivery.stale import LAG_MAX
 from tests.simulation.delivery.world import QUEUES, TERMINAL, World
 
 from workflow_runtime.deployment.topology import node_queue
@@ -23,6 +24,7 @@ def run_wildly(world: World, scopes: Sequence[str] = (), *, suspends: bool = Fal
     random = world.random
     world.faults = RandomFaults(random, random.choice((0.0, 0.02, 0.1)), random.randint(0, 4))
     world.dawdle = random.choice((0, 3, 30))
+    world.lag_max = world.lags.choice((0, 1, 3, LAG_MAX))
     world.start()
     losses = random.choice((0, 0, 1, 2))
     repeats, jumps = random.randint(0, REPEATS_MAX), random.randint(0, LONG_JUMPS_MAX)
@@ -53,6 +55,7 @@ def run_wildly(world: World, scopes: Sequence[str] = (), *, suspends: bool = Fal
         elif scopes and len(world.actors) < ACTORS_MAX:
             world.actors.append(world.switching(random.choice(scopes), freezes=choice < 0.985))
     world.faults = NoFaults()
+    world.lag_max = 0
     while (scopes or suspends) and any(actor.name == "operator" for actor in world.actors):  # the last word is the thaw
         _step(world)
     for scope in scopes:

@@ -29,6 +29,7 @@ from tests.simulation.delivery.invariants import (
     require,
     state_of,
 )
+from tests.simulation.delivery.stale import StaleIndex
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.deployment.topology import (
@@ -138,6 +139,8 @@ class World:
     ) -> None:
         self.name = name
         self.random = Random(seed)
+        self.lags = Random(f"lags {seed}")
+        self.lag_max = 0  # writes by which the table's index may be behind
         self.faults: Plan = faults or NoFaults()
         self.clock = SimClock(self)
         self.effects = Effects()
@@ -155,13 +158,13 @@ class World:
         self.poller = self.backend.poller
         self.plan = scenarios.plan(name)
         self.plans = {each: scenarios.plan(each) for each in (name, *others)}
-        table = WatchedTable(raw.table)
+        self.table = StaleIndex(WatchedTable(raw.table), lambda: self.lags.randint(0, self.lag_max))
         self.queues = WatchedQueues(
             raw.queues, raw.table, {plan.hash: plan for plan in _all_plans(self.plans.values())}, self._sender
         )
         ids = (f"{number:016x}" * 2 for number in count(1))
         ports = Ports(
-            table=self._faulty(table),
+            table=self._faulty(self.table),
             blobs=self._faulty(raw.blobs),
             queues=self._faulty(self.queues),
             bus=self._faulty(WatchedBus(raw.bus)),

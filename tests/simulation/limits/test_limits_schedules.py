@@ -106,6 +106,11 @@ def frees_a_slot_too_early(change: Change, condition: Condition | None) -> Chang
     return Change(sets, change.add, change.remove), condition
 
 
+def counts_what_is_freed_twice(change: Change, condition: Condition | None) -> Changed:
+    """The number of slots is counted by adding, whether or not it was counted before."""
+    return change, None if change.add.get(arithmetic.SLOTS_HELD, 0) < 0 else condition
+
+
 def never_books_again(ports: Ports) -> Ports:
     """A start that is too late for its rate is taken for one that was booked again."""
 
@@ -131,6 +136,7 @@ PLANTED: dict[str, tuple[str, Planted]] = {
     "a line cleared without its nonce": ("rated", changing(has_no_nonce)),
     "a grant without its fence": ("one_place", changing(has_no_fence)),
     "a late start that is not booked again": ("paced", never_books_again),
+    "a counter by ADD": ("one_place", changing(counts_what_is_freed_twice)),
     "a slot freed before its holder is done": ("one_place", changing(frees_a_slot_too_early)),
 }
 """By what is wrong: the workflow whose directed schedules find it, and what puts it there."""

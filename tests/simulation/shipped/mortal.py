@@ -54,7 +54,7 @@ class Act(msgspec.Struct):
 
 class Story(msgspec.Struct):
     """An execution of a shipped workflow to its end. ``mocks``: of which file (by default, the one of its name);
-    ``by_chance``: nodes whose output tells which of two things that happen at once came first."""
+    ``by_chance``: nodes whose output tells when something was done, or which of two things came first."""
 
     workflow: str
     input: dict[str, Any]
@@ -163,9 +163,15 @@ class Life:
         self.begun: Counter[tuple[str, str, int]] = Counter()
         self.backend = MortalBackend()
         self._runtime = self._boot()
-        for file in sorted((DEFINITIONS / "workflows").glob("*.yaml")):
-            self._runtime.services.catalog.publish(file.read_bytes(), scheduled=False)
+        self._publish(story.workflow)
         self.backend.plan = plan
+
+    def _publish(self, workflow: str) -> None:
+        """With all that it starts."""
+        source = (DEFINITIONS / "workflows" / f"{workflow}.yaml").read_bytes()
+        published = self._runtime.services.catalog.publish(source, scheduled=False)
+        for started in sorted(published.plan.starts):
+            self._publish(started)
 
     def _boot(self) -> LocalRuntime:
         self.backend.is_dead = False

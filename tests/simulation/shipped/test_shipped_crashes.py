@@ -25,6 +25,7 @@ STORIES = {
         "document_review",
         {"title": "冬天的茶", "topic": "茶叶", "reviewers": ["李雷"]},
         [Act(10, approve="rounds[0]/review", by="李雷")],
+        by_chance=("rounds[0]/review",),
     ),
     "incident_response": Story(
         "incident_response",
