@@ -19,7 +19,7 @@ from workflow_runtime.handlers import dispatch, entry, run_node
 
 PAYLOAD = "p4yl04d-载荷"
 NODES = """    - {id: first, type: tool, tool: echo, inputs: {x: "${text}"}}
-    - {id: broken, type: tool, tool: no_such_tool, when: 1 == 1, inputs: {x: "${first.x}"}}
+    - {id: broken, type: tool, tool: no_such_tool, when: "uuid() != ''", inputs: {x: "${first.x}"}}
 """
 
 
