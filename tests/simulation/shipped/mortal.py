@@ -54,7 +54,7 @@ class Act(msgspec.Struct):
 
 class Story(msgspec.Struct):
     """An execution of a shipped workflow to its end. ``mocks``: of which file (by default, the one of its name);
-    ``by_chance``: nodes whose output tells when something was done, or which of two things came first."""
+    ``by_chance``: nodes whose output tells when, or as which visit, something was done, or what came first."""
 
     workflow: str
     input: dict[str, Any]

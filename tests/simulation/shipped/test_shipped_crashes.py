@@ -36,6 +36,7 @@ STORIES = {
             Act(50, "approve", {"by": "李雷"}),
             Act(60, "sign", {"by": "韩梅梅"}),
         ],
+        by_chance=("applying/apply",),
     ),
     "order_state_machine": Story(
         "order_state_machine",
