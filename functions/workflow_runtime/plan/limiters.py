@@ -89,6 +89,7 @@ class Limiter(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``key``: template over input, variables and tenant, rendered at the start: a limiter for each of its values
     - ``weight``: how many of a tenant's are served in a row; a number, or a template as ``key`` is one
     - ``budget``: what the models may cost of all that name it
+    - ``paused``: somebody has paused it: nothing begins
     """
 
     requests: Rate | None = None
@@ -99,6 +100,7 @@ class Limiter(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str = ""
     weight: int | str = 1
     budget: Budget | None = None
+    paused: bool = False
 
     @property
     def shards(self) -> int:
@@ -127,7 +129,7 @@ class Limiter(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def holds_nothing(self) -> bool:
         """Whether nodes that name it may always begin."""
-        return self.requests is None and self.tokens is None and not self.concurrency
+        return self.requests is None and self.tokens is None and not self.concurrency and not self.paused
 
 
 class Share(msgspec.Struct, frozen=True, array_like=True):

@@ -55,11 +55,13 @@ class LimiterName(NamedTuple):
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """What is said of a limiter: by a file that was published, and by whoever set it while it was in use, who wins."""
+    """What is said of a limiter: by a file that was published, and by whoever set it while it was in use, who wins;
+    and whether somebody has paused it."""
 
     name: str
     declared: Limiter | None = None
     given: Limiter | None = None
+    paused: bool = False
 
     @property
     def limiter(self) -> Limiter | None:
@@ -161,6 +163,12 @@ class LimiterStore:
 
     def take_back(self, name: str) -> None:
         self._change(name, Change(set={"name": name}, remove=("given",)))
+
+    def pause(self, name: str) -> None:
+        self._change(name, Change(set={"name": name, "paused": 1}))
+
+    def resume(self, name: str) -> None:
+        self._change(name, Change(set={"name": name}, remove=("paused",)))
 
     def _change(self, name: str, change: Change) -> None:
         rule = rule_of(self._table.change(keys.limiter_rule(name), change))
@@ -265,7 +273,8 @@ class LimiterStore:
 
 def rule_of(item: Item) -> Rule:
     values = item.attributes
-    return Rule(str(values["name"]), _limiter(values.get("declared")), _limiter(values.get("given")))
+    declared, given = (_limiter(values.get(source)) for source in ("declared", "given"))
+    return Rule(str(values["name"]), declared, given, bool(values.get("paused")))
 
 
 def _limiter(held: Attribute) -> Limiter | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from zlib import crc32
@@ -9,7 +10,8 @@ from zlib import crc32
 import pytest
 from tests.limits_world import START, LimitsWorld, fan
 
-from workflow_runtime.errors import NodeError, RequestError
+from workflow_runtime.deployment.topology import LIMITS
+from workflow_runtime.errors import NodeError, RequestError, RetryableError
 from workflow_runtime.frontends.client.limits import ResourceQuota
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.storage import keys
@@ -280,6 +282,71 @@ def test_a_paused_limiter_lets_nothing_begin_until_it_is_resumed() -> None:
     world.services.limits.put("w/code", {"paused": False})
     assert world.run(execution) == "completed"
     assert min(world.worker.starts) < 62_000
+
+
+def test_a_paused_limiter_costs_nothing_until_it_is_resumed() -> None:
+    world = LimitsWorld(1.0)
+    world.publish(fan("w", 20, "limiter: code", "  limits: {code: {concurrency: 2}}\n"))
+    execution = world.start("w")
+    sent: list[int] = []
+    world.play(
+        (500, lambda: world.services.limits.put("w/code", {"paused": True})),
+        (20_000, lambda: sent.append(world.calls[f"sent {LIMITS}"])),
+        (3_600_000, lambda: sent.append(world.calls[f"sent {LIMITS}"])),
+    )
+    assert len(world.worker.begun) == 2
+    assert len(world.waiting("w/code")) == 18
+    assert sent[0] == sent[1], "the pump ends at its first look, and nobody begins another"
+    world.services.limits.put("w/code", {"paused": False})
+    assert world.run(execution) == "completed"
+    assert min(world.worker.starts[2:]) < 3_605_000
+    assert world.worker.most == 2
+
+
+def test_a_pause_holds_values_of_a_key_and_shards_that_come_after_it() -> None:
+    world = LimitsWorld(1.0)
+    limits = "  limits: {code: {concurrency: 5, key: '${who}'}}\n"
+    world.publish(fan("w", 2, "limiter: code", limits), fan("v", 2, "limiter: wide"))
+    world.services.limits.put("wide", {"concurrency": 2})
+    for name in ("w/code", "wide"):
+        world.services.limits.put(name, {"paused": True})
+    world.services.limits.put("wide", {"concurrency": 100})
+    executions = [world.start("w", who="新"), world.start("v")]
+    world.play((60_000, lambda: None))
+    assert world.worker.begun == []
+    assert [world.services.limits.get(name)["gauges"][0]["paused"] for name in ("w/code", "wide")] == [True, True]
+    for name in ("w/code", "wide"):
+        world.services.limits.put(name, {"paused": False})
+    assert [world.run(execution) for execution in executions] == ["completed"] * 2
+
+
+@pytest.mark.parametrize("which", [1, 2, 3])
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_pause_or_a_resumption_that_dies_half_way_is_carried_through(which: int, paused: bool) -> None:
+    """After its write of that number; what it has written of what people want holds then."""
+    world = LimitsWorld(1.0)
+    world.publish(fan("w", 6, "limiter: code", "  limits: {code: {concurrency: 2}}\n"))
+    writes = 0
+
+    def dies(call: str) -> bool:
+        nonlocal writes
+        writes += call in ("table.change", "queues.send")
+        return writes > which
+
+    def half() -> None:
+        world.fails_this = dies
+        with suppress(RetryableError):
+            world.services.limits.put("w/code", {"paused": paused})
+        world.fails_this = lambda _call: False
+
+    if not paused:
+        world.services.limits.put("w/code", {"paused": True})
+    execution = world.start("w")
+    world.play((500, half), (3_600_000, lambda: None))
+    if paused:
+        assert len(world.worker.begun) == 2
+        world.services.limits.put("w/code", {"paused": False})
+    assert world.run(execution) == "completed"
 
 
 def test_who_names_several_limiters_takes_of_all_or_waits_and_holds_none() -> None:

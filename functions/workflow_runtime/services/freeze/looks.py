@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from msgspec.structs import replace
+
 from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Clock
@@ -36,7 +38,11 @@ class Looks:
         until = self._clock.now() + SEEN_MS
         board = self._freezes.board()
         self._seen = {switch.scope: switch for switch in board.switches if switch.holds}
-        self._rules = {rule.name: rule.limiter for rule in board.rules if rule.limiter is not None}
+        self._rules = {
+            rule.name: replace(rule.limiter, paused=True) if rule.paused else rule.limiter
+            for rule in board.rules
+            if rule.limiter is not None
+        }
         self._agents = {pointer.agent_id: pointer for pointer in board.agents if pointer.is_published}
         self._until = until
         return self._seen

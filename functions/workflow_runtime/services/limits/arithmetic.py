@@ -7,7 +7,7 @@ last seen. If it is another by then, the condition fails and answers the gauge a
 - ``rt``, ``tt``: until when requests and tokens are booked (GCRA's theoretical arrival time; epoch µs)
 - ``n``: slots that are held; ``h#<holder>``: until when this holder has one (epoch ms)
 - ``fence``: how many grants there were: each has a larger number than all before it
-- ``gate``: nothing begins before (epoch ms)
+- ``gate``: nothing begins before (epoch ms); of a limiter that is paused, `PAUSED` and since when (epoch ms)
 - ``pump``: when the pump last looked (epoch ms); ``served``: how many of the tenant in ``rr`` were served in a row
 - ``q``: there is a line: a text that is new with everybody who joins it; ``rr``: the tenant that was served last
 """
@@ -40,6 +40,8 @@ LINE = "q"
 PUMP = "pump"
 LAST_TENANT = "rr"
 SERVED = "served"
+PAUSED = (1 << 53) - 1  # gates from here on open when somebody resumes the limiter, and not with time
+PAUSE_BELIEVED_MS = 600_000  # that a gate is taken for closed without a look at what people want
 REQUESTS_BOOKED = "rt"
 TOKENS_BOOKED = "tt"
 
@@ -166,6 +168,26 @@ def handed_over(taken: Taking, holder: str) -> Taking:
     kept = tuple(one for one in taken.conditions if not _counts_slots(one))
     change = Change(set=taken.change.set, add=adds, remove=(*taken.change.remove, name))
     return Taking(change, (*kept, Present(name)), taken.costs)
+
+
+def is_paused(gauge: Gauge) -> bool:
+    return number(gauge, GATE) >= PAUSED
+
+
+def rests(gauge: Gauge, now: int) -> bool:
+    """Whether no pump has anything to do: the limiter was paused, or found to be, not long ago."""
+    return is_paused(gauge) and number(gauge, GATE) - PAUSED > now - PAUSE_BELIEVED_MS
+
+
+def resting(token: int, now: int) -> tuple[Change, Condition]:
+    """Close the gate until somebody resumes the limiter, and end the live pump, whose token this is."""
+    return Change(set={GATE: PAUSED + now}, remove=(PUMP,)), Equals(PUMP, token)
+
+
+def resuming(gauge: Gauge, now: int) -> Change:
+    """Open the gate and begin another pump in one write, so that none that still takes the limiter for paused can close
+    it again."""
+    return Change(set={PUMP: max(now, number(gauge, PUMP) + 1)}, remove=(GATE,))
 
 
 def merged(gauges: Sequence[Gauge]) -> Gauge:

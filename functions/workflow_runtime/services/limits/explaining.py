@@ -15,7 +15,6 @@ from workflow_runtime.services.limits import accounts, arithmetic
 from workflow_runtime.services.limits.accounts import Balance, dollars, tokens_text
 from workflow_runtime.services.limits.arithmetic import Gauge, number
 from workflow_runtime.services.limits.budgets import PATIENCE_SECONDS
-from workflow_runtime.services.limits.line import FOREVER
 from workflow_runtime.services.limits.starts import start_place
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.limiters import LimiterName, LimiterStore, Waiter, holder_of
@@ -107,14 +106,14 @@ def expected_start(limiter: Limiter, gauge: Gauge, now: int, place: int) -> int:
     if limiter.requests is not None:
         start = max(start, number(gauge, arithmetic.REQUESTS_BOOKED)) + limiter.requests.spacing(max(place - 1, 0))
     gate = number(gauge, arithmetic.GATE)
-    return max(start // 1000, gate if gate < FOREVER else 0)
+    return max(start // 1000, gate if gate < arithmetic.PAUSED else 0)
 
 
 def in_line_text(name: LimiterName, gauge: Gauge, number_in_line: int, length: int) -> str:
     """What would move a waiter with this place in the line (0: it is its turn already)."""
     if not number_in_line:
         return f"it is its turn at `{name}`; its message is on its way"
-    if number(gauge, arithmetic.GATE) >= FOREVER:
+    if arithmetic.is_paused(gauge):
         return f"`awr limits resume {name.name}`: it is paused"
     where = f"place {number_in_line} of {length}{'+' if length == LINE_SHOWN_MAX else ''} in the line of `{name}`"
     held = len(arithmetic.holders(gauge))

@@ -101,9 +101,19 @@ class Pump:
         except (msgspec.DecodeError, UnicodeEncodeError) as error:
             raise InvalidEvent(f"not a message of a pump: {error}") from error
         name = LimiterName(message.name, message.key)
-        limiter = self._limiter(name)
+        limiter, paused = self._wanted(name)
         gauge = self._lines.look(name, limiter)
         if message.token and not self._is_live(name, message, gauge):
+            return 0
+        if not paused and self._lines.seems_paused(name, limiter):
+            # The gates are what makes a pause, and the rule what people want: who paused it has written that before.
+            limiter, paused = self._wanted(name)
+            if not paused:
+                self._lines.open(name)  # whoever resumed it has not come to that; its pump does the rest
+                return 0
+        if paused:
+            if message.token:
+                self._lines.rest(name, limiter, message.token)
             return 0
         self._lines.keep(name, gauge)
         mark = gauge.get(arithmetic.LINE)
@@ -124,10 +134,10 @@ class Pump:
         done, gauge = self._store.change(name, mine, Equals(arithmetic.PUMP, recorded))
         return done or arithmetic.number(gauge, arithmetic.PUMP) == message.token
 
-    def _limiter(self, name: LimiterName) -> Limiter:
-        """As it is now; one that there is no more lets all begin."""
+    def _wanted(self, name: LimiterName) -> tuple[Limiter, bool]:
+        """The limiter as it is now, and whether it is paused; one that there is no more lets all begin."""
         rule = self._store.rule(name.name)
-        return (rule.limiter if rule is not None else None) or Limiter()
+        return (Limiter(), False) if rule is None or rule.limiter is None else (rule.limiter, rule.paused)
 
     def _grant_all(self, name: LimiterName, limiter: Limiter) -> tuple[int, bool]:
         """Grant until nothing is left, of the line or of the limiter. How many, and whether the line is empty."""

@@ -94,6 +94,8 @@ class Lines:
     ) -> Grant | None:
         """``gives``: who gives up a slot for it."""
         gauge = self.known(name)
+        if limiter.paused and not in_line:
+            return None
         if not in_line and not has_begun and arithmetic.LINE in gauge:
             gauge = self.gauge(name)  # to read is cheaper than a write in vain
             if arithmetic.LINE in gauge and arithmetic.HOLDER + need.holder not in gauge:
@@ -138,7 +140,7 @@ class Lines:
                 return True, arithmetic.starts_at(limiter, wanted.costs, now, gauge)
             if not holds(arithmetic.booking(limiter, need, now, gauge).condition, gauge):
                 gate = number(gauge, arithmetic.GATE)
-                return False, gate if now < gate < FOREVER else 0
+                return False, gate if now < gate < arithmetic.PAUSED else 0
         return False, self._clock.now() + 1
 
     def _pruned(self, name: LimiterName, gauge: Gauge, now: int) -> bool:
@@ -202,13 +204,31 @@ class Lines:
         for shard in range(limiter.shards):
             self._change(name.at(shard), Change(set={arithmetic.GATE: until}), condition)
 
+    def pause(self, name: LimiterName, limiter: Limiter) -> None:
+        """Nothing begins until it is resumed; its pump ends at its next look."""
+        self.close_until(name, limiter, arithmetic.PAUSED + self._clock.now())
+
+    def rest(self, name: LimiterName, limiter: Limiter, token: int) -> None:
+        """The live pump, whose token this is, has found the limiter paused: it ends, and costs nothing until somebody
+        resumes it. Who joins the line from then on finds the gate closed; who joined it before stands in it when
+        somebody resumes. The first gauge last: by that alone those who join know."""
+        for shard in range(1, limiter.shards):
+            if not arithmetic.is_paused(self.known(name.at(shard))):
+                self._change(name.at(shard), Change(set={arithmetic.GATE: arithmetic.PAUSED + self._clock.now()}))
+        self._change(name.line, *arithmetic.resting(token, self._clock.now()))
+
+    def seems_paused(self, name: LimiterName, limiter: Limiter) -> bool:
+        """Whether a gate was closed for a pause when it was last seen."""
+        return any(arithmetic.is_paused(self.known(name.at(shard))) for shard in range(limiter.shards))
+
     def open(self, name: LimiterName) -> None:
-        """Things begin again, those in the line first."""
-        shards = [name.at(shard) for shard in range(SHARDS_MAX)]  # it may have had more when it was closed
+        """Things begin again, those in the line first. Raises `RetryableError`."""
+        shards = [name.at(shard) for shard in range(1, SHARDS_MAX)]  # it may have had more when it was closed
         for shard, gauge in self._store.gauges_of(shards).items():
             if arithmetic.GATE in gauge:
                 self._change(shard, Change(remove=(arithmetic.GATE,)))
-        self.nudge(name)
+        _, gauge = self._change(name.line, arithmetic.resuming(self.gauge(name.line), self._clock.now()))
+        self.send_pump(PumpMessage(name.name, name.key, number(gauge, arithmetic.PUMP)))
 
     def join(self, name: LimiterName, waiters: Sequence[Waiter]) -> None:
         """Take places in the line, then have a pump look after it, which tells the other shards that there is one.
@@ -220,10 +240,10 @@ class Lines:
         self.ensure_pump(name.line, gauge)
 
     def ensure_pump(self, name: LimiterName, gauge: Gauge | None = None) -> None:
-        """Start a pump unless one was heard of not long ago. Raises `RetryableError`."""
+        """Start a pump unless one was heard of not long ago, or the limiter is paused. Raises `RetryableError`."""
         now = self._clock.now()
         gauge = gauge if gauge is not None else self._store.gauge(name)
-        if number(gauge, arithmetic.PUMP) > now - PUMP_SILENT_MS:
+        if number(gauge, arithmetic.PUMP) > now - PUMP_SILENT_MS or arithmetic.rests(gauge, now):
             return
         silent = AnyOf((Missing(arithmetic.PUMP), Below(arithmetic.PUMP, now - PUMP_SILENT_MS + 1)))
         started, _ = self._change(name, Change(set={arithmetic.PUMP: now}), silent)

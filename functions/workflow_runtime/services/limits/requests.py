@@ -15,7 +15,7 @@ from workflow_runtime.services.limits import arithmetic
 from workflow_runtime.services.limits.arithmetic import Gauge, number
 from workflow_runtime.services.limits.budgets import Budgets
 from workflow_runtime.services.limits.explaining import LINE_SHOWN_MAX, expected_start, whole_gauge
-from workflow_runtime.services.limits.line import FOREVER, Lines
+from workflow_runtime.services.limits.line import Lines
 from workflow_runtime.storage.limiters import LimiterName, Rule
 from workflow_runtime.storage.stores import Stores
 
@@ -58,7 +58,7 @@ class Limits:
             self._changed(name)
         rule = self._rule(name)
         if paused is not None:
-            self._gate(name, rule.limiter or Limiter(), is_open=not paused)
+            self._pause(name, rule.limiter or Limiter(), paused=bool(paused))
         return _rule_json(rule)
 
     def delete(self, name: str) -> dict[str, Json]:
@@ -78,12 +78,18 @@ class Limits:
         self.declare({name: _checked(name, fields) for name, fields in limits.items()})
         return self.list()
 
-    def _gate(self, name: str, limiter: Limiter, *, is_open: bool) -> None:
+    def _pause(self, name: str, limiter: Limiter, *, paused: bool) -> None:
+        """What people want first: a pump that finds it otherwise sees to the gates."""
+        if paused:
+            self._store.pause(name)
+        else:
+            self._store.resume(name)
+        self._looks.read()
         for one in self._all_of(name):
-            if is_open:
-                self._lines.open(one)
+            if paused:
+                self._lines.pause(one, limiter)
             else:
-                self._lines.close_until(one, limiter, FOREVER)
+                self._lines.open(one)
 
     def _all_of(self, name: str) -> Sequence[LimiterName]:
         """A limiter itself, and what it is for each value of its key."""
@@ -115,8 +121,8 @@ class Limits:
             "waiting_by_tenant": dict(Counter(waiter.tenant for waiter in waiters)),
             "oldest_since": iso_time(min(waiter.since for waiter in waiters)) if waiters else None,
             "last_start": iso_time(expected_start(limiter, gauge, now, len(waiters))) if waiters else None,
-            "paused": gate >= FOREVER,
-            "closed_until": iso_time(gate) if now < gate < FOREVER else None,
+            "paused": rule.paused or arithmetic.is_paused(gauge),
+            "closed_until": iso_time(gate) if now < gate < arithmetic.PAUSED else None,
             "budget": self._budget_json(name, limiter),
         }
 
