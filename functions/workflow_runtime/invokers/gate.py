@@ -101,3 +101,7 @@ class ModelGate(Protocol):
     async def settle(self, permit: Permit, spent: Spent | None) -> None:
         """Tell what a request used; None: nobody knows, and all that was reserved counts as used. Never raises: what
         the model answered is paid for."""
+
+    async def heed(self, permit: Permit, retry_after_seconds: float | None) -> None:
+        """The provider had enough when it was asked: nothing begins for a while, or as long as it says, that takes of
+        the limiters of this request. Never raises."""

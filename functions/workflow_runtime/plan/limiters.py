@@ -127,9 +127,13 @@ class Limiter(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
     @property
+    def has_rates(self) -> bool:
+        return self.requests is not None or self.tokens is not None
+
+    @property
     def holds_nothing(self) -> bool:
         """Whether nodes that name it may always begin."""
-        return self.requests is None and self.tokens is None and not self.concurrency and not self.paused
+        return not (self.has_rates or self.concurrency or self.paused)
 
 
 class Share(msgspec.Struct, frozen=True, array_like=True):

@@ -4,6 +4,7 @@ through the real handlers and real agents."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from workflow_runtime.storage.limiters import LimiterName
 AGENTS = """
 agents:
   - {id: two, models: ["openai:busy", "anthropic:free"], settings: {max_tokens: 100}}
+  - {id: last, models: ["openai:down", "anthropic:busy"], settings: {max_tokens: 100}}
   - {id: boss, model: "openai:boss", tools: [{agent: helper}], settings: {max_tokens: 100}}
   - {id: helper, model: "anthropic:free", limiter: help, budget: {tokens: 4k}, settings: {max_tokens: 100}}
   - {id: mean, model: "openai:boss", tools: [{agent: poor}], settings: {max_tokens: 100}}
@@ -33,7 +35,8 @@ agents:
 
 
 class Models:
-    """A runtime in which ``busy`` is always too busy, ``boss`` has a helper do it twice, and ``free`` answers."""
+    """A runtime in which ``busy`` is always too busy, ``down`` does not answer, ``boss`` has a helper do it twice, and
+    ``free`` answers."""
 
     def __init__(self, folder: Path) -> None:
         self.asked: Counter[str] = Counter()
@@ -53,7 +56,9 @@ class Models:
         async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
             self.asked[choice.name] += 1
             if choice.name == "busy":
-                raise ModelHTTPError(429, "busy")
+                raise ModelHTTPError(429, "busy", headers={"retry-after": "30"})
+            if choice.name == "down":
+                raise ModelHTTPError(503, "down")
             usage = RequestUsage(input_tokens=10, output_tokens=self.tokens)
             if choice.name == "boss" and len(messages) < 4:
                 tool = info.function_tools[0].name
@@ -94,6 +99,24 @@ def test_a_request_takes_of_the_limiter_of_the_provider_that_an_agent_falls_back
     assert models.most == 1
     assert [models.gauge(name)["fence"] for name in ("anthropic", "openai")] == [2, 2]
     assert [models.gauge(name)["n"] for name in ("anthropic", "openai")] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("agent", "status", "closed"),
+    [
+        ("two", "completed", {"openai": True, "anthropic": False}),
+        ("last", "failed", {"openai": False, "anthropic": True}),
+    ],
+)
+def test_the_gate_that_closes_is_of_the_provider_that_has_had_enough(
+    models: Models, agent: str, status: str, closed: dict[str, bool]
+) -> None:
+    rates = {name: {"requests": "600/min"} for name in closed}
+    before = int(time.time() * 1000)
+    assert models.run(agent, **rates)["status"] == status
+    gates = {name: models.gauge(name).get("gate", 0) for name in closed}
+    assert {name: gate > before for name, gate in gates.items()} == closed
+    assert all(before + 30_000 <= gate <= before + 90_000 for gate in gates.values() if gate)
 
 
 def test_rates_and_tokens_of_a_further_model_count_as_well(models: Models) -> None:

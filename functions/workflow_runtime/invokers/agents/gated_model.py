@@ -15,6 +15,7 @@ from pydantic_ai.models.test import TestModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
+from workflow_runtime.invokers.agents.model_errors import fallback_of, retry_after_of
 from workflow_runtime.invokers.gate import ModelGate, ModelRequest, NestedBudget, Permit, Price, Spent
 from workflow_runtime.plan.limiters import MICROS
 
@@ -49,7 +50,7 @@ class GatedModel(WrapperModel):
         try:
             response = await self.wrapped.request(messages, settings, model_request_parameters)
         except Exception as error:
-            await self._gate.settle(permit, _spent_by(error))
+            await self._failed(permit, error, _spent_by(error))
             raise
         await self._gate.settle(permit, _spent(response, permit.request.price))
         return response
@@ -69,9 +70,14 @@ class GatedModel(WrapperModel):
             async with self.wrapped.request_stream(messages, settings, model_request_parameters, run_context) as stream:
                 yield stream
         except Exception as error:
-            await self._gate.settle(permit, _spent_by(error) if stream is None else None)
+            await self._failed(permit, error, _spent_by(error) if stream is None else None)
             raise
         await self._gate.settle(permit, _spent(stream.get(), permit.request.price))
+
+    async def _failed(self, permit: Permit, error: Exception, spent: Spent | None) -> None:
+        await self._gate.settle(permit, spent)
+        if fallback_of(error) == "rate_limited":
+            await self._gate.heed(permit, retry_after_of(error))
 
     async def _reserved(
         self, messages: Messages, settings: ModelSettings | None, parameters: ModelRequestParameters

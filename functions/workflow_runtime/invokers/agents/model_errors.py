@@ -34,7 +34,7 @@ def node_error(agent: AgentDefinition, error: BaseException, problems: list[str]
     """
     type, reason = _sort(agent, error, problems)
     kind = TransportError if _is_of_transport(error) else NodeError
-    return kind(type, f"agent {agent.id!r}: {reason}", _retry_after(error))
+    return kind(type, f"agent {agent.id!r}: {reason}", retry_after_of(error))
 
 
 def _is_of_transport(error: BaseException) -> bool:
@@ -44,10 +44,10 @@ def _is_of_transport(error: BaseException) -> bool:
     return isinstance(error, exceptions.ModelAPIError)
 
 
-def _retry_after(error: BaseException) -> float | None:
+def retry_after_of(error: BaseException) -> float | None:
     """How many seconds the provider asks to wait; of several models, the shortest wait: one is enough."""
     if isinstance(error, BaseExceptionGroup):
-        waits = [_retry_after(one) for one in error.exceptions]
+        waits = [retry_after_of(one) for one in error.exceptions]
         return min((seconds for seconds in waits if seconds is not None), default=None) if all(waits) else None
     return error.retry_after if isinstance(error, exceptions.ModelAPIError) else None
 

@@ -23,7 +23,7 @@ from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits.arithmetic import LINE, Need
 from workflow_runtime.services.limits.bookings import Booking, begin_on_time
 from workflow_runtime.services.limits.granting import Granter, delayed
-from workflow_runtime.services.limits.line import Grant, Lines, Refusal
+from workflow_runtime.services.limits.line import Grant, Lines, Refusal, busy_until
 from workflow_runtime.services.limits.named import limiter_named
 from workflow_runtime.services.messages import Order, order_message
 from workflow_runtime.storage.limiters import LimiterName, Waiter, WaiterKind, holder_of, place_of, plain_tenant
@@ -35,7 +35,6 @@ TYPE = "type:"
 SOON_MS = 1_000  # until a start that a worker waits for itself: to have the order sent again takes as long
 FRESH_MS = 30_000  # after a grant, in which its lease is sure to last as long as that of the run
 BEGINNING_MS_MAX = 30_000  # that a claimed run waits for another start than it had booked
-GATE_MS = 1_000  # that nothing begins after a provider has had enough and did not say for how long
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -266,14 +265,15 @@ class Admission:
         elif not isinstance(granted, Refusal):
             self._granter.send_on(use.name, [granted])
 
-    def heed(self, admitted: Admitted, error: ErrorDocument | None) -> None:
-        """If a provider has had enough, nothing begins for a while."""
+    def heed(self, admitted: Admitted, error: ErrorDocument | None, heeded: Collection[str]) -> None:
+        """If a provider has had enough, nothing begins for a while; ``heeded``: names of limiters that are each closed
+        when its own models have."""
         if error is None or error.type != "rate_limited":
             return
-        until = self._clock.now() + (int(error.retry_after * 1000) if error.retry_after else GATE_MS)
+        until = busy_until(self._clock.now(), error.retry_after)
         for use in admitted.uses:
-            if use.limiter.requests is not None or use.limiter.tokens is not None:
-                self._lines.close_until(use.name, use.limiter, until)
+            if use.limiter.has_rates and use.name.name not in heeded:
+                self._lines.close_until(use.name.line, use.limiter, until)
 
 
 def _owner(place: str) -> str:

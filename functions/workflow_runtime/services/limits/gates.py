@@ -75,6 +75,8 @@ class Gates:
         ]
         beyond = invoker.beyond(target)
         more = self._more(plan, header, beyond, {use.name.name for use in admitted.uses})
+        held = {use.name.name: (use.name.line, use.limiter) for use in admitted.uses if use.name.name in own}
+        timed = {name: found for name, found in {**held, **more}.items() if found[1].has_rates}
         accounts = self._accounts(order, plan, node, header, invokers, invoker.budget(target), beyond)
         if not (rated or accounts or more or beyond.budgets):
             return None
@@ -90,6 +92,7 @@ class Gates:
             partial(_nested_account, order),
             rated,
             more,
+            timed,
             own.union(beyond.limiters).difference(node.limiters),
             holder,
             visit,

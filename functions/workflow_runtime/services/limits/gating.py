@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, repeat
 
@@ -25,7 +25,7 @@ from workflow_runtime.services.limits.accounts import Account, Amount, amount_of
 from workflow_runtime.services.limits.arithmetic import Need
 from workflow_runtime.services.limits.bookings import Booking, begin_on_time, booked_again
 from workflow_runtime.services.limits.budgets import PATIENCE_SECONDS, Budgets, Lack, Reservation
-from workflow_runtime.services.limits.line import LEASE_MS, Lines
+from workflow_runtime.services.limits.line import LEASE_MS, Lines, busy_until
 from workflow_runtime.services.patience import patiently
 from workflow_runtime.storage.limiters import LimiterName, holder_of
 
@@ -74,7 +74,8 @@ class _Open(msgspec.Struct):
 class AttemptGate:
     """The `ModelGate` of one attempt. ``accounts``: those that a request is paid from, all of them, beside those of
     agents that it has called, which ``nested_account`` makes; ``rated``: limiters with rates, of which it took before
-    it began; ``more``: others, by name, that only some requests take of; ``named``: those that hold only requests that
+    it began; ``more``: others, by name, that only some requests take of; ``timed``: of both, those that have rates;
+    ``named``: those that hold only requests that
     name them; ``holder``: names the attempt among all, ``visit`` its visit; ``deadline``: epoch ms;
     ``answers_of_people``: what they said of budgets, by what they were asked.
     """
@@ -90,6 +91,7 @@ class AttemptGate:
         nested_account: Callable[[NestedBudget], Account],
         rated: Sequence[Rated],
         more: Mapping[str, tuple[LimiterName, Limiter]],
+        timed: Mapping[str, tuple[LimiterName, Limiter]],
         named: frozenset[str],
         holder: str,
         visit: str,
@@ -107,6 +109,7 @@ class AttemptGate:
         self._rated = rated
         self._unused = {rated.begun.name for rated in rated}
         self._more = more
+        self._timed = timed
         self._named = named
         self._holder = holder
         self._visit = visit
@@ -137,6 +140,18 @@ class AttemptGate:
         if spent is not None and spent.output_tokens:
             self._answers.note(self._agent, permit.request.model, spent.output_tokens)
         await self._settle(permit.key, spent)
+
+    async def heed(self, permit: Permit, retry_after_seconds: float | None) -> None:
+        until = busy_until(self._ports.clock.now(), retry_after_seconds)
+        for name in permit.request.limiters:
+            if name in self._timed:
+                with suppress(RetryableError):  # the next request that is too many tells of it, too
+                    await patiently(self._ports, self._lines.close_until, *self._timed[name], until)
+
+    @property
+    def heeds(self) -> Collection[str]:
+        """Names of the limiters that it has closed whenever one of their models had enough."""
+        return self._timed if self._count else ()
 
     async def close(self, tokens_used: int | None) -> None:
         """The attempt is over: what is open is settled. ``tokens_used``: by an attempt that asked no model through

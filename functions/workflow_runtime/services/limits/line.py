@@ -27,6 +27,7 @@ PUMP_SILENT_MS = 60_000  # then a pump is taken for dead by the next that joins 
 TRIES_MAX = 8  # changes of a gauge that another one came before
 LOWER_CLASS_EVERY = 8  # one grant in so many goes to a lower class of priority than the first in the line
 GAUGES_KNOWN_MAX = 1000
+BUSY_MS = 1_000  # that nothing begins after a provider has had enough and did not say for how long
 
 _pump_messages = msgspec.json.Encoder()
 
@@ -366,6 +367,11 @@ class Lines:
             self._known.clear()
         self._known[name] = gauge
         return done, gauge
+
+
+def busy_until(now: int, retry_after_seconds: float | None) -> int:
+    """Until when nothing begins after a provider had enough (epoch ms)."""
+    return now + (int(retry_after_seconds * 1000) if retry_after_seconds else BUSY_MS)
 
 
 def shards_for(holder: str, shards: int) -> tuple[int, ...]:

@@ -321,6 +321,7 @@ class AttemptRunner:
             return NodeResult(None, goes_on=True, waits=(error.wait,))
         finally:
             if gate is not None:
+                attempt.heeded = gate.heeds
                 await gate.close(call.meter.tokens)
         if result.goes_on or result.is_shaped:
             return result

@@ -312,7 +312,7 @@ class NodeRunner:
             ended = replace(ended, next=stored.next)
         await self._outbox.send_recorded(order.execution_id, attempt.commit)
         if attempt.admitted.uses:
-            await self._ports.offload(self._admission.heed, attempt.admitted, ended.error)
+            await self._ports.offload(self._admission.heed, attempt.admitted, ended.error, attempt.heeded)
         if ended.status is not RunStatus.CANCELLED:
             segment.events.append(result_event(order, plan, ended))
         self._reports.tell_of_end(order, plan, ended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -52,7 +53,7 @@ class Attempt(msgspec.Struct):
     took of limiters, and ``steps``, ``live`` and ``sessions``, if it runs an agent. ``is_told``: it was begun in place,
     and the dispatcher has been told before its end, as others may know of it. ``commit``: what is written in one
     transaction with its record. ``stop`` tells its code that nobody wants it any more; ``late``, what that came to when
-    it was over."""
+    it was over. ``heeded``: names of limiters that its requests have closed whenever one of their models had enough."""
 
     order: Order
     plan: Plan
@@ -70,6 +71,7 @@ class Attempt(msgspec.Struct):
     admitted: Admitted = NOTHING_TAKEN
     is_told: bool = False
     commit: Commit | None = None
+    heeded: Collection[str] = ()
 
     @property
     def pool(self) -> str:

@@ -38,6 +38,7 @@ class Ledger:
         self.output_tokens = output_tokens
         self.reserved: list[Request] = []
         self.settled: list[tuple[str, Spent | None]] = []
+        self.heeded: list[tuple[str, float | None]] = []
 
     async def reserve(self, request: Request) -> Permit:
         if len(self.reserved) >= self.allows:
@@ -47,6 +48,9 @@ class Ledger:
 
     async def settle(self, permit: Permit, spent: Spent | None) -> None:
         self.settled.append((permit.key, spent))
+
+    async def heed(self, permit: Permit, retry_after_seconds: float | None) -> None:
+        self.heeded.append((permit.request.model, retry_after_seconds))
 
 
 def attempt(tmp_path: Path, model: Any, gate: Ledger | None, target: str = "plain") -> Any:
