@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tests.handlers.bench import Bench
 from tests.handlers.http_requests import ask
 
-from workflow_runtime.deployment.topology import DISPATCH, SWEEP, node_queue
+from workflow_runtime.deployment.topology import DISPATCH, LIMITS, node_queue
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.freeze.looks import SEEN_MS
 from workflow_runtime.storage.due import shard_of
@@ -48,7 +48,7 @@ def frozen(bench: Bench) -> Iterator[Bench]:
         bench.runtime.freezes.thaw(switch.scope)
     bench.settle()
     bench.pass_time(60)
-    bench.runtime.releaser.release()
+    bench.runtime.freezes.look_after()
     bench.settle()
     assert bench.runtime.freezes.list() == []
 
@@ -219,14 +219,13 @@ def test_a_crash_between_sending_and_deleting_sends_again_and_does_nothing_twice
     id = frozen.runtime.starter.start("w")
     frozen.settle()
     thaw(frozen, scope)
-    records = frozen.receive(SWEEP)
+    records = frozen.receive(LIMITS)
     ports = frozen.runtime.ports
     dying = replace(ports, table=DiesAt(ports.table, "delete_all", after=False))
     with frozen.on(dying), pytest.raises(SystemExit):
-        frozen.invoke(SWEEP, records)
+        frozen.invoke(LIMITS, records)
     assert held(frozen, scope), "it was sent, and is not deleted"
     frozen.drain()
-    frozen.runtime.releaser.release()
     assert (status_of(frozen, id), frozen.tools.calls) == ("completed", ["写"])
     assert frozen.runtime.freezes.list() == [], "nothing is held any more, and the switch is closed"
 
@@ -240,7 +239,7 @@ def test_when_the_thaw_dies_before_it_asks_for_the_release_a_tick_does_it(frozen
         frozen.runtime.freezes.thaw("workflow:w")
     frozen.settle()
     assert status_of(frozen, id) == "pending"
-    assert frozen.runtime.releaser.release() == 1
+    frozen.runtime.freezes.look_after()
     frozen.settle()
     assert status_of(frozen, id) == "completed"
 
@@ -252,8 +251,8 @@ def test_a_process_that_has_not_seen_the_thaw_goes_on_by_itself(frozen: Bench) -
     with frozen.on(stale.ports):
         frozen.runtime.freezes.thaw("all")  # another process
     id = frozen.start(CHAIN)
-    for _ in range(4):
-        for queue in (SWEEP, DISPATCH, node_queue("agent"), node_queue("tool")):
+    for _ in range(6):  # what it holds back comes again with the pump
+        for queue in (LIMITS, DISPATCH, node_queue("agent"), node_queue("tool")):
             frozen.deliver(queue)
     assert status_of(frozen, id) == "completed"
 
@@ -304,7 +303,7 @@ def test_frozen_time_does_not_count_against_max_wait(frozen: Bench, busy_seconds
     thaw(frozen, "agent:作者")
     frozen.pass_time(3600)
     thaw(frozen, "all")
-    for queue in (SWEEP, DISPATCH):
+    for queue in (LIMITS, DISPATCH):
         while frozen.deliver(queue):
             pass
     frozen.pass_time(busy_seconds)

@@ -1,4 +1,4 @@
-"""`sweep` → what thawed freezes held is sent on; a tick has every shard of what is due swept by its own message."""
+"""`sweep` → a tick has thaws come to their end, and every shard of what is due swept by its own message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from workflow_runtime.deployment.topology import Function
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.handlers.entry import Handler, LambdaEvent, on_lambda
 from workflow_runtime.runtime.services import Runtime
-from workflow_runtime.services.freeze.release import RELEASE
 from workflow_runtime.services.upkeep.sweep import shard_in
 
 logger = logging.getLogger("workflow_runtime.handlers.sweep")
@@ -30,9 +29,8 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
     def take(body: str) -> None:
         shard = shard_in(body)
         if shard is None:
-            runtime.releaser.release()
-            if body != RELEASE:
-                runtime.sweep.request()
+            runtime.freezes.look_after()
+            runtime.sweep.request()
             return
         swept = runtime.sweep.sweep(shard)
         runtime.count(Metric.EXECUTIONS_SWEPT, swept.running + swept.ended)

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from workflow_runtime.services.control.requests import Control
     from workflow_runtime.services.dispatch.dispatcher import Dispatcher
     from workflow_runtime.services.express import ExpressNow, ExpressSender, Within
-    from workflow_runtime.services.freeze.holding import Holder
-    from workflow_runtime.services.freeze.release import Releaser
     from workflow_runtime.services.freeze.requests import Freezes
     from workflow_runtime.services.intake.approvals import Approvals
     from workflow_runtime.services.intake.events import Ingest
@@ -117,7 +115,7 @@ class Runtime(CatalogServices):
         from workflow_runtime.services.limits.starts import Begun, StartAdmission
 
         return (Begun if self._is_within else StartAdmission)(
-            self.ports.clock, self.lines, self.looks, self.holder, lambda: self.budgets
+            self.ports.clock, self.lines, self.looks, lambda: self.budgets
         )
 
     @cached_property
@@ -130,7 +128,7 @@ class Runtime(CatalogServices):
     def pump(self) -> Pump:
         from workflow_runtime.services.limits.granting import Pump
 
-        return Pump(self.ports, self.stores.limiters, self.lines, self.granter, self.count)
+        return Pump(self.ports, self.stores.limiters, self.stores.freezes, self.lines, self.granter, self.count)
 
     @cached_property
     def limits(self) -> Limits:
@@ -164,22 +162,10 @@ class Runtime(CatalogServices):
         return Gates(self.ports, self.stores, self.budgets, self.lines, self.looks)
 
     @cached_property
-    def holder(self) -> Holder:
-        from workflow_runtime.services.freeze.holding import Holder
-
-        return Holder(self.ports.clock, self.stores.freezes, self.looks)
-
-    @cached_property
-    def releaser(self) -> Releaser:
-        from workflow_runtime.services.freeze.release import Releaser
-
-        return Releaser(self.ports, self.stores.freezes, self.mailer, self._served)
-
-    @cached_property
     def freezes(self) -> Freezes:
         from workflow_runtime.services.freeze.requests import Freezes
 
-        return Freezes(self.ports.clock, self.stores, self.looks, self.releaser)
+        return Freezes(self.ports.clock, self.stores, self.looks, self.lines, self.mailer)
 
     @cached_property
     def documents(self) -> Documents:
@@ -321,7 +307,7 @@ class Runtime(CatalogServices):
     def sweep(self) -> Sweep:
         from workflow_runtime.services.upkeep.sweep import Sweep
 
-        return Sweep(self.ports, self.stores, self.mailer, self.timers, self.looks, self._served, self.lines)
+        return Sweep(self.ports, self.stores, self.mailer, self.timers, self._served, self.lines)
 
     @cached_property
     def dead_letters(self) -> DeadLetters:
@@ -361,7 +347,6 @@ class Runtime(CatalogServices):
             self.stores,
             self.invokers,
             self._secrets,
-            self.holder,
             self.looks,
             self._new_id,
             function_timeout_seconds,

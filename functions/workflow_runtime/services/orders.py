@@ -32,7 +32,6 @@ SERVED_READ_MAX = 50  # runs that have ended, read to see how long orders lie in
 
 Ran: TypeAlias = tuple[str, int]
 """Path and serial of a run."""
-Choice: TypeAlias = Callable[[ExecutionState, list[RunNode]], list[RunNode]]
 
 logger = logging.getLogger(__name__)
 
@@ -104,19 +103,17 @@ class OpenOrders:
         self._waits: dict[str, tuple[int, int]] = {}
         """By pool, how long (ms) orders begun lately had lain in its queue, and when that was found."""
 
-    def send_lost(self, stored: StoredState, choose: Choice) -> Sent:
-        """Send those again that nobody is known to be carrying out, and that are chosen. Raises `RetryableError`."""
+    def send_lost(self, stored: StoredState) -> Sent:
+        """Send those again that nobody is known to be carrying out. Raises `RetryableError`."""
         suspended = stored.state.status is ExecutionStatus.SUSPENDED
-        return self._send(stored, _was_lost if suspended else _is_lost, choose)
+        return self._send(stored, _was_lost if suspended else _is_lost)
 
     def send_unbegun(self, stored: StoredState) -> int:
         """Send those again that no worker has begun, the newest commit's apart. Returns how many. Raises
         `RetryableError`."""
-        return self._send(
-            stored, lambda _, run, __: run is None or run.status.unclaimed, lambda _, orders: orders
-        ).count
+        return self._send(stored, lambda _, run, __: run is None or run.status.unclaimed).count
 
-    def _send(self, stored: StoredState, is_lost: Callable[[RunNode, Run | None, int], bool], choose: Choice) -> Sent:
+    def _send(self, stored: StoredState, is_lost: Callable[[RunNode, Run | None, int], bool]) -> Sent:
         state = stored.state
         wanted = state.in_flight + state.collecting
         orders, served = self._listed(stored, wanted) if wanted else ([], [])
@@ -132,7 +129,7 @@ class OpenOrders:
             if (order.path, order.serial) in astray or is_lost(order, runs.get((order.path, order.serial)), now)
         ]
         lost = [order for order in lost if (order.path, order.serial) in runs or not self._may_wait(order, now)]
-        lost = choose(state, lost)[:ORDERS_MAX]
+        lost = lost[:ORDERS_MAX]
         if lost:
             fields = {"execution_id": state.execution_id, "orders": len(lost)}
             logger.warning("orders are sent again", extra=fields)

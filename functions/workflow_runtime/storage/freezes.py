@@ -1,25 +1,19 @@
-"""Switches that freeze starts and node runs, and what each of them holds.
-
-All switches stand in one partition, so that one query reads them; what a switch holds stands in a partition of its
-own, by generation and order. Setting a switch anew begins a generation: who sends on what an earlier one held cannot
-touch what this one holds.
-"""
+"""Switches that freeze starts and node runs. All of them stand in one partition, so that one query reads them; what
+they hold waits in lines, as `limiters` keeps them."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Table
+from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.agents import AgentPointer, pointer_of
 from workflow_runtime.storage.limiters import Rule, rule_of
-from workflow_runtime.storage.payloads import get_json, pack_bytes, put_payload
+from workflow_runtime.storage.payloads import get_json
 
 CLOSED_SECONDS = 7 * 24 * 3600  # how long a switch that is over stays in the table
 
@@ -43,24 +37,13 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True):
         return not self.thawed_at
 
 
-class HeldKind(StrEnum):
-    START = "start"
-    EVENT = "event"  # for an execution whose start is held
-    ORDER = "order"
+class Left(msgspec.Struct, frozen=True):
+    """A start, an order, or an event for an execution whose start is held (``is_event``; ``body``: of its message, or
+    where that is stored)."""
 
-
-class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a switch holds. ``place``: its place among others and, with the generation, its key: who puts it
-    there again puts the same. ``path``: of the node. ``body``: of the message to send on, or where that was stored.
-    """
-
-    kind: HeldKind
-    execution_id: str
-    place: str
-    at: int
-    path: str = ""
-    body: bytes | str = b""
-    generation: int = 0
+    key: Key
+    is_event: bool
+    body: bytes | str
 
 
 class Board(NamedTuple):
@@ -119,37 +102,23 @@ class FreezeStore:
         """Note that all it held was sent on, unless it was set anew."""
         self._update(switch, {"closed": 1, keys.EXPIRES: now // 1000 + CLOSED_SECONDS})
 
-    def hold(self, switch: Switch, held: Sequence[Held]) -> None:
-        """Put something under a switch; large bodies are stored apart."""
-        self._table.put_all([self._held_item(switch, one) for one in held])
+    def left(self, scope: str, limit: int) -> Sequence[Left]:
+        """The first of what an earlier version of the runtime holds under the switches of a scope."""
+        return [_left(item) for item in self._table.query(keys.held_by(scope), limit=limit)]
 
-    def held(self, switch: Switch, limit: int) -> Sequence[Held]:
-        """What it holds, and what earlier ones of its scope have left: the first in order."""
-        items = self._table.query(keys.held_by(switch.scope), limit=limit)
-        return [held for held in map(_held, items) if held.generation <= switch.generation]
-
-    def body(self, held: Held) -> bytes:
+    def body(self, left: Left) -> str:
         """The body of the message to send on."""
-        return get_json(self._blobs, held.body)
+        return get_json(self._blobs, left.body).decode()
 
-    def drop(self, switch: Switch, held: Sequence[Held]) -> None:
+    def drop(self, left: Sequence[Left]) -> None:
         """They were sent on."""
-        self._table.delete_all([keys.held(switch.scope, one.generation, one.place) for one in held])
+        self._table.delete_all([one.key for one in left])
 
     def _update(self, switch: Switch, changes: dict[str, Attribute]) -> None:
         try:
             self._table.update(keys.freeze(switch.scope), changes, Equals("generation", switch.generation))
         except ConditionFailed:
             return
-
-    def _held_item(self, switch: Switch, held: Held) -> Item:
-        attributes: dict[str, Attribute] = {"kind": held.kind, "execution": held.execution_id, "at": held.at}
-        if held.path:
-            attributes["path"] = held.path
-        if isinstance(held.body, bytes) and held.body:
-            name = f"executions/{held.execution_id}/held/{hashlib.sha256(held.body).hexdigest()[:40]}"
-            attributes["body"] = put_payload(self._blobs, name, pack_bytes(held.body))
-        return Item(keys.held(switch.scope, switch.generation, held.place), attributes)
 
 
 def _item(switch: Switch) -> Item:
@@ -163,6 +132,12 @@ def _item(switch: Switch) -> Item:
     return Item(keys.freeze(switch.scope), attributes)
 
 
+def _left(item: Item) -> Left:
+    body = item.attributes.get("body")
+    is_event = item.attributes.get("kind") == "event"
+    return Left(item.key, is_event, body if isinstance(body, (bytes, str)) else b"")
+
+
 def _switch(item: Item) -> Switch:
     values = item.attributes
     return Switch(
@@ -173,19 +148,4 @@ def _switch(item: Item) -> Switch:
         reason=str(values.get("reason") or ""),
         thawed_at=int(values.get("thawed_at") or 0),
         closed=bool(values.get("closed")),
-    )
-
-
-def _held(item: Item) -> Held:
-    values = item.attributes
-    generation, _, place = item.key.sort.partition("#")
-    body = values.get("body")
-    return Held(
-        kind=HeldKind(str(values["kind"])),
-        execution_id=str(values["execution"]),
-        place=place,
-        at=int(values["at"] or 0),
-        path=str(values.get("path") or ""),
-        body=body if isinstance(body, (bytes, str)) else b"",
-        generation=int(generation),
     )

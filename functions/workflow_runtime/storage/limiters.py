@@ -30,6 +30,11 @@ from workflow_runtime.storage.payloads import get_json, pack_bytes, put_payload
 
 CLASSES = 5  # of priority; the first is served first
 NO_TENANT = "-"
+FROZEN = ""  # the name of limiters that hold what a freeze holds, which no other has; their key is its scope
+REQUEST, EVENT = "!", "#"
+"""Behind the place of a start, what stands there for its execution: what people ask of it, and events."""
+REQUESTS_MAX = 20  # that an execution begins with; others come after its start
+PAGE = 100
 WAITER_SECONDS = 401 * 86_400  # longer than any execution lives: what was left in a line that nobody looks at any more
 
 _PLAIN_TENANT = re.compile(r"[0-9A-Za-z._@-]{1,64}")
@@ -49,6 +54,10 @@ class LimiterName(NamedTuple):
     def line(self) -> LimiterName:
         """Where its waiters stand: a line is never divided."""
         return self.at(0)
+
+    @property
+    def is_freeze(self) -> bool:
+        return self.name == FROZEN
 
     def __str__(self) -> str:
         return f"{self.name}[{self.key}]" if self.key else self.name
@@ -235,6 +244,15 @@ class LimiterStore:
             keys.gauge(limiter.name, limiter.key).partition, keys.WAITER_PREFIX + prefix, limit=limit, after=start
         )
         return [_waiter(item) for item in items]
+
+    def requests_of(self, limiter: LimiterName, start: Waiter) -> Sequence[Waiter]:
+        """What people have asked of an execution whose start waits, in order."""
+        return self._waiters(limiter, start.place + REQUEST, "", REQUESTS_MAX)
+
+    def leave_with_all(self, limiter: LimiterName, place: str) -> None:
+        """A start does not wait any more, and nothing that came for its execution."""
+        while found := self._waiters(limiter, place, "", PAGE):
+            self.leave(limiter, [waiter.place for waiter in found])
 
     def body(self, waiter: Waiter) -> str:
         """The body of the message to send on."""

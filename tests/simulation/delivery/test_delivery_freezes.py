@@ -7,7 +7,7 @@ interleavings.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from tests.simulation.delivery import scenarios
@@ -17,12 +17,15 @@ from tests.simulation.delivery.schedule import run_wildly
 from tests.simulation.delivery.test_delivery_crashes import undisturbed
 from tests.simulation.delivery.world import World, world
 
-from workflow_runtime.deployment.topology import SWEEP
+from workflow_runtime.deployment.topology import LIMITS
 from workflow_runtime.errors import RetryableError
-from workflow_runtime.services.freeze.holding import Holder
-from workflow_runtime.services.freeze.looks import SEEN_MS, Looks
-from workflow_runtime.services.freeze.release import SETTLED_MS, Releaser
-from workflow_runtime.storage.freezes import FreezeStore, Held, Switch
+from workflow_runtime.ports import Blobs, Table
+from workflow_runtime.services.freeze.looks import SEEN_MS
+from workflow_runtime.services.limits.arithmetic import Gauge
+from workflow_runtime.services.limits.granting import Granter, Pump
+from workflow_runtime.services.limits.line import Lines
+from workflow_runtime.storage.freezes import FreezeStore, Switch
+from workflow_runtime.storage.limiters import LimiterName, LimiterStore, Waiter
 
 STEP = every(5)
 SEEDS = int(os.environ.get("DELIVERY_SEEDS", "90"))
@@ -59,7 +62,7 @@ def frozen_and_thawed(seed: int, faults: Plan, scope: str, bug: Callable[[World]
                 disturbed.clock.time = max(disturbed.clock.time, due)
         assert disturbed.document()["status"] in ("pending", "running")
         (switch,) = disturbed.calm.freezes.list()
-        assert len(disturbed.calm.stores.freezes.held(switch, 100)) == HELD[scope]
+        assert len(disturbed.calm.freezes.held(switch.scope)[1]) == HELD[scope]
         persistently(disturbed, scope, freezes=False)
         disturbed.drain()
         ends_at_once(disturbed)
@@ -67,12 +70,14 @@ def frozen_and_thawed(seed: int, faults: Plan, scope: str, bug: Callable[[World]
 
 
 def ends_well(world: World) -> None:
-    """The execution has ended, nothing is held any more, and soon the switches are closed."""
-    world.clock.time += SEEN_MS + SETTLED_MS
-    world.calm.releaser.release()
+    """The execution has ended, nothing is held any more, and with the next tick the switches are closed."""
+    world.clock.time += SEEN_MS
+    world.calm.freezes.look_after()
     world.drain()
     world.check_end()
-    require(world.calm.freezes.list() == [], "a switch still has something, or is not closed")
+    require(world.calm.freezes.list() == [], "a switch still has something")
+    world.calm.freezes.look_after()
+    require(not world.calm.stores.freezes.switches(), "a switch is not closed")
 
 
 def ends_at_once(world: World) -> None:
@@ -93,32 +98,55 @@ def test_p2_to_p9_hold_while_switches_are_set_and_thawed_at_any_moment(part: int
         run_seed(seed)
 
 
-class ForgetsEarly(FreezeStore):
+class ForgetsEarly(LimiterStore):
     """Deletes what is to be sent on before it is sent."""
 
-    def held(self, switch: Switch, limit: int) -> Sequence[Held]:
-        found = super().held(switch, limit)
-        self.drop(switch, found)
+    def line(self, limiter: LimiterName, limit: int) -> Sequence[Waiter]:
+        found = super().line(limiter, limit)
+        self.leave(limiter, [waiter.place for waiter in found])
         return found
 
 
-class LooksOnce(Looks):
-    """Takes what was seen for what is."""
+class LooksOnce(FreezeStore):
+    """Takes what was seen of a switch first for what it is."""
 
-    def read(self) -> Mapping[str, Switch]:
-        seen = self.seen
-        return seen if seen is not None else super().read()
+    def __init__(self, table: Table, blobs: Blobs) -> None:
+        super().__init__(table, blobs)
+        self._seen: dict[str, Switch | None] = {}
+
+    def switch(self, scope: str) -> Switch | None:
+        return self._seen.setdefault(scope, super().switch(scope))
+
+
+class NeverLooks(Lines):
+    """Joins the line of what a switch holds, and does not see to it that it has a pump."""
+
+    def ensure_pump(self, name: LimiterName, gauge: Gauge | None = None) -> None:
+        assert name.is_freeze, gauge
+
+
+def pump(wild: World, limiters: LimiterStore, freezes: FreezeStore) -> Pump:
+    runtime = wild.runtime
+    granter = Granter(runtime.ports, limiters, runtime.mailer)
+    return Pump(runtime.ports, limiters, freezes, runtime.lines, granter, runtime.count)
 
 
 def forgets_early(wild: World) -> None:
-    store = ForgetsEarly(wild.runtime.ports.table, wild.runtime.ports.blobs)
-    wild.runtime.releaser = Releaser(wild.runtime.ports, store, wild.runtime.mailer, ("agent", "tool"))
+    runtime = wild.runtime
+    store = ForgetsEarly(runtime.ports.table, runtime.ports.blobs)
+    runtime.pump = pump(wild, store, runtime.stores.freezes)
 
 
 def looks_once(wild: World) -> None:
-    clock, store = wild.runtime.ports.clock, wild.runtime.stores.freezes
-    wild.runtime.looks = LooksOnce(clock, store)
-    wild.runtime.holder = Holder(clock, store, wild.runtime.looks)
+    runtime = wild.runtime
+    store = LooksOnce(runtime.ports.table, runtime.ports.blobs)
+    store.switch("all")
+    runtime.pump = pump(wild, runtime.stores.limiters, store)
+
+
+def never_looks(wild: World) -> None:
+    runtime = wild.runtime
+    runtime.lines = NeverLooks(runtime.ports, runtime.stores.limiters, lambda: "id", runtime.count)
 
 
 def test_a_process_that_has_not_seen_the_thaw_holds_nothing_back_for_good() -> None:
@@ -126,8 +154,9 @@ def test_a_process_that_has_not_seen_the_thaw_holds_nothing_back_for_good() -> N
 
 
 def test_these_simulations_find_the_bugs_that_they_are_for() -> None:
-    with pytest.raises(Violation, match="at once"):
-        unseen_thaw(looks_once)
+    for bug in (looks_once, never_looks):
+        with pytest.raises(Violation, match="at once"):
+            unseen_thaw(bug)
     found = 0
     for place in range(without_faults(frozen_and_thawed, "agent:echo")[1]):
         try:
@@ -140,12 +169,13 @@ def test_these_simulations_find_the_bugs_that_they_are_for() -> None:
 def unseen_thaw(bug: Callable[[World], None]) -> None:
     """What is started after a thaw, by a process that takes the switch for one that holds."""
     with world("chain") as late:
+        persistently(late, "all", freezes=True)
         bug(late)
         late.dispatching = [late.runtime]
-        persistently(late, "all", freezes=True)
         assert late.runtime.looks.known()
         persistently(late, "all", freezes=False)
-        late.deliver(SWEEP)
+        while late.deliver(LIMITS):
+            pass
         late.start()
         while late.drain_once():
             pass

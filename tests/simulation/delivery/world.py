@@ -37,7 +37,6 @@ from workflow_runtime.deployment.topology import (
     DEAD_LETTERS_FIFO,
     DISPATCH,
     LIMITS,
-    SWEEP,
     TIMERS,
     TOPOLOGY,
     node_queue,
@@ -74,7 +73,6 @@ QUEUES = {
     node_queue("agent"): "run_node_agent",
     DEAD_LETTERS: "dead_letter",
     DEAD_LETTERS_FIFO: "dead_letter",
-    SWEEP: "sweep",
     TIMERS: "deliver_timer",
     LIMITS: "limit_pump",
 }
@@ -243,7 +241,6 @@ class World:
             DISPATCH: self._take_mail,
             DEAD_LETTERS: self._take_letters,
             DEAD_LETTERS_FIFO: self._take_letters,
-            SWEEP: self._take_release,
             TIMERS: self._take_timers,
             LIMITS: self._take_pumps,
         }
@@ -254,7 +251,7 @@ class World:
 
         def sweep() -> None:
             with suppress(RetryableError):
-                self.runtime.releaser.release()
+                self.runtime.freezes.look_after()
                 for shard in range(SHARDS):
                     self.runtime.sweep.sweep(shard)
 
@@ -415,12 +412,6 @@ class World:
                 taken.append(record.receipt_handle)
         self.point()
         self.poller.delete(queue, taken)
-
-    def _take_release(self, queue: str, records: Sequence[SqsRecord]) -> None:
-        with suppress(RetryableError):
-            self.runtime.releaser.release()
-            self.point()
-            self.poller.delete(queue, [record.receipt_handle for record in records])
 
     # -- agents and tools
 

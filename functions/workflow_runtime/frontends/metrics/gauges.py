@@ -12,7 +12,7 @@ from workflow_runtime.frontends.metrics.families import LABEL_VALUES_MAX, PREFIX
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.freeze.requests import HELD_SHOWN_MAX, Freezes
 from workflow_runtime.services.limits.requests import Limits
-from workflow_runtime.storage.freezes import Held
+from workflow_runtime.storage.limiters import Waiter
 
 READ_SECONDS = 10.0  # how long what is read of the table stands: it takes a few reads for each limiter and freeze
 COUNTED_MAX = 1_000  # approvals that are read to be counted
@@ -57,7 +57,7 @@ class gauge(GaugeMetricFamily):
         return self
 
 
-def _held(freezes: Freezes, scope: str) -> Sequence[Held]:
+def _held(freezes: Freezes, scope: str) -> Sequence[Waiter]:
     try:
         return freezes.held(scope)[1]
     except RequestError:  # it was thawed

@@ -166,8 +166,10 @@ class Dispatcher:
             if not stored.published:
                 self._publisher.publish(plan, state, stored.last, tags, again=True)
                 self.budget.check()
-            if state.status.terminal and self._starts.holds_reopening(plan, state, events):
-                return True
+            if state.status.terminal:
+                if self._starts.holds_reopening(plan, state, events):
+                    return True
+                self._starts.give_back_late(plan, state, events)
         else:
             header = self._executions.header(execution_id)
             if header is None:

@@ -157,7 +157,7 @@ class Publisher:
             if state.status.terminal:
                 self._starts.give_back(plan, state)
             elif state.status is ExecutionStatus.SUSPENDED:
-                self._leave_lines(plan, state.execution_id)
+                self._leave_lines(state.execution_id)
             elif any(command.reopened for command in statuses):
                 self._starts.keep(plan, state)
         if any(isinstance(command, OrderAgain) for command in commands):  # after the status, at which workers look
@@ -186,10 +186,8 @@ class Publisher:
                 case _:
                     pass
 
-    def _leave_lines(self, plan: Plan, execution_id: str) -> None:
-        """What waits for limiters is ordered again when the execution is resumed, and is in its place again then."""
-        if not any(node.limiters for block in plan.blocks for node in block.nodes):
-            return
+    def _leave_lines(self, execution_id: str) -> None:
+        """What stands in lines is ordered again when the execution is resumed, and is in its place again then."""
         for run, _ in self._runs.list_held(execution_id):
             if run.status is RunStatus.WAITING:
                 released = replace(run, status=RunStatus.RELEASED, limiter="", limiter_key="", place="")

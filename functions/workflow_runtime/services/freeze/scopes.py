@@ -10,6 +10,7 @@ from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec
+from workflow_runtime.storage.limiters import FROZEN, LimiterName
 
 ALL = "all"
 WORKFLOW = "workflow:"
@@ -35,6 +36,11 @@ def scope_of(*, workflow: str | None = None, agent: str | None = None, everythin
     if workflow is not None:
         return checked_scope(WORKFLOW + workflow)
     return checked_scope(AGENT + agent) if agent is not None else ALL
+
+
+def line_of(scope: str) -> LimiterName:
+    """Where what a freeze of this scope holds waits."""
+    return LimiterName(FROZEN, scope)
 
 
 def scopes_of_start(workflow_id: str) -> tuple[str, ...]:

@@ -20,12 +20,14 @@ from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
 from workflow_runtime.ports import DELAY_SECONDS_MAX, Ports
 from workflow_runtime.services.express import CannotWait
 from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.freeze.scopes import line_of
 from workflow_runtime.services.limits.arithmetic import LINE, Need
 from workflow_runtime.services.limits.bookings import Booking, begin_on_time
 from workflow_runtime.services.limits.granting import Granter, delayed
 from workflow_runtime.services.limits.line import Grant, Lines, Refusal, busy_until
 from workflow_runtime.services.limits.named import limiter_named
 from workflow_runtime.services.messages import Order, order_message
+from workflow_runtime.storage.freezes import Switch
 from workflow_runtime.storage.limiters import LimiterName, Waiter, WaiterKind, holder_of, place_of, plain_tenant
 from workflow_runtime.storage.records import Run, RunStatus
 from workflow_runtime.storage.runs import RunStore
@@ -103,7 +105,7 @@ class Admission:
         """Take of all of them, in turn; None: the order waits, and its message is to be acknowledged. If another worker
         has claimed or closed its run, nothing is taken. Raises `RetryableError`; `CannotWait` if it had to and may
         not."""
-        holder = holder_of(order.execution_id, order.command.path, order.command.serial)
+        holder = _holder(order)
         fences: dict[str, int] = {}
         held: list[tuple[Use, Grant]] = []
         starts_at = 0
@@ -115,7 +117,7 @@ class Admission:
                 self._give_up(order, held, holder)
                 if not may_wait:
                     raise CannotWait(f"the limiter {use.name} has no room, and an express execution cannot wait for it")
-                return None if self._wait(order, use, holder) else Admitted(holder)
+                return None if self._wait(order, use) else Admitted(holder)
             fences[str(use.name)] = granted.fence
             held.append((replace(use, name=use.name.at(granted.shard)), granted))
             starts_at = max(starts_at, granted.starts_at)
@@ -157,9 +159,15 @@ class Admission:
         if self._queues.send(queue, [delayed(order, self._clock.now())]):
             raise RetryableError("an order that was granted for later was refused by its queue")
 
-    def _wait(self, order: Order, use: Use, holder: str) -> bool:
+    def freeze(self, order: Order, switch: Switch, priority: int) -> bool:
+        """Put an order into the line of what a switch holds; False if somebody has claimed or closed its run. Raises
+        `RetryableError`."""
+        return self._wait(order, Use(line_of(switch.scope), Limiter(), priority=priority))
+
+    def _wait(self, order: Order, use: Use) -> bool:
         """Put the order into the line; False if somebody has claimed or closed its run."""
         command = order.command
+        holder = _holder(order)
         place = place_of(use.priority, order.tenant, command.at, holder)
         run = Run(
             path=command.path,
@@ -190,7 +198,8 @@ class Admission:
             body=order_message(plain).body.encode(),
         )
         self._lines.join(use.name, [waiter])
-        self.remind(plain, command.claim_by)
+        if not use.name.is_freeze:  # time in which it is frozen does not count
+            self.remind(plain, command.claim_by)
         return True
 
     def remind(self, order: Order, until: int) -> None:
@@ -202,10 +211,9 @@ class Admission:
             if self._queues.send(queue, [replace(message, delay_seconds=max(min(left, DELAY_SECONDS_MAX), 0))]):
                 raise RetryableError("the reminder of an order that waits was refused by its queue")
 
-    def owner_in_line(self, order: Order, uses: Sequence[Use]) -> str:
+    def owner_in_line(self, order: Order, priority: int) -> str:
         """Whose the run of an order is while it waits."""
-        holder = holder_of(order.execution_id, order.command.path, order.command.serial)
-        return _owner(place_of(uses[0].priority if uses else 0, order.tenant, order.command.at, holder))
+        return _owner(place_of(priority, order.tenant, order.command.at, _holder(order)))
 
     def leave(self, run: Run) -> None:
         """A run that waited does not any more."""
@@ -240,7 +248,7 @@ class Admission:
 
     def give_back_lost(self, order: Order, uses: Sequence[Use]) -> None:
         """What a run held whose worker is dead."""
-        holder = holder_of(order.execution_id, order.command.path, order.command.serial)
+        holder = _holder(order)
         queue = serving_queue(order.command.pool, self._pools)
         for use in uses:
             if use.has_slots and use.limiter.shards == 1:
@@ -274,6 +282,10 @@ class Admission:
         for use in admitted.uses:
             if use.limiter.has_rates and use.name.name not in heeded:
                 self._lines.close_until(use.name.line, use.limiter, until)
+
+
+def _holder(order: Order) -> str:
+    return holder_of(order.execution_id, order.command.path, order.command.serial)
 
 
 def _owner(place: str) -> str:

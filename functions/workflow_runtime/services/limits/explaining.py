@@ -42,6 +42,9 @@ class LineViews:
         return self._of(*found) if found is not None and self._store.standing(found[0], [found[1]]) else {}
 
     def _of(self, name: LimiterName, place: str) -> dict[str, Any]:
+        if name.is_freeze:
+            moves = "it was thawed; its message is on its way"
+            return {"waiting_on": Cause.FROZEN, "on": (name.key,), "since": int(place.split("#")[2]), "moves": moves}
         self._looks.known()
         limiter = self._looks.limiters.get(name.name)
         gauge = whole_gauge(self._store, name, limiter or Limiter())

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import PLUMBING_TIMEOUT_SECONDS
-from workflow_runtime.engine.events import Poked
+from workflow_runtime.engine.events import Event, Poked
 from workflow_runtime.errors import InvalidEvent, RetryableError
 from workflow_runtime.plan.limiters import HORIZON_MS, Limiter
 from workflow_runtime.ports import DELAY_SECONDS_MAX, Change, Equals, Message, Missing, Ports
@@ -18,17 +18,25 @@ from workflow_runtime.services.limits.arithmetic import Gauge
 from workflow_runtime.services.limits.line import Grant, Lines, PumpMessage, Refusal
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.messages import Mail, Order, order_message, parse_mail, parse_order
-from workflow_runtime.storage.limiters import LimiterName, LimiterStore, Waiter, WaiterKind
+from workflow_runtime.storage.freezes import FreezeStore
+from workflow_runtime.storage.limiters import PAGE, LimiterName, LimiterStore, Waiter, WaiterKind
 
 PERIOD_MS = HORIZON_MS  # between two looks of a pump, at most
 PUMP_SECONDS_MAX = PLUMBING_TIMEOUT_SECONDS // 2  # of one look; what is left then is left to the next
 BATCH = 10  # grants sent on together
 GRANTED = "granted:"
-"""Starts the event id of a poke that begins an execution which has waited for a limiter."""
+"""Starts the event id of a poke that begins an execution which has waited for a limiter; see `grant_of`."""
 
 _pump_messages = msgspec.json.Decoder(PumpMessage)
 
 Granted = tuple[Waiter, Grant]
+
+
+def grant_of(name: LimiterName, events: Sequence[Event]) -> Poked | None:
+    """The poke that tells an execution that it was granted what it has waited for."""
+    wanted = f"{GRANTED}{name}"
+    pokes = (event for event in events if isinstance(event, Poked))
+    return next((event for event in pokes if event.event_id.rpartition(":")[0] == wanted), None)
 
 
 class Granter:
@@ -44,21 +52,31 @@ class Granter:
         """Raises `RetryableError`."""
         mails: list[Mail] = []
         orders: dict[str, list[Message]] = {}
+        gone = dict.fromkeys(waiter.place for waiter, _ in granted)
+        asked: set[str] = set()
         for waiter, grant in granted:
             match waiter.kind:
                 case WaiterKind.ORDER:
                     orders.setdefault(waiter.queue, []).append(self._order(name, waiter, grant))
                 case WaiterKind.START:
-                    poke = Poked(f"{GRANTED}{name}:{grant.fence}", self._clock.now())
-                    mails.append(Mail(waiter.execution_id, poke))
-                case WaiterKind.EVENT:
+                    requests = self._store.requests_of(name, waiter)
+                    asked.update(request.place for request in requests)
+                    mails.append(self._start(name, waiter, grant, requests))
+                case WaiterKind.EVENT if waiter.place not in asked:
                     mails.append(parse_mail(self._store.body(waiter)))
+        gone.update(dict.fromkeys(asked))
         refusals = list(self._mailer.send_all(mails)) if mails else []
         for queue, messages in orders.items():
             refusals += self._queues.send(queue, messages)
         if refusals:
             raise RetryableError(f"what waited for {name} was refused by its queue: {refusals[0].reason}")
-        self._store.leave(name, [waiter.place for waiter, _ in granted])
+        self._store.leave(name, list(gone))
+
+    def _start(self, name: LimiterName, waiter: Waiter, grant: Grant, requests: Sequence[Waiter]) -> Mail:
+        """Together with what people have asked of the execution meanwhile: one that is suspended does not begin."""
+        poke = Poked(f"{GRANTED}{name}:{grant.fence}", self._clock.now())
+        then = [event for request in requests for event in parse_mail(self._store.body(request)).events]
+        return Mail(waiter.execution_id, poke, tuple(then))
 
     def _order(self, name: LimiterName, waiter: Waiter, grant: Grant) -> Message:
         order = parse_order(self._store.body(waiter))
@@ -83,12 +101,14 @@ class Pump:
         self,
         ports: Ports,
         store: LimiterStore,
+        freezes: FreezeStore,
         lines: Lines,
         granter: Granter,
         count: Callable[[str, int], None],
     ) -> None:
         self._count = count
         self._clock = ports.clock
+        self._freezes = freezes
         self._store = store
         self._lines = lines
         self._granter = granter
@@ -117,10 +137,10 @@ class Pump:
             return 0
         self._lines.keep(name, gauge)
         mark = gauge.get(arithmetic.LINE)
-        granted, empty = self._grant_all(name, limiter)
+        granted, empty = self._pass_all(name) if limiter.holds_nothing else self._grant_all(name, limiter)
         if message.token:
             self._go_on(name, limiter, message, mark, empty=empty)
-        if not empty and (first := self._store.first(name)) is not None:
+        if not (empty or name.is_freeze) and (first := self._store.first(name)) is not None:
             self._count(Metric.LINE_AGE, self._clock.now() - first.since)
         return granted
 
@@ -136,8 +156,26 @@ class Pump:
 
     def _wanted(self, name: LimiterName) -> tuple[Limiter, bool]:
         """The limiter as it is now, and whether it is paused; one that there is no more lets all begin."""
+        if name.is_freeze:
+            switch = self._freezes.switch(name.key)
+            return Limiter(), switch is not None and switch.holds
         rule = self._store.rule(name.name)
         return (Limiter(), False) if rule is None or rule.limiter is None else (rule.limiter, rule.paused)
+
+    def _pass_all(self, name: LimiterName) -> tuple[int, bool]:
+        """Send all on, of a limiter that holds nothing. How many, and whether the line is empty."""
+        end = self._clock.now() + PUMP_SECONDS_MAX * 1000
+        count = 0
+        while self._clock.now() < end:
+            page = self._store.line(name, PAGE)
+            if not page:
+                return count, True
+            grant = self._lines.let_all_pass(name)
+            if grant is None:
+                return count, False
+            self._granter.send_on(name, [(waiter, grant) for waiter in page])
+            count += len(page)
+        return count, False
 
     def _grant_all(self, name: LimiterName, limiter: Limiter) -> tuple[int, bool]:
         """Grant until nothing is left, of the line or of the limiter. How many, and whether the line is empty."""

@@ -224,6 +224,7 @@ class Lines:
 
     def open(self, name: LimiterName) -> None:
         """Things begin again, those in the line first. Raises `RetryableError`."""
+        self.nudge(name)  # should this die half way, that carries it through
         shards = [name.at(shard) for shard in range(1, SHARDS_MAX)]  # it may have had more when it was closed
         for shard, gauge in self._store.gauges_of(shards).items():
             if arithmetic.GATE in gauge:
@@ -234,7 +235,7 @@ class Lines:
     def join(self, name: LimiterName, waiters: Sequence[Waiter]) -> None:
         """Take places in the line, then have a pump look after it, which tells the other shards that there is one.
         Raises `RetryableError`."""
-        if name.key:
+        if name.key and not name.is_freeze:
             self._store.remember(name, self._clock.now() // 1000 + KEPT_SECONDS)
         self._store.join(name, waiters)
         _, gauge = self._change(name.line, Change(set={arithmetic.LINE: self._new_id()[:16]}))
@@ -265,6 +266,17 @@ class Lines:
     def leave(self, name: LimiterName, place: str) -> None:
         """Nobody waits in this place any more."""
         self._store.leave(name, [place])
+
+    def leave_with_all(self, name: LimiterName, place: str) -> None:
+        """A start does not wait in this place any more, and nothing that came for its execution."""
+        self._store.leave_with_all(name, place)
+
+    def let_all_pass(self, name: LimiterName) -> Grant | None:
+        """What all who wait for a limiter that holds nothing are granted, unless it is paused."""
+        now = self._clock.now()
+        is_open = AnyOf((Missing(arithmetic.GATE), Below(arithmetic.GATE, now + 1)))
+        done, gauge = self._change(name, Change(add={arithmetic.FENCE: 1}), is_open)
+        return Grant(now, number(gauge, arithmetic.FENCE)) if done else None
 
     def _next(self, name: LimiterName, gauge: Gauge, without: Collection[str]) -> Waiter | None:
         """Whose turn it is: of the first class of priority, or of a lower one once in a while, so that none starves; in

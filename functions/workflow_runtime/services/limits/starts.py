@@ -13,6 +13,7 @@ from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.events import (
     CancelRequested,
     CompensateRequested,
+    ControlEvent,
     Event,
     Poked,
     ReopenRequested,
@@ -24,17 +25,19 @@ from workflow_runtime.plan.limiters import Limiter, Share
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec
 from workflow_runtime.ports import Clock
-from workflow_runtime.services.freeze.holding import Holder
-from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.freeze.looks import Looks, first_of
+from workflow_runtime.services.freeze.scopes import line_of, scopes_of_start
 from workflow_runtime.services.limits.arithmetic import Need
 from workflow_runtime.services.limits.budgets import Budgets
-from workflow_runtime.services.limits.granting import GRANTED
+from workflow_runtime.services.limits.granting import grant_of
 from workflow_runtime.services.limits.line import FOREVER, Lines
 from workflow_runtime.services.limits.named import limiter_named
 from workflow_runtime.services.messages import Mail, mail_body
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.limiters import (
+    EVENT,
     NO_TENANT,
+    REQUEST,
     LimiterName,
     Waiter,
     WaiterKind,
@@ -49,29 +52,31 @@ REOPENING_MS = 600_000  # until what has reopened an execution is published: it 
 
 
 class StartAdmission:
-    """``holder`` holds back the starts that are frozen; ``budgets`` is called when the first one ends that has any."""
+    """``budgets`` is called when the first one ends that has any."""
 
-    def __init__(
-        self, clock: Clock, lines: Lines, looks: Looks, holder: Holder, budgets: Callable[[], Budgets]
-    ) -> None:
-        self._holder = holder
+    def __init__(self, clock: Clock, lines: Lines, looks: Looks, budgets: Callable[[], Budgets]) -> None:
         self._clock = clock
         self._lines = lines
         self._looks = looks
         self._budgets = budgets
+        self._latest = 0
 
     def holds_start(self, plan: Plan, header: Header, events: Sequence[Event]) -> bool:
         """Whether an execution must not begin yet, because it is frozen or waits for a limiter; then ``events``, which
         came for it, wait with it. Somebody's wish to cancel it is always heard. Raises `RetryableError`."""
-        if self._holder.holds_start(header, events):
-            return True
-        if not plan.limits.executions:
-            return False
-        found = self._limiter(plan, header.shares, header.parent)
-        if found is None or any(event.event_id.startswith(GRANTED) for event in events):
-            return False
+        scopes = scopes_of_start(header.workflow_id)
+        thawed = any(grant_of(line_of(scope), events) for scope in scopes)
+        switch = first_of(scopes, self._looks.known() if not thawed else self._looks.read())
+        found = self._limiter(plan, header.shares, header.parent) if plan.limits.executions else None
         if any(isinstance(event, CancelRequested) for event in events):
-            self._lines.leave(found[0], _place(plan, header))
+            lines = [line_of(scope) for scope in scopes] if switch is not None else []
+            for line in (*lines, *(found[:1] if found is not None else ())):
+                self._lines.leave_with_all(line, _place(plan, header))
+            return False
+        if switch is not None:
+            self._lines.join(line_of(switch.scope), self._waiters(plan, header, events))
+            return True
+        if found is None or grant_of(found[0], events) is not None:
             return False
         return self._waits(plan, header, events, found, FOREVER)
 
@@ -92,8 +97,33 @@ class StartAdmission:
         if granted is not None:
             # What a rate has booked ahead is left to those who come later.
             self._lines.release(name.at(granted.shard), need.holder)
-        self._lines.join(name, _waiters(execution, events, _place(plan, execution), need, share.weight))
+        self._lines.join(name, self._waiters(plan, execution, events, share.weight))
         return True
+
+    def _waiters(
+        self, plan: Plan, execution: Header | ExecutionState, events: Sequence[Event], weight: int = 1
+    ) -> list[Waiter]:
+        """A start, always in the same place; behind it, what came with it, in the order in which it came, also within
+        a millisecond."""
+        self._latest = max(self._clock.now(), execution.started_at, self._latest + 1)
+        place = _place(plan, execution)
+        common = {
+            "holder": holder_of(execution.execution_id),
+            "execution_id": execution.execution_id,
+            "queue": DISPATCH,
+            "tenant": execution.tenant or NO_TENANT,
+            "weight": weight,
+        }
+        found = [Waiter(kind=WaiterKind.START, place=place, since=execution.started_at, **common)]  # type: ignore[arg-type]
+        for event in events:
+            if not isinstance(event, Poked):
+                body = mail_body(Mail(execution.execution_id, event)).encode()
+                kind = REQUEST if isinstance(event, (ControlEvent, ReopenRequested)) else EVENT
+                behind = f"{place}{kind}{self._latest:015d}#{len(found):03d}{holder_of(event.event_id)}"
+                found.append(
+                    Waiter(kind=WaiterKind.EVENT, place=behind, since=self._latest, body=body, **common)  # type: ignore[arg-type]
+                )
+        return found
 
     def holds_reopening(self, plan: Plan, state: ExecutionState, events: Sequence[Event]) -> bool:
         """The same for an execution that has ended, and takes a place again before it goes on: one for a while only, as
@@ -103,15 +133,29 @@ class StartAdmission:
         found = self._limiter(plan, state.shares, state.parent)
         if found is None:
             return False
-        return self._waits(plan, state, events, found, self._clock.now() + REOPENING_MS)
+        until = self._clock.now() + REOPENING_MS
+        if grant_of(found[0], events) is not None:
+            self._hold(*found[:2], state.execution_id, until)
+            return False
+        return self._waits(plan, state, events, found, until)
+
+    def give_back_late(self, plan: Plan, state: ExecutionState, events: Sequence[Event]) -> None:
+        """A place that an execution was granted when it had ended already is free. Raises `RetryableError`."""
+        found = self._limiter(plan, state.shares, state.parent) if plan.limits.executions else None
+        if found is not None and grant_of(found[0], events) and not any(isinstance(one, REOPENING) for one in events):
+            self.give_back(plan, state)
 
     def keep(self, plan: Plan, state: ExecutionState) -> None:
         """An execution that was reopened has its place until it ends. Raises `RetryableError`."""
         found = self._limiter(plan, state.shares, state.parent) if plan.limits.executions else None
-        if found is not None and found[1].concurrency:
-            name, limiter, _ = found
-            holder = holder_of(state.execution_id)
-            any(self._lines.holds(name.at(shard), holder, FOREVER) for shard in range(limiter.shards))
+        if found is not None:
+            self._hold(*found[:2], state.execution_id, FOREVER)
+
+    def _hold(self, name: LimiterName, limiter: Limiter, execution_id: str, until: int) -> None:
+        """The place that an execution has is its own until then (epoch ms)."""
+        if limiter.concurrency:
+            holder = holder_of(execution_id)
+            any(self._lines.holds(name.at(shard), holder, until) for shard in range(limiter.shards))
 
     def give_back(self, plan: Plan, state: ExecutionState) -> None:
         """The execution has ended: its slot is free, and what it has drawn of budgets and not used is others'. Raises
@@ -160,24 +204,3 @@ def start_place(plan: Plan, header: Header) -> tuple[LimiterName, str] | None:
 
 def _place(plan: Plan, execution: Header | ExecutionState) -> str:
     return place_of(plan.priority, execution.tenant, execution.started_at, holder_of(execution.execution_id))
-
-
-def _waiters(
-    execution: Header | ExecutionState, events: Sequence[Event], place: str, need: Need, weight: int
-) -> list[Waiter]:
-    """A start, always in the same place; behind it, the events that came with it, in order."""
-    common = {
-        "holder": need.holder,
-        "execution_id": execution.execution_id,
-        "since": execution.started_at,
-        "queue": DISPATCH,
-        "tenant": execution.tenant or NO_TENANT,
-        "weight": weight,
-    }
-    found = [Waiter(kind=WaiterKind.START, place=place, **common)]  # type: ignore[arg-type]
-    for event in events:
-        if not isinstance(event, Poked):
-            body = mail_body(Mail(execution.execution_id, event)).encode()
-            behind = f"{place}#{len(found):03d}{holder_of(event.event_id)}"
-            found.append(Waiter(kind=WaiterKind.EVENT, place=behind, body=body, **common))  # type: ignore[arg-type]
-    return found

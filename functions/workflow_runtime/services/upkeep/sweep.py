@@ -15,12 +15,10 @@ from threading import Lock
 import msgspec
 
 from workflow_runtime.deployment.topology import PLUMBING_TIMEOUT_SECONDS, SWEEP, serving_queue
-from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Message, Ports
-from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits.line import Lines
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.messages import Delivery, Timer, delivery_body
@@ -60,13 +58,10 @@ class Sweep:
         stores: Stores,
         mailer: Mailer,
         timers: Timers,
-        looks: Looks,
         pools: Collection[str],
         lines: Lines,
     ) -> None:
         self._ports = ports
-        self._looks = looks
-        self._workflows = stores.workflows
         self._mailer = mailer
         self._timers = timers
         self._orders = OpenOrders(ports, stores, pools, lines)
@@ -166,7 +161,7 @@ class Sweep:
         if stored is None or not stored.published or stored.state.status.terminal:
             return None  # the poke has it started, or published
         timers = self._deliver_overdue(stored.state)
-        sent = self._orders.send_lost(stored, self._not_frozen)
+        sent = self._orders.send_lost(stored)
         with self._counting:
             swept.timers += timers
             swept.orders += sent.count
@@ -183,13 +178,6 @@ class Sweep:
         for timer in overdue:
             self._timers.deliver(timer)
         return len(overdue)
-
-    def _not_frozen(self, state: ExecutionState, orders: list[RunNode]) -> list[RunNode]:
-        """Those that no freeze would hold back again."""
-        if not orders or not self._looks.known():
-            return orders
-        plan = self._workflows.plan(state.plan_hash)
-        return [order for order in orders if self._looks.holding_run(plan, order.path) is None]
 
 
 def _time(due: Due) -> int:

@@ -19,6 +19,7 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.policies import rule_for
 from workflow_runtime.services.views.compensation import statuses_of_undone
 from workflow_runtime.services.views.passes import Scope
+from workflow_runtime.storage.limiters import LimiterName
 from workflow_runtime.storage.records import Run, RunStatus
 
 NODE_STATUS_OF_RUN = {
@@ -81,7 +82,8 @@ def node_executions(
             if found is not None and (path, found.serial) in undone:
                 entry["status"] = undone[path, found.serial].value
             if entry["waiting_on"] == Cause.QUEUE and found is not None and found.status is RunStatus.WAITING:
-                entry["waiting_on"] = Cause.LIMITER.value
+                is_freeze = LimiterName(found.limiter, found.limiter_key).is_freeze
+                entry["waiting_on"] = (Cause.FROZEN if is_freeze else Cause.LIMITER).value
             elif entry["waiting_on"] == Cause.QUEUE and is_frozen(path):
                 entry["waiting_on"] = Cause.FROZEN.value
     return entries

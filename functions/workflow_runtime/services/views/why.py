@@ -189,7 +189,8 @@ class Explanations:
             waiting = Explanation(plan, state, node, runs.get(node.path), ordered.get(node.path, 0)).waiting()
             waiting = msgspec.structs.replace(waiting, **self._lines.of_run(runs.get(node.path)))
             waiting = msgspec.structs.replace(waiting, **waits.get(node.path, {}))
-            switch = self._looks.holding_run(plan, node.path) if node.path in ordered else None
+            is_held = node.path in ordered or waiting.waiting_on == Cause.FROZEN
+            switch = self._looks.holding_run(plan, node.path) if is_held else None
             if switch is not None:
                 frozen = {"waiting_on": Cause.FROZEN, "on": (switch.scope,), "moves": thaw_text(switch)}
                 waiting = msgspec.structs.replace(waiting, **frozen)

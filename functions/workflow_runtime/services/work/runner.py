@@ -29,9 +29,8 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.express import CannotWait
-from workflow_runtime.services.freeze.holding import Holder
 from workflow_runtime.services.freeze.looks import Looks, first_of
-from workflow_runtime.services.freeze.scopes import scopes_of_run
+from workflow_runtime.services.freeze.scopes import line_of, scopes_of_run
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted, Use, limiters_of_call
 from workflow_runtime.services.limits.gates import Gates
 from workflow_runtime.services.messages import Delivery, Order
@@ -51,6 +50,8 @@ from workflow_runtime.services.work.outbox import Outbox
 from workflow_runtime.services.work.reports import Reports, after_loss, result_event
 from workflow_runtime.services.work.segments import Following, follower
 from workflow_runtime.services.work.under_way import Attempt, Segment, ids_of
+from workflow_runtime.storage.freezes import Switch
+from workflow_runtime.storage.limiters import LimiterName
 from workflow_runtime.storage.records import LateResult, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 from workflow_runtime.storage.tasks import hash_of
@@ -67,10 +68,9 @@ class Postponed(Exception):
 
 
 class NodeRunner:
-    """``invokers`` run agents and tools; ``holder`` holds back what is frozen, as ``looks`` knows, and ``admission``
-    what limiters do not let begin yet; ``gates`` stand before models; ``function_timeout_seconds`` is the Lambda's own;
-    ``count`` takes metrics, and ``attempt_ended`` what each attempt was. ``outbox`` commits and sends what tools bring
-    about.
+    """``invokers`` run agents and tools; ``admission`` holds back what is frozen, as ``looks`` knows, and what limiters
+    do not let begin yet; ``gates`` stand before models; ``function_timeout_seconds`` is the Lambda's own; ``count``
+    takes metrics, and ``attempt_ended`` what each attempt was. ``outbox`` commits and sends what tools bring about.
     """
 
     def __init__(
@@ -79,7 +79,6 @@ class NodeRunner:
         stores: Stores,
         invokers: Mapping[NodeType, Invoker],
         secrets: Secrets,
-        holder: Holder,
         looks: Looks,
         new_id: Callable[[], str],
         function_timeout_seconds: int,
@@ -94,7 +93,6 @@ class NodeRunner:
         self._workflows = stores.workflows
         self._runs = stores.runs
         self._stores = stores
-        self._holder = holder
         self._looks = looks
         self._claims = Claims(ports, stores, looks, new_id)
         self._count = count
@@ -120,11 +118,16 @@ class NodeRunner:
                 await self._begin(order, plan, self._claims.throttled(order, plan, str(reason)))
 
     async def _run(self, order: Order, plan: Plan) -> None:
-        if await self._is_held(order, plan):
+        switch = await self._holding(order, plan) if not order.is_reminder else None
+        priority = _priority(order, plan)
+        if switch is not None and await self._ports.offload(self._admission.freeze, order, switch, priority):
             return
         claimed = await self._claims.of(order, plan)
         if order.is_reminder:
             await self._remind(order, plan, claimed)
+            return
+        if switch is not None:
+            await self._meet(order, plan, claimed, ())
             return
         uses = self._uses(order, plan)
         admitted = NOTHING_TAKEN
@@ -141,7 +144,7 @@ class NodeRunner:
         await self._begin(order, plan, claimed, uses, admitted)
 
     async def _meet(self, order: Order, plan: Plan, claimed: Run, uses: Sequence[Use]) -> None:
-        """The run was found to be another worker's, or over, when it was to wait for a limiter. Whatever became of it
+        """The run was found to be another worker's, or over, when it was to wait. Whatever became of it
         since, it has taken nothing, and cannot be begun by this. Raises `RetryableError`."""
         existing = await patiently(self._ports, self._runs.get, order.execution_id, claimed.path, claimed.serial)
         if existing is None or existing.status.unclaimed:
@@ -151,7 +154,7 @@ class NodeRunner:
     async def _begin(
         self, order: Order, plan: Plan, claimed: Run, uses: Sequence[Use] = (), admitted: Admitted = NOTHING_TAKEN
     ) -> None:
-        waited_as = self._admission.owner_in_line(order, uses) if order.granted else ""
+        waited_as = self._admission.owner_in_line(order, _priority(order, plan)) if order.granted else ""
         existing = await patiently(self._ports, self._claims.take, order.execution_id, claimed, waited_as)
         if existing is not None:
             await self._met(order, plan, existing, claimed.owner, uses)
@@ -174,20 +177,20 @@ class NodeRunner:
     def _token(self, order: Order) -> AttemptToken:
         return AttemptToken(order.execution_id, order.command, self._stores, self._ports.clock.now)
 
-    async def _is_held(self, order: Order, plan: Plan) -> bool:
-        """Whether a freeze holds the order back. Raises `CannotWait`."""
+    async def _holding(self, order: Order, plan: Plan) -> Switch | None:
+        """The switch that holds the order back. Raises `CannotWait`."""
         switches = self._looks.seen
         if switches is None:
             switches = await self._ports.offload(self._looks.read)
         if not switches:
-            return False
+            return None
         scopes = scopes_of_run(plan, order.command.path)
-        if plan.express:
-            switch = first_of(scopes, switches)
-            if switch is None:
-                return False
+        switch = first_of(scopes, switches)
+        if switch is not None and not order.granted.keys().isdisjoint(str(line_of(scope)) for scope in scopes):
+            switch = first_of(scopes, await self._ports.offload(self._looks.read))  # it was thawed a moment ago
+        if switch is not None and plan.express:
             raise CannotWait(f"{switch.scope} is frozen, and an express execution cannot wait until it is thawed")
-        return await self._ports.offload(self._holder.holds_order, order, scopes)
+        return switch
 
     def _uses(self, order: Order, plan: Plan) -> tuple[Use, ...]:
         """The limiters that the order takes of."""
@@ -204,6 +207,8 @@ class NodeRunner:
         waiting = await self._ports.offload(self._runs.get, order.execution_id, claimed.path, claimed.serial)
         if waiting is None or waiting.status is not RunStatus.WAITING:
             return
+        if LimiterName(waiting.limiter, waiting.limiter_key).is_freeze:
+            return  # its time is looked at when it is thawed
         if claimed.error is None:
             until = await self._ports.offload(self._claims.until, order, plan, self._ports.clock.now())
             await self._ports.offload(self._admission.remind, order, until)
@@ -398,3 +403,9 @@ class NodeRunner:
         """Report a run that has ended without being run."""
         await self._reports.send(order.execution_id, [result_event(order, plan, ended)])
         self._reports.tell_of_end(order, plan, ended)
+
+
+def _priority(order: Order, plan: Plan) -> int:
+    """Of the order in a line."""
+    node = node_of(plan, order.command.path)
+    return node.priority if node is not None else 0
