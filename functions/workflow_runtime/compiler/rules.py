@@ -268,7 +268,7 @@ LIMITER_TWICE = rule("WF443", ERROR, "A limiter that definitions/limits.yaml dec
 BUDGET_TOO_SMALL = rule(
     "WF445",
     WARNING,
-    "A budget that a single answer of an agent may exceed",
+    "A budget that a single request of an agent may exceed",
     "Allow more, or fewer `max_tokens` in the agent's settings: as it is, the model is never asked.",
 )
 UNKNOWN_PRICE = rule(

@@ -16,6 +16,7 @@ import msgspec
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.limiters import Budget, Limiter
 from workflow_runtime.plan.policies import CallTerms
+from workflow_runtime.plan.tokens import Characters
 
 ANY = "any"
 FILE_NAME = "catalogue.json"  # of a deployment's package, beside the definitions
@@ -52,7 +53,8 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
       their provider's API usually is; ``output_tokens``: the most that one answer may have, 0 if it does not say;
       ``budget``: of one visit; ``has_session``: whether its visits go on with a session, unless a node says otherwise;
       ``workflows``: those that it, or an agent that it calls, has among its tools; ``call_terms``: of its calls that
-      are nodes
+      are nodes; ``limiters``: names of those that hold its requests, if there are such; ``instructions``: how long they
+      are; ``offers``: the tools, agents and workflows that its requests tell of, by kind and id
     - ``calls``: of an agent: the agents that it calls, or is checked by
     - ``express``: of a workflow: it runs in one invocation
     """
@@ -70,6 +72,9 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     has_session: bool = False
     workflows: tuple[str, ...] = ()
     call_terms: tuple[CallTerms, ...] = ()
+    limiters: tuple[str, ...] = ()
+    instructions: Characters = Characters()
+    offers: tuple[tuple[str, str], ...] = ()
     declares_effects: bool = False
     calls: tuple[str, ...] = ()
     express: bool = False

@@ -7,6 +7,7 @@ import pytest
 from workflow_runtime.compiler import compile_or_raise, compile_workflow
 from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
 from workflow_runtime.plan.limiters import Budget, Limiter, Rate
+from workflow_runtime.plan.tokens import Characters
 
 SHARED = Catalogue(
     agents={
@@ -14,10 +15,20 @@ SHARED = Catalogue(
         "dear": CatalogueEntry(id="dear", models=("openai:gpt-4o", "openai:gpt-4o-mini"), output_tokens=10_000),
         "own": CatalogueEntry(id="own", models=("openai:gpt-4o",), models_elsewhere=("openai:gpt-4o",)),
         "free": CatalogueEntry(id="free", models=("test",)),
+        "wordy": CatalogueEntry(
+            id="wordy",
+            models=("openai:gpt-4o",),
+            output_tokens=100,
+            limiters=("wordy",),
+            instructions=Characters(plain=2_700),
+            offers=(("tool", "big"), ("workflow_id", "unknown"), ("mcp", "m")),
+        ),
     },
+    tools={"big": CatalogueEntry(id="big", description="x" * 300, input_schema={"type": "object"})},
     limiters={
         "openai": Limiter(requests=Rate(60, 60_000)),
         "tokens": Limiter(tokens=Rate(1_000, 60_000)),
+        "wordy": Limiter(budget=Budget(micros=2_000, window_ms=86_400_000)),
         "poor": Limiter(budget=Budget(micros=1_000_000, window_ms=86_400_000, on_exceeded="degrade")),
     },
 )
@@ -75,11 +86,26 @@ NODE = "  nodes: [{id: a, type: tool, tool: t, %s}]\n"
         ("  limits: {m: {budget: {usd: 0.09/day}}}\n  limiter: m\n" + DEAR % "dear", [("WF445", 5)]),
         ("  budget: {usd: 9}\n" + DEAR % "own", [("WF447", 4)]),
         ("  budget: {usd: 9}\n" + DEAR % "free", []),
+        (DEAR % "wordy", [("WF445", 3)]),
+        ("  budget: {tokens: 1000}\n" + DEAR % "wordy", [("WF445", 4), ("WF445", 4)]),
         ("  tenant: '${nodes.a.status}'\n" + NODE % "when: 'true'", [("WF441", 3)]),
     ],
 )
 def test_what_is_wrong_with_limits_is_a_finding_on_its_line(body: str, expected: list[tuple[str, int]]) -> None:
     assert found(body) == expected
+
+
+def test_what_is_known_of_a_request_counts_with_its_answer() -> None:
+    """Nine hundred tokens of instructions, a hundred of what its tool is described as, and what the prompt says."""
+    prompt = "你好" * 100 + " ${name}"
+    head = "workflow:\n  id: w\n  budget: {usd: 0.005, tokens: 1300}\n"
+    source = f"{head}  nodes: [{{id: a, type: agent, agent: wordy, prompt: '{prompt}', inputs: {{name: x}}}}]\n"
+    messages = [one.message for one in compile_workflow(source, catalogue=SHARED).findings if one.id == "WF445"]
+    known = -(-(2_700 + len('big{"type": "object"} ') + 300) // 3) + 300
+    assert messages[0].startswith(f"a request of the agent `wordy` may cost $0.0043 ({known:,} tokens of input and 100")
+    assert "of output), the budget is $0.002" in messages[0]
+    assert messages[1].endswith(f"may have {known:,} tokens of input and 100 of output, the budget 1,300")
+    assert len(messages) == 2
 
 
 def test_nobody_knows_shared_limiters_without_a_catalogue() -> None:

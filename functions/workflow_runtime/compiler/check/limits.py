@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.check.prices import prices_of_answers
+from workflow_runtime.compiler.check.prices import prices_of_requests
+from workflow_runtime.compiler.check.requests import Asked, known_input
 from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, read_site
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.report import DocumentPath, Report
@@ -56,9 +57,12 @@ def check_limits(
                 _check_wait(node, limiter, graph.at(position, "max_wait"), report)
             agent = catalogue.agents.get(node.agent) if catalogue is not None and isinstance(node, AgentNode) else None
             if agent is not None:
-                named = [*node.limiter, *([definition.limiter] if definition.limiter is not None else [])]
-                budgets = [agent.budget, *(limiters[name].budget for name in named if name in limiters)]
-                _check_agent(agent, budgets, definition.budget, graph.at(position, "agent"), report)
+                whole = [definition.limiter] if definition.limiter is not None else []
+                named = dict.fromkeys(limiters[name] for name in (*node.limiter, *whole) if name in limiters)
+                named |= dict.fromkeys((shared or {})[name] for name in agent.limiters if name in (shared or {}))
+                budgets = [agent.budget, *(limiter.budget for limiter in named)]
+                asked = Asked(known_input(agent, node, catalogue), agent.output_tokens or OUTPUT_TOKENS_DEFAULT)
+                _check_agent(agent, asked, budgets, definition.budget, graph.at(position, "agent"), report)
 
 
 def _check_wait(node: NodeDefinition, limiter: Limiter | None, path: DocumentPath, report: Report) -> None:
@@ -74,33 +78,33 @@ def _check_wait(node: NodeDefinition, limiter: Limiter | None, path: DocumentPat
 
 def _check_agent(
     agent: CatalogueEntry,
+    asked: Asked,
     budgets: Iterable[Budget | None],
     own: BudgetDefinition | None,
     path: DocumentPath,
     report: Report,
 ) -> None:
-    """Each budget pays for an answer at least, and `degrade` has a model to ask. ``own``: of the workflow."""
-    answer = agent.output_tokens or OUTPUT_TOKENS_DEFAULT
+    """Each budget pays for a request at least, and `degrade` has a model to ask. ``own``: of the workflow."""
     for budget in (*budgets, own.budget() if own is not None else None):
         if budget is None:
             continue
-        if 0 < budget.tokens < answer and not budget.expected:
-            message = f"an answer of the agent `{agent.id}` may have {answer:,} tokens, the budget {budget.tokens:,}"
+        if 0 < budget.tokens < sum(asked) and not budget.expected:
+            message = f"a request of the agent `{agent.id}` may have {asked.tokens}, the budget {budget.tokens:,}"
             report.add(rules.BUDGET_TOO_SMALL, message, path)
         if budget.micros and not budget.expected:
-            _check_dollars(agent, budget, answer, path, report)
+            _check_dollars(agent, asked, budget, path, report)
         if budget.on_exceeded == "degrade" and len(agent.models) == 1:
             report.add(rules.ONE_MODEL, f"the agent `{agent.id}` has only {agent.models[0]}", path)
 
 
-def _check_dollars(agent: CatalogueEntry, budget: Budget, answer: int, path: DocumentPath, report: Report) -> None:
-    """The budget pays for an answer of a model that is asked: of the first one, or, if it degrades, of any."""
+def _check_dollars(agent: CatalogueEntry, asked: Asked, budget: Budget, path: DocumentPath, report: Report) -> None:
+    """The budget pays for a request of a model that is asked: of the first one, or, if it degrades, of any."""
     models = agent.models if budget.on_exceeded == "degrade" else agent.models[:1]
-    prices = prices_of_answers(agent, models, answer)
+    prices = prices_of_requests(agent, models, *asked)
     known = [price for price in prices if price is not None]
     if known and min(known) > budget.micros:
         cost = f"${min(known) / MICROS:.2g}"
-        message = f"an answer of the agent `{agent.id}` may cost {cost} ({answer:,} tokens), the budget is "
+        message = f"a request of the agent `{agent.id}` may cost {cost} ({asked.tokens}), the budget is "
         report.add(rules.BUDGET_TOO_SMALL, f"{message}${budget.micros / MICROS:g}", path)
     if prices and not known and budget != agent.budget and not budget.tokens_suffice:  # the agent's own is found there
         report.add(rules.UNKNOWN_PRICE, f"nobody knows a price of {', '.join(models)} (agent `{agent.id}`)", path)

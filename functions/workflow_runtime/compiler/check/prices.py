@@ -1,4 +1,4 @@
-"""What an answer of an agent's models may cost, where a budget counts dollars, by the list of prices of
+"""What a request of an agent's models may cost, where a budget counts dollars, by the list of prices of
 `genai-prices <https://github.com/pydantic/genai-prices>`_."""
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from workflow_runtime.plan.limiters import MICROS
 FREE = "test"  # pydantic-ai's own model, which asks nobody
 
 
-def prices_of_answers(agent: CatalogueEntry, models: Iterable[str], tokens: int) -> list[int | None]:
-    """Micro-dollars for an answer of so many tokens, by each of these models of the agent; None: nobody knows. Without
+def prices_of_requests(
+    agent: CatalogueEntry, models: Iterable[str], input_tokens: int, output_tokens: int
+) -> list[int | None]:
+    """Micro-dollars for a request of so many tokens, of each of these models of the agent; None: nobody knows. Without
     the list of prices, nothing is said of any."""
     try:
         from genai_prices import Usage, calc_price  # few workflows have a budget, and it takes its time to import
@@ -24,7 +26,8 @@ def prices_of_answers(agent: CatalogueEntry, models: Iterable[str], tokens: int)
         try:
             if model in agent.models_elsewhere:  # the name says nothing: whoever has that server makes its prices
                 raise LookupError
-            price = calc_price(Usage(output_tokens=tokens), name, provider_id=provider).total_price
+            usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+            price = calc_price(usage, name, provider_id=provider).total_price
             found.append(int(price * MICROS))
         except LookupError:
             found.append(0 if model == FREE else None)

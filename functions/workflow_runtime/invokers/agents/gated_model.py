@@ -18,9 +18,8 @@ from pydantic_ai.settings import ModelSettings
 from workflow_runtime.invokers.agents.model_errors import fallback_of, retry_after_of
 from workflow_runtime.invokers.gate import ModelGate, ModelRequest, NestedBudget, Permit, Price, Spent
 from workflow_runtime.plan.limiters import MICROS
+from workflow_runtime.plan.tokens import characters_of, described
 
-ASCII_CHARS_A_TOKEN = 3  # tokenizers have about four for English prose, and fewer for code and JSON
-TOKENS_A_CHAR = 1.5  # of other scripts: older tokenizers have more than one for a Chinese character
 FILE_TOKENS = 3_000  # of an image or a document, whose size says nothing about its tokens
 
 Messages = list[ModelMessage]
@@ -106,18 +105,11 @@ def price_of(model: Model) -> Price:
 
 def estimated_tokens(messages: Messages, parameters: ModelRequestParameters) -> int:
     """How many tokens a request has, at the most, as far as that can be said without asking its provider."""
-    characters = [0, 0]  # in ASCII, and others
-    files = 0
     tools = [*parameters.function_tools, *parameters.output_tools]
-    described = [f"{tool.name}{tool.description}{json.dumps(tool.parameters_json_schema)}" for tool in tools]
-    for text in (*_texts(messages), *described):
-        if text is None:
-            files += 1
-        else:
-            plain = len(text.encode("ascii", "ignore"))
-            characters[0] += plain
-            characters[1] += len(text) - plain
-    return -(-characters[0] // ASCII_CHARS_A_TOKEN) + round(characters[1] * TOKENS_A_CHAR) + files * FILE_TOKENS
+    told = [described(tool.name, tool.description, tool.parameters_json_schema) for tool in tools]
+    texts = list(_texts(messages))
+    known = [text for text in texts if text is not None]
+    return characters_of(*known, *told).tokens + (len(texts) - len(known)) * FILE_TOKENS
 
 
 def _texts(value: object) -> Iterator[str | None]:

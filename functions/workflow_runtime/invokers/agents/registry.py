@@ -25,6 +25,7 @@ from workflow_runtime.language.yaml.small_files import (
     parse_document,
 )
 from workflow_runtime.plan.catalogue import CatalogueEntry
+from workflow_runtime.plan.tokens import characters_of
 
 PLURAL = "agents"  # the key of a list of them in a file
 
@@ -179,6 +180,9 @@ def entry_of(agent: AgentDefinition, document: Document, of_agent: Callable[[str
         workflows=tuple(sorted(workflows_of(agent, of_agent))),
         call_terms=tuple(entry.terms for entry in agent.tools if entry.terms is not None),
         calls=called_by(agent),
+        limiters=agent.limiters_of(agent.choices[0]),
+        instructions=characters_of(agent.instructions),
+        offers=tuple((entry.kind, entry.id) for entry in agent.tools),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.usage import RequestUsage
 
+from workflow_runtime.compiler.check.requests import known_input
+from workflow_runtime.definition.nodes.work import AgentNode
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry
 from workflow_runtime.invokers.agents.gated_model import estimated_tokens, price_of
 from workflow_runtime.invokers.gate import ModelRequest as Request
 from workflow_runtime.invokers.gate import OverBudget, Permit, Spent
 from workflow_runtime.invokers.invocation import NodeCall
+from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.specs import NodeType
 
 AGENTS = """
@@ -141,3 +145,34 @@ def test_prices_come_from_the_list_of_the_providers_and_nobody_guesses_one() -> 
     assert price_of(Gpt(lambda _messages, _info: ModelResponse(parts=[])))(1_000_000, 0) == 2_500_000
     assert price_of(answers())(1, 1) is None
     assert price_of(TestModel())(1, 1) == 0
+
+
+@pytest.mark.parametrize("agent", ["told", "shaped"])
+def test_what_is_known_of_a_request_when_a_workflow_is_compiled_is_counted_as_it_is_reserved(
+    tmp_path: Path, agent: str
+) -> None:
+    gate = Ledger()
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    (tmp_path / "b.yaml").write_text(
+        json.dumps(
+            {
+                "agents": [
+                    {"id": "told", "model": "test", "instructions": "回答，in prose, " * 40},
+                    {"id": "shaped", "model": "test", "output_schema": schema},
+                ]
+            }
+        )
+    )
+    call = NodeCall(
+        type=NodeType.AGENT, target=agent, inputs={}, execution_id="e", workflow_id="w", path="p",
+        attempt=1, idempotency_key="k", deadline=0, gate=gate, prompt="什么 is it?",
+    )  # fmt: skip
+    registry = AgentRegistry.load(tmp_path)
+    answer = {"n": 1} if agent == "shaped" else "ja"
+    asyncio.run(AgentInvoker(registry, lambda _: answers(answer)).invoke(call))
+    node = AgentNode.model_validate({"id": "n", "type": "agent", "agent": agent, "prompt": "什么 is it?"})
+    known = known_input(registry.describe()[agent], node, Catalogue(registry.describe()))
+    reserved = gate.reserved[0].input_tokens
+    assert known > 20, "it is not nothing"
+    assert reserved - 30 <= known <= reserved, "but for what the library calls the output"
+    assert agent == "shaped" or known == reserved
