@@ -160,6 +160,7 @@ class Invocations:
     def receive(self, queue: str, maximum: int) -> list[SqsRecord]:
         records: list[SqsRecord] = self._poller.receive(queue, maximum)
         self._calls["invocations"] += bool(records)
+        self._calls[f"invocations by {queue}"] += bool(records)
         return records
 
 
@@ -269,3 +270,26 @@ def fan(workflow: str, count: int, fields: str, head: str = "", what: str = "typ
     """A workflow of so many nodes beside each other, each with these fields."""
     nodes = "".join(f"    - {{id: n{index}, {what}, {fields}}}\n" for index in range(count))
     return f"workflow:\n  id: {workflow}\n{head}  nodes:\n{nodes}"
+
+
+WRITES_OF_ANY_NODE = 4  # if its end is a commit of its own
+
+
+def a_thousand_in_line(failures: int, seed: int, count: int = 1_000) -> LimitsWorld:
+    """So many nodes of three seconds, ordered at once, for 60 a minute and 6 at once; until all have ended."""
+    world = LimitsWorld(3.0, failures=failures, seed=seed)
+    world.publish(fan("w", count, "limiter: code", "  limits: {code: {requests: 60/min, concurrency: 6}}\n"))
+    execution = world.start("w")
+    world.calls.clear()
+    assert world.run(execution) == "completed"
+    return world
+
+
+def costs_of_waiting(world: LimitsWorld, count: int) -> dict[str, float]:
+    """What one of so many nodes took: writes beside those of any node; reads; calls that sent, each of which may be of
+    ten messages; invocations of all functions but of the sweep, whose ticks come whether anybody waits or not."""
+    calls = world.calls
+    reads = calls["table.get"] + calls["table.query"]
+    invocations = calls["invocations"] - calls["invocations by sweep"]
+    found = {"writes": calls["writes"] - WRITES_OF_ANY_NODE * count, "reads": reads, "sends": calls["queues.send"]}
+    return {name: value / count for name, value in {**found, "invocations": invocations}.items()}

@@ -9,6 +9,7 @@ import pytest
 from workflow_runtime.ports import Item
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.freezes import FreezeStore, Switch
+from workflow_runtime.storage.payloads import pack_bytes
 
 NOW = 1_700_000_000_000
 
@@ -42,7 +43,7 @@ def test_a_switch_set_after_a_thaw_is_of_a_later_generation_even_in_the_same_mil
 
 def test_what_an_earlier_version_has_left_under_a_switch_comes_back_and_is_dropped(harness: Any) -> None:
     store = FreezeStore(harness.table, harness.blobs)
-    held = {"2": {"kind": "event", "body": b"{}"}, "1": {"kind": "start"}}
+    held = {"2": {"kind": "event", "body": pack_bytes(b"{}")}, "1": {"kind": "start"}}
     for place, attributes in held.items():
         harness.table.put(Item(keys.held("all", NOW, place), {**attributes, "execution": "e", "at": NOW}))
     left = store.left("all", 10)

@@ -258,7 +258,7 @@ TOPOLOGY = Topology(
             publishes=True,
             schedules=("create", "delete"),
             table=("get", "put", "update", "change", "put_all", "delete", "delete_all", "query"),
-            limits=("get", "put", "change", "put_all", "delete_all"),
+            limits=("get", "put", "change", "put_all", "delete_all", "query"),
             blobs=("get", "put"),
             snap_start=True,
         ),

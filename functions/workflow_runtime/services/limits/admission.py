@@ -262,6 +262,7 @@ class Admission:
             granted = self._lines.grant(use.name, use.limiter, gives=holder, queue=queue)
             if not isinstance(granted, Refusal):
                 self._granter.send_on(use.name, [granted])
+                self._lines.miss_pump(use.name)
                 return
         if self._lines.release(use.name, holder):
             self._grant_next(use, queue)

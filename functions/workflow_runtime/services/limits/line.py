@@ -254,6 +254,13 @@ class Lines:
                 self._count(Metric.PUMPS_LOST, 1)
             self.send_pump(PumpMessage(name.name, name.key, now))
 
+    def miss_pump(self, name: LimiterName) -> None:
+        """Start a pump if the gauge, as of the last change, has a line and none was heard of for long. Raises
+        `RetryableError`."""
+        gauge = self.known(name)
+        if not name.shard and arithmetic.LINE in gauge:
+            self.ensure_pump(name, gauge)
+
     def nudge(self, name: LimiterName) -> None:
         """Have the pump's function grant what there is to grant. Raises `RetryableError`."""
         self.send_pump(PumpMessage(name.name, name.key))
