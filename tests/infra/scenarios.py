@@ -68,7 +68,10 @@ LIMITED = """
 workflow:
   id: limited
   limiter: whole
-  limits: {whole: {concurrency: 1}, agents: {concurrency: 1}, tools: {concurrency: 1}}
+  limits:
+    whole: {concurrency: 1}
+    agents: {concurrency: 1, requests: 30/min, horizon: 1s}
+    tools: {concurrency: 1, requests: 30/min, horizon: 1s}
   nodes:
     - {id: a, type: agent, agent: writer, limiter: agents, inputs: {topic: a}}
     - {id: b, type: agent, agent: writer, limiter: agents, inputs: {topic: b}}
@@ -249,6 +252,9 @@ def freeze_and_thaw(system: RecordedSystem) -> None:
     """Starts are held, then the run of an agent, whose order is large; both go on."""
     system.ask("PUT", "/freezes/workflow:graph", {"reason": "too much"})
     execution_id = start(system, "graph", {"text": LARGE})
+    unwanted = start(system, "graph", {"text": "never mind"})
+    system.settle()
+    system.ask("POST", f"/executions/{unwanted}/cancel", {})
     system.settle()
     system.ask("PUT", "/freezes/agent:writer", {})
     for scope in ("workflow:graph", "agent:writer"):
@@ -265,17 +271,13 @@ def run_into_limits(system: RecordedSystem) -> None:
     sweep; then each makes room for the next.
     """
     system.ask("POST", "/workflows", LIMITED)
-    for limiter in ("agents", "tools"):
-        system.ask("PUT", f"/limits/limited/{limiter}", {"paused": True})
     executions = [start(system, "limited", {}) for _ in range(2)]
     for _ in range(20):
         system.deliver()
         lost = system.backend.poller.receive(LIMITS, 10)
         system.backend.poller.delete(LIMITS, [record.receipt_handle for record in lost])
+    assert system.ask("GET", "/limits/limited/agents")["gauges"][0]["waiting"] == 1
     sweep(system)
-    assert system.ask("GET", "/limits/limited/agents")["gauges"][0]["waiting"] == 2
-    for limiter in ("agents", "tools"):
-        system.ask("PUT", f"/limits/limited/{limiter}", {"paused": False})
     system.drain(60)
     assert [system.ask("GET", f"/executions/{id}")["status"] for id in executions] == ["completed"] * 2
 

@@ -50,6 +50,8 @@ WILDCARDS = {
 
 # Granted, but what needs it takes longer than a test: with the reason. The last part: of items of limiters.
 RARE = {
+    ("limit_pump", "sqs:ChangeMessageVisibility", ""): "has a look that failed come again within seconds",
+    ("sweep", "dynamodb:BatchWriteItem", ""): "deletes what an earlier version has held under a freeze",
     ("limit_pump", "s3:GetObject", ""): "reads an order that is too large for an item of a line",
     ("limit_pump", "s3:ListBucket", ""): "the same, of one that is gone",
     ("dispatch", "dynamodb:BatchWriteItem", OF_LIMITERS): "takes nodes out of lines whose execution is cancelled",

@@ -315,7 +315,7 @@ TOPOLOGY = Topology(
             "workflow_runtime.handlers.limit_pump.handler",
             timeout_seconds=PLUMBING_TIMEOUT_SECONDS,
             memory_mb=256,
-            sources=(EventSource(LIMITS, batch_size=1, concurrency_max=50),),
+            sources=(EventSource(LIMITS, batch_size=1, concurrency_max=50, hides=True),),
             sends=(DISPATCH, LIMITS, *(node_queue(pool) for pool in POOLS)),
             table=("get",),
             limits=("get", "change", "delete_all", "query"),

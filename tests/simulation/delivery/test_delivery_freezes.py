@@ -21,9 +21,7 @@ from workflow_runtime.deployment.topology import LIMITS
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Blobs, Table
 from workflow_runtime.services.freeze.looks import SEEN_MS
-from workflow_runtime.services.limits.arithmetic import Gauge
 from workflow_runtime.services.limits.granting import Granter, Pump
-from workflow_runtime.services.limits.line import Lines
 from workflow_runtime.storage.freezes import FreezeStore, Switch
 from workflow_runtime.storage.limiters import LimiterName, LimiterStore, Waiter
 
@@ -118,13 +116,6 @@ class LooksOnce(FreezeStore):
         return self._seen.setdefault(scope, super().switch(scope))
 
 
-class NeverLooks(Lines):
-    """Joins the line of what a switch holds, and does not see to it that it has a pump."""
-
-    def ensure_pump(self, name: LimiterName, gauge: Gauge | None = None) -> None:
-        assert name.is_freeze, gauge
-
-
 def pump(wild: World, limiters: LimiterStore, freezes: FreezeStore) -> Pump:
     runtime = wild.runtime
     granter = Granter(runtime.ports, limiters, runtime.mailer)
@@ -144,19 +135,13 @@ def looks_once(wild: World) -> None:
     runtime.pump = pump(wild, runtime.stores.limiters, store)
 
 
-def never_looks(wild: World) -> None:
-    runtime = wild.runtime
-    runtime.lines = NeverLooks(runtime.ports, runtime.stores.limiters, lambda: "id", runtime.count)
-
-
 def test_a_process_that_has_not_seen_the_thaw_holds_nothing_back_for_good() -> None:
     unseen_thaw(nothing)
 
 
 def test_these_simulations_find_the_bugs_that_they_are_for() -> None:
-    for bug in (looks_once, never_looks):
-        with pytest.raises(Violation, match="at once"):
-            unseen_thaw(bug)
+    with pytest.raises(Violation, match="at once"):
+        unseen_thaw(looks_once)
     found = 0
     for place in range(without_faults(frozen_and_thawed, "agent:echo")[1]):
         try:

@@ -55,7 +55,9 @@ def check_limits(
         for position, node in graph.own_nodes:
             for limiter in (limiters.get(name) for name in node.limiter):
                 _check_wait(node, limiter, graph.at(position, "max_wait"), report)
-            agent = catalogue.agents.get(node.agent) if catalogue is not None and isinstance(node, AgentNode) else None
+            if catalogue is None or not isinstance(node, AgentNode):
+                continue
+            agent = catalogue.agents.get(node.agent)
             if agent is not None:
                 whole = [definition.limiter] if definition.limiter is not None else []
                 named = dict.fromkeys(limiters[name] for name in (*node.limiter, *whole) if name in limiters)

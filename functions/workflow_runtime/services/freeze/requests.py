@@ -110,7 +110,8 @@ class Freezes:
         mails = [parse_mail(self._freezes.body(one)) for one in left if one.is_event]
         if mails and self._mailer.send_all(mails):
             raise RetryableError("what was frozen was refused by its queue")
-        self._freezes.drop(left)
+        if left:
+            self._freezes.drop(left)
         return len(left) < PAGE
 
     def _has_line(self, switch: Switch) -> bool:

@@ -15,6 +15,7 @@ from workflow_runtime.errors import ErrorDocument, RetryableError
 from workflow_runtime.invokers.invocation import Invoker
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.limiters import Limiter
+from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
 from workflow_runtime.ports import DELAY_SECONDS_MAX, Ports
@@ -159,10 +160,10 @@ class Admission:
         if self._queues.send(queue, [delayed(order, self._clock.now())]):
             raise RetryableError("an order that was granted for later was refused by its queue")
 
-    def freeze(self, order: Order, switch: Switch, priority: int) -> bool:
+    def freeze(self, order: Order, plan: Plan, switch: Switch) -> bool:
         """Put an order into the line of what a switch holds; False if somebody has claimed or closed its run. Raises
         `RetryableError`."""
-        return self._wait(order, Use(line_of(switch.scope), Limiter(), priority=priority))
+        return self._wait(order, Use(line_of(switch.scope), Limiter(), priority=_priority(order, plan)))
 
     def _wait(self, order: Order, use: Use) -> bool:
         """Put the order into the line; False if somebody has claimed or closed its run."""
@@ -211,9 +212,9 @@ class Admission:
             if self._queues.send(queue, [replace(message, delay_seconds=max(min(left, DELAY_SECONDS_MAX), 0))]):
                 raise RetryableError("the reminder of an order that waits was refused by its queue")
 
-    def owner_in_line(self, order: Order, priority: int) -> str:
+    def owner_in_line(self, order: Order, plan: Plan) -> str:
         """Whose the run of an order is while it waits."""
-        return _owner(place_of(priority, order.tenant, order.command.at, _holder(order)))
+        return _owner(place_of(_priority(order, plan), order.tenant, order.command.at, _holder(order)))
 
     def leave(self, run: Run) -> None:
         """A run that waited does not any more."""
@@ -287,6 +288,11 @@ class Admission:
 
 def _holder(order: Order) -> str:
     return holder_of(order.execution_id, order.command.path, order.command.serial)
+
+
+def _priority(order: Order, plan: Plan) -> int:
+    node = node_of(plan, order.command.path)  # None: what puts the output together
+    return node.priority if node is not None else 0
 
 
 def _owner(place: str) -> str:

@@ -225,12 +225,12 @@ class Lines:
     def open(self, name: LimiterName) -> None:
         """Things begin again, those in the line first. Raises `RetryableError`."""
         self.nudge(name)  # should this die half way, that carries it through
-        shards = [name.at(shard) for shard in range(1, SHARDS_MAX)]  # it may have had more when it was closed
-        for shard, gauge in self._store.gauges_of(shards).items():
+        others = range(1, SHARDS_MAX if not name.is_freeze else 1)  # it may have had more when it was closed
+        for shard, gauge in self._store.gauges_of([name.at(shard) for shard in others]).items():
             if arithmetic.GATE in gauge:
                 self._change(shard, Change(remove=(arithmetic.GATE,)))
-        _, gauge = self._change(name.line, arithmetic.resuming(self.gauge(name.line), self._clock.now()))
-        self.send_pump(PumpMessage(name.name, name.key, number(gauge, arithmetic.PUMP)))
+        _, opened = self._change(name.line, arithmetic.resuming(self.gauge(name.line), self._clock.now()))
+        self.send_pump(PumpMessage(name.name, name.key, number(opened, arithmetic.PUMP)))
 
     def join(self, name: LimiterName, waiters: Sequence[Waiter]) -> None:
         """Take places in the line, then have a pump look after it, which tells the other shards that there is one.

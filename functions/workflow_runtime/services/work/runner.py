@@ -119,8 +119,7 @@ class NodeRunner:
 
     async def _run(self, order: Order, plan: Plan) -> None:
         switch = await self._holding(order, plan) if not order.is_reminder else None
-        priority = _priority(order, plan)
-        if switch is not None and await self._ports.offload(self._admission.freeze, order, switch, priority):
+        if switch is not None and await self._ports.offload(self._admission.freeze, order, plan, switch):
             return
         claimed = await self._claims.of(order, plan)
         if order.is_reminder:
@@ -154,7 +153,7 @@ class NodeRunner:
     async def _begin(
         self, order: Order, plan: Plan, claimed: Run, uses: Sequence[Use] = (), admitted: Admitted = NOTHING_TAKEN
     ) -> None:
-        waited_as = self._admission.owner_in_line(order, _priority(order, plan)) if order.granted else ""
+        waited_as = self._admission.owner_in_line(order, plan) if order.granted else ""
         existing = await patiently(self._ports, self._claims.take, order.execution_id, claimed, waited_as)
         if existing is not None:
             await self._met(order, plan, existing, claimed.owner, uses)
@@ -403,9 +402,3 @@ class NodeRunner:
         """Report a run that has ended without being run."""
         await self._reports.send(order.execution_id, [result_event(order, plan, ended)])
         self._reports.tell_of_end(order, plan, ended)
-
-
-def _priority(order: Order, plan: Plan) -> int:
-    """Of the order in a line."""
-    node = node_of(plan, order.command.path)
-    return node.priority if node is not None else 0
