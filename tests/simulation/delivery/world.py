@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import count
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from tests.simulation.delivery import scenarios
 from tests.simulation.delivery.actors import Actor
@@ -37,6 +37,7 @@ from workflow_runtime.deployment.topology import (
     DEAD_LETTERS_FIFO,
     DISPATCH,
     LIMITS,
+    SWEEP,
     TIMERS,
     TOPOLOGY,
     node_queue,
@@ -59,6 +60,7 @@ from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.dispatch.mailbox import MailboxBatch
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.messages import parse_timer
+from workflow_runtime.services.upkeep.sweep import shard_in
 from workflow_runtime.services.work.queue import Worker
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import SHARDS
@@ -75,6 +77,7 @@ QUEUES = {
     DEAD_LETTERS_FIFO: "dead_letter",
     TIMERS: "deliver_timer",
     LIMITS: "limit_pump",
+    SWEEP: "sweep",
 }
 SWEEPS_MAX = 20  # without finding anything to do any more, before an execution counts as stuck
 _loops: list[asyncio.AbstractEventLoop] = []
@@ -243,6 +246,7 @@ class World:
             DEAD_LETTERS_FIFO: self._take_letters,
             TIMERS: self._take_timers,
             LIMITS: self._take_pumps,
+            SWEEP: self._take_sweeps,
         }
         return Actor(QUEUES[queue], lambda: take.get(queue, self._take_orders)(queue, records))
 
@@ -403,6 +407,16 @@ class World:
                 taken.append(record.receipt_handle)
         self.point()
         self.poller.delete(queue, taken)
+
+    def _take_sweeps(self, queue: str, records: Sequence[SqsRecord]) -> None:
+        """What a sweep has left to others, when its time was over."""
+        with suppress(RetryableError):
+            for record in records:
+                shard = shard_in(str(record.event_record["body"]))
+                require(shard is not None, "only sweeps ask for one")
+                self.runtime.sweep.sweep(cast("int", shard))
+            self.point()
+            self.poller.delete(queue, [record.receipt_handle for record in records])
 
     def _take_pumps(self, queue: str, records: Sequence[SqsRecord]) -> None:
         taken: list[str] = []

@@ -3,14 +3,14 @@ most."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from msgspec.structs import replace
 
 from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Clock
-from workflow_runtime.services.freeze.scopes import scopes_of_run, scopes_of_start
+from workflow_runtime.services.freeze.scopes import line_of, scopes_of_run, scopes_of_start
 from workflow_runtime.storage.agents import AgentPointer
 from workflow_runtime.storage.freezes import FreezeStore, Switch
 
@@ -66,6 +66,15 @@ class Looks:
         """The switch that holds back new runs of the node of this path. Raises `RetryableError`."""
         switches = self.known()
         return first_of(scopes_of_run(plan, path), switches) if switches else None
+
+    def holding_order(self, plan: Plan, path: str, granted: Collection[str]) -> Switch | None:
+        """The same for an order that these limiters have let go: one of them may be a freeze that was thawed a moment
+        ago. Raises `RetryableError`."""
+        switch = self.holding_run(plan, path)
+        if switch is not None and not {str(line_of(scope)) for scope in scopes_of_run(plan, path)}.isdisjoint(granted):
+            self.read()
+            return self.holding_run(plan, path)
+        return switch
 
     def frozen_ms(self, scopes: Iterable[str], since: int, until: int) -> int:
         """For how long in this time (epoch ms) one of the scopes was frozen, as far as their newest switches tell; of

@@ -29,8 +29,7 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.express import CannotWait
-from workflow_runtime.services.freeze.looks import Looks, first_of
-from workflow_runtime.services.freeze.scopes import line_of, scopes_of_run
+from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted, Use, limiters_of_call
 from workflow_runtime.services.limits.gates import Gates
 from workflow_runtime.services.messages import Delivery, Order
@@ -178,15 +177,9 @@ class NodeRunner:
 
     async def _holding(self, order: Order, plan: Plan) -> Switch | None:
         """The switch that holds the order back. Raises `CannotWait`."""
-        switches = self._looks.seen
-        if switches is None:
-            switches = await self._ports.offload(self._looks.read)
-        if not switches:
+        if self._looks.seen is not None and not self._looks.seen:
             return None
-        scopes = scopes_of_run(plan, order.command.path)
-        switch = first_of(scopes, switches)
-        if switch is not None and not order.granted.keys().isdisjoint(str(line_of(scope)) for scope in scopes):
-            switch = first_of(scopes, await self._ports.offload(self._looks.read))  # it was thawed a moment ago
+        switch = await self._ports.offload(self._looks.holding_order, plan, order.command.path, order.granted)
         if switch is not None and plan.express:
             raise CannotWait(f"{switch.scope} is frozen, and an express execution cannot wait until it is thawed")
         return switch
