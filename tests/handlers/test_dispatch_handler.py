@@ -104,3 +104,19 @@ def test_executions_of_one_batch_are_taken_side_by_side(bench: Bench) -> None:
         assert bench.invoke(DISPATCH, bench.receive(DISPATCH)) == []
         assert at_once[0] == 3
     assert {bench.document(each)["status"] for each in started} == {"running"}
+
+
+def test_a_group_that_cannot_be_taken_at_all_comes_again_alone(bench: Bench) -> None:
+    asked: list[int] = []
+
+    def together(calls: Sequence[Callable[[], None]]) -> None:
+        asked.append(len(calls))
+        in_turn(calls)
+
+    for _ in range(3):
+        bench.start(NODE)
+    with bench.on(replace(bench.backend.ports, together=together)):
+        records = bench.receive(DISPATCH)
+        records[1].event_record["attributes"]["SentTimestamp"] = "yesterday"
+        assert bench.invoke(DISPATCH, records) == [records[1].event_record["messageId"]]
+    assert asked.count(3) == 1, "no group is taken twice"

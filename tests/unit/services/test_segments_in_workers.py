@@ -10,11 +10,16 @@ from msgspec.structs import replace
 from tests.handlers.bench import Bench
 
 from workflow_runtime.deployment.topology import DISPATCH, node_queue
-from workflow_runtime.errors import RetryableError
+from workflow_runtime.engine.commands import CancelRun, RunNode
+from workflow_runtime.engine.events import Event, NodeFailed
+from workflow_runtime.errors import ErrorDocument, RetryableError
 from workflow_runtime.ports import Absent, Equals, Item, Key, Message
+from workflow_runtime.services.dispatch.closing import Closing
 from workflow_runtime.services.messages import parse_mail
+from workflow_runtime.services.work.reports import Reports
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.records import STOP, RunStatus
+from workflow_runtime.storage.records import STOP, Claim, Run, RunStatus
+from workflow_runtime.storage.stores import Stores
 
 CHAIN = """
     - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
@@ -221,6 +226,67 @@ def test_each_of_those_that_were_to_be_told_together_is_told_again_if_that_fails
     bench.drain()
     assert bench.document(execution_id)["status"] == "completed"
     assert sorted(bench.tools.calls) == ["f0", "f1", "f2"], "nothing ran twice"
+
+
+def test_results_that_are_large_together_travel_apart(bench: Bench) -> None:
+    """Of failures that hold their orders, SQS would refuse some of a mebibyte for good."""
+    watched = Watched(bench)
+    reports = Reports(bench.runtime.ports, iter("abcdef").__next__, lambda _: None)
+    sent: list[Event] = []
+    texts = ["x" * size for size in (300_000, 900_000, 10, 10, 60_000, 10_000)]
+    for number, text in enumerate(texts):
+        order = RunNode(f"n{number}", 1, "tool", 0, names={"text": text})
+        failed = NodeFailed(f"run:n{number}#1", 0, order.path, 1, ErrorDocument.of("timeout", "late"), order)
+        sent.append(failed)
+    reports.send_now("ex", sent)
+    told = [[event.path for event in parse_mail(message.body).events] for message in watched.told]  # type: ignore[union-attr]
+    assert told == [["n0"], ["n1"], ["n2", "n3", "n4"], ["n5"]]
+
+
+def test_a_result_that_no_record_can_hold_fails_its_node_as_it_does_at_the_end_of_a_segment(bench: Bench) -> None:
+    bench.tools.tools["torn"] = lambda _: {"x": "\ud800"}
+    execution_id, _ = worked(bench, CHAIN.replace("tool: echo", "tool: torn", 1))
+    bench.drain()
+    assert bench.document(execution_id)["error"]["type"] == "too_large"
+    assert bench.tools.calls == ["a"], "it ran once: no worker was lost"
+
+
+class MovedOn:
+    """A table in which something happens right before a run is closed, once."""
+
+    def __init__(self, table: Any, happens: Callable[[], object]) -> None:
+        self._table = table
+        self._happens = [happens]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+    def put(self, item: Item, condition: Any = None) -> None:
+        if isinstance(condition, Equals) and item.attributes.get("status") == "cancelled" and self._happens:
+            self._happens.pop()()
+        self._table.put(item, condition)
+
+
+@pytest.mark.parametrize("begun", ["in place", "by another worker"])
+def test_what_a_worker_begins_while_a_run_is_closed_is_closed_too(bench: Bench, begun: str) -> None:
+    execution_id = bench.start(CHAIN, {"start": 1})
+    bench.deliver(DISPATCH)
+    ports, runs = bench.runtime.ports, bench.runtime.stores.runs
+    waits = Run(path="a", serial=1, status=RunStatus.WAITING, owner="line", started_at=1)
+    run = replace(waits, status=RunStatus.RUNNING, owner="w", lease_until=9)
+    if begun == "in place":
+        assert runs.claim(execution_id, run)
+        ended = replace(run, status=RunStatus.SUCCESS, ended_at=2, next=Claim("b", 1, "w2", 2, 9))
+        table = MovedOn(ports.table, lambda: runs.finish(execution_id, ended, "w"))
+    else:
+        assert runs.wait(execution_id, waits)
+        table = MovedOn(ports.table, lambda: runs.finish(execution_id, run, "line"))
+    stored = bench.runtime.stores.executions.load(execution_id)
+    assert stored is not None
+    closing = Closing(Stores(replace(ports, table=table)), bench.runtime.mailer)
+    closing.cancel(stored.state, CancelRun("a", 1))
+    found = {run.path: run.status.value for run in runs.list(execution_id)}
+    assert found == ({"a": "success", "b": "cancelled"} if begun == "in place" else {"a": "cancelled"})
 
 
 @pytest.mark.parametrize("finds", ["nothing", "the claim"])

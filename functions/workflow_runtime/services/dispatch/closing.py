@@ -47,8 +47,10 @@ class Closing:
             self.cancel(state, CancelRun(found.next.path, found.next.serial, found.next.started_at))
         if found is not None and found.status.open:
             closed = replace(cancelled, attempt=found.attempt, started_at=found.started_at)
-            self._runs.finish(state.execution_id, closed, found.owner)  # if it fails, the run has ended meanwhile
-            self.leave(found)
+            if self._runs.finish(state.execution_id, closed, found.owner):
+                self.leave(found)
+            else:  # a worker has begun it, or ended it and gone on in place, since we looked
+                self.cancel(state, command)
 
     def stop(self, plan: Plan, state: ExecutionState, command: StopRun) -> None:
         """Tell the run's worker, which then begins nothing more in place, and reports what it has run. Of what never

@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 
 
 class MailboxBatch:
-    """Takes all groups ``together`` when the first record is asked for; the others are then known.
+    """Takes all groups ``together`` when the first record is asked for; the others are then known. Each group is taken
+    once, whatever becomes of it.
 
     ``records``: as Lambda delivers them. A body that nobody can read becomes a dead letter at once: delivered again,
     it would hold up its group. One that a newer version sent does so, until that version takes it. Groups for which
@@ -48,9 +49,16 @@ class MailboxBatch:
 
         ``postponed`` then names the group's receipts, and the seconds after which to look again.
         """
-        if message_id not in self._taken:
-            self._together([partial(self._take_group, group, records) for group, records in self._groups.items()])
-        return self._taken[message_id]
+        if self._groups:
+            groups, self._groups = self._groups, {}
+            self._together([partial(self._take_if_possible, group, records) for group, records in groups.items()])
+        return self._taken.get(message_id, False)
+
+    def _take_if_possible(self, group: str, records: Sequence[Mapping[str, Any]]) -> None:
+        try:
+            self._take_group(group, records)
+        except Exception:  # no reason to deliver the other groups again
+            logger.exception("a group of events is tried again later", extra={"execution_id": group})
 
     def _take_group(self, group: str, records: Sequence[Mapping[str, Any]]) -> None:
         deliveries: list[Delivery] = []

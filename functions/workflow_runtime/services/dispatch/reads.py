@@ -1,4 +1,4 @@
-"""Reads what the engine needs to know before it can decide: recorded runs and the execution's globals, in one batch."""
+"""Reads what the engine needs to know before it can decide: recorded runs, and the execution's globals."""
 
 from __future__ import annotations
 

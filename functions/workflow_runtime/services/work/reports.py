@@ -25,7 +25,8 @@ from workflow_runtime.services.messages import Order, mail_message
 from workflow_runtime.services.work.under_way import Attempt, ids_of
 from workflow_runtime.storage.records import Run, RunStatus
 
-EVENTS_MAX = 10  # in one message, each with up to 4 KB of values: what it costs grows by every 64 KB
+EVENTS_MAX = 10  # in one message
+EVENTS_BYTES_MAX = 64 * 1024  # together, unless one has more: SQS charges for each 64 KB, so that more saves nothing
 VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class _Mail:
         self.error: Exception | None = None
 
 
-class _Outbox:
+class _Channel:
     """What a process tells the mailbox of one execution: one request is under way at a time, and what comes meanwhile
     goes with the next one. So nothing waits for company, and of many nodes that end together most have it.
     """
@@ -58,25 +59,25 @@ class Reports:
         self._ports = ports
         self._new_id = new_id
         self._attempt_ended = attempt_ended
-        self._outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Outbox]] = WeakKeyDictionary()
+        self._channels: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Channel]] = WeakKeyDictionary()
 
     async def send(self, execution_id: str, events: Sequence[Event]) -> None:
         """Tell the mailbox what happened, with what others tell it by then. Raises `RetryableError`."""
-        outboxes = self._outboxes.setdefault(asyncio.get_running_loop(), {})
-        outbox = outboxes.setdefault(execution_id, _Outbox())
-        mail = outbox.next
+        channels = self._channels.setdefault(asyncio.get_running_loop(), {})
+        channel = channels.setdefault(execution_id, _Channel())
+        mail = channel.next
         mail.events += events
-        outbox.users += 1
+        channel.users += 1
         try:
             await asyncio.sleep(0)  # who has ended in the same moment comes along
-            async with outbox.lock:
+            async with channel.lock:
                 if not mail.is_sent:
-                    outbox.next = _Mail()
+                    channel.next = _Mail()
                     await self._send_mail(execution_id, mail)
         finally:
-            outbox.users -= 1
-            if not outbox.users:
-                outboxes.pop(execution_id, None)
+            channel.users -= 1
+            if not channel.users:
+                channels.pop(execution_id, None)
         if mail.error is not None:
             raise mail.error
 
@@ -90,8 +91,9 @@ class Reports:
 
     def send_now(self, execution_id: str, events: Sequence[Event]) -> None:
         """The same at once, and in any thread."""
-        parts = [events[start : start + EVENTS_MAX] for start in range(0, len(events), EVENTS_MAX)]
-        messages = [mail_message(execution_id, part[0], self._new_id(), tuple(part[1:])) for part in parts]
+        messages = [
+            mail_message(execution_id, part[0], self._new_id(), tuple(part[1:])) for part in _messages_of(events)
+        ]
         refusals = self._ports.queues.send(DISPATCH, messages)
         if refusals:
             raise RetryableError(f"the result was refused: {refusals[0].reason}")
@@ -127,6 +129,21 @@ class Reports:
         await self._ports.offload(
             export_attempt, self._ports, attempt.plan, order.execution_id, ended, order.command.visit, steps
         )
+
+
+def _messages_of(events: Sequence[Event]) -> list[list[Event]]:
+    """The events, in order, as messages take them. A failure holds its order, which may be large: what fits into a
+    message alone must not be refused for what it comes with."""
+    messages: list[list[Event]] = []
+    room = 0
+    for event in events:
+        size = len(msgspec.json.encode(event))
+        if not messages or len(messages[-1]) == EVENTS_MAX or size > room:
+            messages.append([])
+            room = EVENTS_BYTES_MAX
+        messages[-1].append(event)
+        room -= size
+    return messages
 
 
 def after_loss(command: RunNode) -> RunNode:

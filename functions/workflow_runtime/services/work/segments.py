@@ -63,7 +63,10 @@ class Following:
         now = self._ports.clock.now()
         if not self._has_time_for(attempt.plan.node(left[0]), (now - attempt.segment.began) / 1000):
             return None
-        values.nodes[number_of(attempt.plan, ended.path)] = value_of(ended)
+        try:
+            values.nodes[number_of(attempt.plan, ended.path)] = value_of(ended)
+        except ValueError:  # it cannot be recorded either, which fails the node
+            return None
         order = _due(attempt.plan, attempt.segment.order, left[0], now, values)
         if order is None:
             return None
@@ -145,7 +148,8 @@ def follower(plan: Plan, order: Order, number: int, at: int, formulas: tuple[For
 
 
 def value_of(run: Run) -> NodeValue:
-    """What formulas see of a run that has succeeded: as who reads it from its record sees it."""
+    """What formulas see of a run that has succeeded: as who reads it from its record sees it. Raises `ValueError` for
+    what no record can hold."""
     return node_value(replace(run, output=msgspec.json.decode(msgspec.json.encode(run.output))))
 
 
