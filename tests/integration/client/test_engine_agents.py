@@ -58,7 +58,7 @@ def test_an_agent_is_published_runs_and_is_deleted(
     async def use() -> None:
         async with opened() as engine:
             first = await engine.publish_agent(WRITER)
-            assert (first["agent_id"], first["version"], first["warnings"]) == ("写手", 1, [])
+            assert (first["agent_id"], first["version"]) == ("写手", 1)
             assert (await engine.publish_agent(WRITER))["version"] == 1
             assert (await engine.publish_agent("id: 写手\nmodel: test\noutput_schema: {type: object}\n"))[
                 "version"

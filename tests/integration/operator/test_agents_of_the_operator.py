@@ -109,6 +109,23 @@ def test_a_change_that_published_workflows_do_not_fit_waits_for_them_or_is_force
     run(use())
 
 
+def test_what_missed_an_agent_has_no_findings_any_more_once_that_is_published() -> None:
+    async def use() -> None:
+        async with world(resync_seconds=3600) as here, here.operator():
+            here.kubernetes.apply(Kind.WORKFLOW, "greeting", {"workflow": {**READS_SCORE, "outputs": {}}})
+            here.kubernetes.apply(Kind.AGENT, "caller", agent(agent_id="caller", tools=[{"agent": "helper"}]))
+            await here.until(lambda: is_ready(here, Kind.WORKFLOW, "greeting"))
+            await here.until(lambda: condition(here, Kind.AGENT, "caller", "Valid").get("status") == "False")
+            [finding] = here.kubernetes.status(Kind.WORKFLOW, "greeting")["findings"]
+            assert finding["rule"] == "WF417"
+            await applied(here, "helper", agent())
+            await here.until(lambda: not here.kubernetes.status(Kind.WORKFLOW, "greeting")["findings"])
+            await here.until(lambda: is_ready(here, Kind.AGENT, "caller"))
+            assert here.kubernetes.status(Kind.WORKFLOW, "greeting")["version"] == 1
+
+    run(use())
+
+
 def test_a_deleted_agent_is_taken_back_once_nothing_needs_it_at_once_or_not_at_all() -> None:
     async def use() -> None:
         async with world() as here, here.operator():

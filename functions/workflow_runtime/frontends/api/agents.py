@@ -66,7 +66,6 @@ class AgentPublished(AgentVersionModel):
     hides_packaged: bool | None = Field(
         description="Whether it takes the place of one that was packaged; null where that is not known."
     )
-    warnings: list[models.FindingModel]
 
 
 class AgentItem(BaseModel):
@@ -88,7 +87,7 @@ class AgentVersionPage(BaseModel):
 
 
 class AgentValidation(BaseModel):
-    """What is to be said of a definition: `valid` unless a finding is an error."""
+    """What is to be said of a definition: `valid` if there are no findings."""
 
     valid: bool
     agent_id: str | None
@@ -108,8 +107,7 @@ class AgentRequests:
         except DefinitionError as error:
             findings = findings_json(error.findings)
             return json_answer({"valid": False, "agent_id": None, "digest": None, "findings": findings})
-        document = {"valid": True, "agent_id": checked.agent_id, "digest": checked.digest}
-        return json_answer({**document, "findings": findings_json(checked.warnings)})
+        return json_answer({"valid": True, "agent_id": checked.agent_id, "digest": checked.digest, "findings": []})
 
     async def replace(self, request: Request, agent_id: AgentId, force: ForceAgent = None) -> Answer:
         """Publish an agent's next version, or its first; it is in force within seconds. Visits that have begun go on

@@ -17,7 +17,7 @@ class AgentMethods:
 
     async def publish_agent(self, definition: Definition, *, force: bool = False) -> dict[str, Json]:
         """Publish the definition of one agent (a path, a mapping or a text), in force within seconds: ``agent_id``,
-        ``version``, ``digest``, ``published_at``, ``hides_packaged``, ``warnings``.
+        ``version``, ``digest``, ``published_at``, ``hides_packaged``.
 
         It takes the place of an agent of that id in the files of the runtime. The same definition again changes
         nothing. ``force``: also if published workflows do not fit the change. Raises `InvalidDefinition` with every

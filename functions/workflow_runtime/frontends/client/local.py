@@ -95,8 +95,6 @@ class LocalConnection:
         with translated():
             checked = agents.check(source.data)
             published = agents.publish(checked.agent_id, source.data, lambda _: True, force=force)
-        for finding in published.warnings:
-            logger.warning("%s", finding)
         return published.json()
 
     async def agents(self) -> list[dict[str, Json]]:

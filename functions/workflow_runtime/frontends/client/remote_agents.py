@@ -36,7 +36,7 @@ class RemoteAgents(ABC):
     async def publish_agent(self, source: Source, *, force: bool) -> dict[str, Json]:
         agent_id = await self.check_agent(source)
         answer = await self._call("PUT", _path(agent_id), params=_forced(force), **_definition(source))
-        return answer.plain("agent_id", "version", "warnings")
+        return answer.plain("agent_id", "version")
 
     async def check_agent(self, source: Source) -> str:
         """The id of the agent that a definition is of. Raises `InvalidDefinition` with every finding."""

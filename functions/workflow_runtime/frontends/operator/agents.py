@@ -50,20 +50,22 @@ class Agents(Carer):
         digest = hashlib.sha256(source.data).hexdigest()
         seen = await self._world.api.seen_agent(resource.claim)
         reason = publishing(digest, before, seen)
-        more: dict[str, Any] = {name: before[name] for name in ("driftCorrectedAt", "findings") if name in before}
+        corrected = {"driftCorrectedAt": before["driftCorrectedAt"]} if "driftCorrectedAt" in before else {}
         if seen is None or reason is not None:
             logger.info("%s: %s", resource.key.name, reason)
             force = bool(resource.spec.get("force", False))
-            seen, warnings = await self._world.api.put_agent(resource.claim, source, seen, force=force)
-            more["findings"] = findings_json(warnings)
+            seen = await self._world.api.put_agent(resource.claim, source, seen, force=force)
             if reason is Reason.DRIFTED:
-                more["driftCorrectedAt"] = self._world.now()
+                corrected = {"driftCorrectedAt": self._world.now()}
+            for other in self._world.store.with_findings(Kind.WORKFLOW, Kind.AGENT):
+                self._world.mark(other.key)  # perhaps it was this agent that they missed
         return {
             "agentId": resource.claim,
             "version": seen.version,
             "etag": seen.etag,
             "digest": digest,
-            **more,
+            "findings": [],
+            **corrected,
         }
 
     async def undo(self, resource: Resource) -> float | None:

@@ -33,6 +33,12 @@ class RuntimeApi(RemoteConnection):
         answer = await self._call("PUT", _path(workflow_id), content=source.data, headers=headers)
         return _seen(answer), msgspec.convert(answer["warnings"], list[Finding])
 
+    async def findings(self, source: Source) -> list[Finding]:
+        """What the compiler says of a definition now."""
+        headers = {"content-type": "application/json"}
+        answer = await self._call("POST", "/workflows/validate", content=source.data, headers=headers)
+        return msgspec.convert(answer["findings"], list[Finding])
+
     async def remove(self, workflow_id: str, over: Seen, *, force: bool) -> None:
         """Unpublish a workflow. Raises `Conflict` if its executions run (unless ``force``), or as `put`."""
         params = {"force": "true"} if force else {}
@@ -46,16 +52,14 @@ class RuntimeApi(RemoteConnection):
             return None
         return _seen_agent(answer) if answer["version"] is not None else None
 
-    async def put_agent(
-        self, agent_id: str, source: Source, over: Seen | None, *, force: bool
-    ) -> tuple[Seen, list[Finding]]:
-        """Publish the definition of an agent over what was seen: what it became, and warnings. Raises
-        `InvalidDefinition`; `Conflict` as `put`, and if published workflows do not fit it (unless ``force``)."""
+    async def put_agent(self, agent_id: str, source: Source, over: Seen | None, *, force: bool) -> Seen:
+        """Publish the definition of an agent over what was seen: what it became. Raises `InvalidDefinition`; `Conflict`
+        as `put`, and if published workflows do not fit it (unless ``force``)."""
         precondition = {"if-match": over.etag} if over is not None else {"if-none-match": "*"}
         headers = {"content-type": "application/json", **precondition}
         params = {"force": "true"} if force else {}
         answer = await self._call("PUT", _agent_path(agent_id), params=params, content=source.data, headers=headers)
-        return _seen_agent(answer), msgspec.convert(answer["warnings"], list[Finding])
+        return _seen_agent(answer)
 
     async def remove_agent(self, agent_id: str, over: Seen, *, force: bool) -> None:
         """Publish an agent no more. Raises `Conflict` if something needs it (unless ``force``), or as `put`."""

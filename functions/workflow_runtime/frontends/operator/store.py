@@ -31,6 +31,10 @@ class Store:
         """Of those that are there to stay, the first."""
         return first_of(self.claiming(kind, claim))
 
+    def with_findings(self, *kinds: Kind) -> list[Resource]:
+        """The objects of these kinds whose status tells of findings."""
+        return [each for key, each in self._resources.items() if key.kind in kinds and each.status.get("findings")]
+
     def put(self, resource: Resource) -> set[Key]:
         """Take over what a watch says: which objects are to be looked at because of it."""
         before = self._resources.get(resource.key)

@@ -57,6 +57,8 @@ class Workflows(Carer):
             more["findings"] = findings_json(warnings)
             if reason is Reason.DRIFTED:
                 more["driftCorrectedAt"] = self._world.now()
+        elif more.get("findings"):  # what was missing may be there by now
+            more["findings"] = findings_json(await self._world.api.findings(wanted.source))
         return {
             "workflowId": resource.claim,
             "version": seen.version,

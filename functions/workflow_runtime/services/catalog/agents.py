@@ -15,7 +15,7 @@ import msgspec
 
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import DefinitionError, RequestError, WouldBreak
-from workflow_runtime.findings import Finding, Severity, findings_json
+from workflow_runtime.findings import Finding
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.texts import quoted
@@ -60,7 +60,6 @@ class CheckedAgent(msgspec.Struct, frozen=True):
     agent_id: str
     digest: str
     entry: CatalogueEntry
-    warnings: tuple[Finding, ...]
 
 
 class AgentInForce(msgspec.Struct, frozen=True):
@@ -92,15 +91,10 @@ class PublishedAgent(msgspec.Struct, frozen=True):
 
     version: AgentVersion
     hides: bool | None
-    warnings: tuple[Finding, ...]
     is_new: bool
 
     def json(self) -> dict[str, Json]:
-        return {
-            **self.version.json(),
-            "hides_packaged": self.hides,
-            "warnings": findings_json(self.warnings),
-        }
+        return {**self.version.json(), "hides_packaged": self.hides}
 
 
 class ListedAgent(msgspec.Struct, frozen=True):
@@ -154,9 +148,9 @@ class Agents:
         findings = [*unpriced(agent, document)]
         if known is not None:
             findings += unknown_references(agent, document, _there(known, agent.id))
-        if any(finding.severity is Severity.ERROR for finding in findings):
+        if findings:
             raise DefinitionError(findings)
-        return CheckedAgent(agent.id, _digest(agent), entry_of(agent, document, _workflows_of(known)), tuple(findings))
+        return CheckedAgent(agent.id, _digest(agent), entry_of(agent, document, _workflows_of(known)))
 
     def publish(self, agent_id: str, source: bytes, expected: ExpectedAgent, *, force: bool = False) -> PublishedAgent:
         """Publish an agent's next version, or its first. The same definition again changes nothing.
@@ -189,7 +183,7 @@ class Agents:
             except AgentMismatch:
                 continue
             self._looks.read()
-            return PublishedAgent(version, self._hides(version.agent_id), checked.warnings, latest is None)
+            return PublishedAgent(version, self._hides(version.agent_id), latest is None)
         raise RequestError("conflict", f"agent {agent_id!r} is being published by others; try again")
 
     def remove(self, agent_id: str, expected: ExpectedAgent, *, force: bool = False) -> None:

@@ -14,7 +14,6 @@ import typer
 from workflow_runtime.findings import Finding
 from workflow_runtime.frontends.cli.api import Api, Document, api
 from workflow_runtime.frontends.cli.commands.tools import catalogue_here, show_entries
-from workflow_runtime.frontends.cli.compilation import show_warnings
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
 from workflow_runtime.frontends.cli.files import read_source
 from workflow_runtime.frontends.cli.options import AsJson, Definitions, MocksFile, Profile, Region, Token, Url
@@ -144,7 +143,6 @@ async def _publish(out: Output, server: Server, sources: list[Source], *, force:
             raise CliError("invalid_definition", message, findings=findings)
         for source in sources:
             document = await connection.publish_agent(source, force=force)
-            show_warnings(out, _in_file(msgspec.convert(document["warnings"], tuple[Finding, ...]), source))
             name, version = str(document["agent_id"]), document["version"]
             hidden = ", in the place of the packaged one" if document["hides_packaged"] else ""
             out.line([("published ", "green"), (name, "bold"), f" version {version}{hidden}  {source.file}"])
