@@ -15,7 +15,7 @@ from workflow_runtime.invokers.agents.places import check_places
 from workflow_runtime.invokers.agents.references import references_of
 from workflow_runtime.invokers.agents.registry import AgentRegistry
 from workflow_runtime.invokers.agents.schemas import expected_schema
-from workflow_runtime.invokers.agents.step_log import GoesOn, StepLog
+from workflow_runtime.invokers.agents.step_log import PUBLISHED, GoesOn, StepLog
 from workflow_runtime.invokers.agents.waits import Deferred
 from workflow_runtime.invokers.containment import Containment
 from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond, NestedBudget
@@ -27,6 +27,7 @@ from workflow_runtime.invokers.usage import total
 from workflow_runtime.language.schemas import SchemaUnusable
 from workflow_runtime.language.suggestions import with_hint
 from workflow_runtime.plan.limiters import Budget
+from workflow_runtime.storage.steps import Step
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -90,10 +91,9 @@ class AgentInvoker:
         """One attempt. Raises `NodeError`: ``not_found``, ``validation_error``, ``rate_limited``, ``timeout``,
         ``budget_exceeded``, ``guardrail_failed``, ``replay_diverged``, ``effect_unknown``, ``session_busy``,
         ``not_allowed``, ``execution_error``."""
-        agent = self._registry.get(call.target)
-        if agent is None:
-            text = with_hint(f"there is no agent {call.target!r}", call.target, self._registry.ids)
-            raise NodeError("not_found", text)
+        log = StepLog(call.steps, call.log, call.meter, call.is_ending)
+        began = await log.read()
+        agent, is_published = self._now(call.target) if began is None else _as_it_was(began)
         try:
             from workflow_runtime.invokers.agents.model_errors import node_error
             from workflow_runtime.invokers.agents.model_steps import Paid
@@ -106,12 +106,12 @@ class AgentInvoker:
                 f"agents need pydantic-ai ({error.name} is not installed): "
                 'pip install "agent-workflow-runtime[agents]", or the extra of a provider: bedrock, anthropic, openai',
             ) from None
-        if self._registry.is_published(agent.id):
+        if is_published:
             await check_places(agent, self._reach)
-        log = _log_of(agent, call)
-        agent = AgentDefinition.model_validate(
-            await log.open(agent.model_dump(mode="json", by_alias=True, exclude_unset=True))
-        )
+        if began is None:
+            said = agent.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            counts = await log.begin_visit(said, is_published=is_published, has_tools=bool(agent.tools))
+            agent = AgentDefinition.model_validate(counts)
         call, keys = await revealed(agent, call)
         if call.within and agent.visit_budget is not None:
             call = replace(call, budgets=(*call.budgets, NestedBudget(call.within, agent.id, agent.visit_budget)))
@@ -139,6 +139,13 @@ class AgentInvoker:
         # of providers quote keys and requests, and causes reach the logs.
         raise node_error(agent, raised, run.problems) from None
 
+    def _now(self, id: str) -> tuple[AgentDefinition, bool]:
+        """The agent, and whether it was published at run time. Raises `NodeError`."""
+        found = self._registry.find(id)
+        if found is None:
+            raise NodeError("not_found", with_hint(f"there is no agent {id!r}", id, self._registry.ids))
+        return found
+
     async def _run(self, run: AgentRun, agent: AgentDefinition, call: NodeCall, keys: Keys) -> NodeResult:
         from workflow_runtime.invokers.agents.models import model_of
 
@@ -147,7 +154,6 @@ class AgentInvoker:
         return await run(model, settings, offers, self._tool_invoker, self.invoke)
 
 
-def _log_of(agent: AgentDefinition, call: NodeCall) -> StepLog:
-    """An agent without tools mostly has a single step, whose result is the run's: that is recorded but once."""
-    is_eager = bool(agent.tools) or not call.steps.is_new
-    return StepLog(call.steps, call.log, call.meter, call.is_ending, is_eager=is_eager)
+def _as_it_was(began: Step) -> tuple[AgentDefinition, bool]:
+    """The agent with which a visit began, whatever became of it, and whether it was published at run time."""
+    return AgentDefinition.model_validate(began.result), began.fingerprint == PUBLISHED

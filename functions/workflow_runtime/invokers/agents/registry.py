@@ -71,18 +71,16 @@ class AgentRegistry:
     def get(self, id: str) -> AgentDefinition | None:
         """The agent, or None. Raises `DefinitionError` when any file is wrong; for one that was published,
         `RetryableError`, also if this version of the runtime cannot read it."""
-        version = self._latest(id)
-        if version is not None:
-            return self._published_as(normalized(id), version)
-        found = self._agents.get(id)
+        found = self.find(id)
         return found[0] if found is not None else None
 
-    def is_published(self, id: str) -> bool:
-        """Whether the agent is one that was published at run time."""
-        return self._latest(id) is not None
-
-    def _latest(self, id: str) -> int | None:
-        return self._publications.latest(normalized(id)) if self._publications is not None else None
+    def find(self, id: str) -> tuple[AgentDefinition, bool] | None:
+        """The agent, and whether it was published at run time. Raises as `get`."""
+        version = self._publications.latest(normalized(id)) if self._publications is not None else None
+        if version is not None:
+            return self._published_as(normalized(id), version), True
+        found = self._agents.get(id)
+        return (found[0], False) if found is not None else None
 
     def _published_as(self, id: str, version: int) -> AgentDefinition:
         known = self._published.get(id)

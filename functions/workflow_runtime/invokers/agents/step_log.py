@@ -21,6 +21,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.storage.steps import Step
 
 DEFINITION = "definition"
+PUBLISHED = "published"  # the fingerprint of a definition that was published at run time
 
 Describe = Callable[[Json, Json], str]
 """How what was asked when a step was recorded differs from what is asked now."""
@@ -33,33 +34,36 @@ class GoesOn(Exception):
 class StepLog:
     """The steps of one run of an agent, in the visit's ``log``; ``meter`` counts those that it records.
 
-    ``is_eager`` False: what ends the run need not be recorded, as the run's own record follows at once; a model request
-    is recorded when something comes after it.
+    What ends the first run of an agent without tools need not be recorded, as the run's own record follows at once; its
+    model request is recorded when something comes after it.
     """
 
-    def __init__(self, steps: Steps, log: int, meter: Meter, is_ending: Callable[[], bool], *, is_eager: bool) -> None:
+    def __init__(self, steps: Steps, log: int, meter: Meter, is_ending: Callable[[], bool]) -> None:
         self._steps = steps
         self._meter = meter
         self._asked = meter.asked
         self._is_ending = is_ending
         self._log = log
-        self._is_eager = is_eager
+        self._is_eager = True
         self._recorded: dict[tuple[int, str, int], Step] = {}
         self._counts: Counter[str] = Counter()
         self._definition: Step | None = None
         self._held: Step | None = None
 
-    async def open(self, definition: Json) -> Json:
-        """Read what is recorded of the visit. Returns the definition that it began with: this, if it begins now. That
-        is recorded with the first step that is."""
+    async def read(self) -> Step | None:
+        """Read what is recorded of the visit. Returns the step that tells the definition that it began with; None: it
+        begins now."""
         found = [] if self._steps.is_new else await self._steps.of_visit()
         self._recorded = {(step.log, step.name, step.ordinal): step for step in found}
-        first = self._recorded.get((0, DEFINITION, 1))
-        if first is None:
-            first = self._definition = Step(name=DEFINITION, ordinal=1, result=definition)
-            if self._is_eager:
-                return await self._record_definition()
-        return first.result
+        return self._recorded.get((0, DEFINITION, 1))
+
+    async def begin_visit(self, definition: Json, *, is_published: bool, has_tools: bool) -> Json:
+        """The visit begins, with this definition, which is recorded with the first step that is. Returns the one that
+        counts."""
+        self._is_eager = has_tools or not self._steps.is_new
+        origin = PUBLISHED if is_published else None
+        self._definition = Step(name=DEFINITION, ordinal=1, result=definition, fingerprint=origin)
+        return await self._record_definition() if self._is_eager else definition
 
     async def _record_definition(self) -> Json:
         definition, self._definition = self._definition, None
