@@ -24,7 +24,7 @@ from workflow_runtime.frontends.api.route import Scope
 from workflow_runtime.frontends.metrics.deployed import DeployedMetrics
 from workflow_runtime.frontends.serve.tokens import add_token
 from workflow_runtime.runtime.in_process import LocalRuntime
-from workflow_runtime.services.tally import Tally
+from workflow_runtime.services.tally import Sums, Tally
 
 RULES = FOLDER / "alerts.yaml"
 WINDOW = "[15s]"  # in place of Grafana's own
@@ -105,7 +105,7 @@ def test_what_a_deployment_says_is_what_prometheus_wants() -> None:
         tally.lifecycle("w", "execution.failed", 1_500)
         tally.attempt_ended(AttemptEnded("w", "agent", "a", 1, 900, "timeout", usage))
         tally.count(Metric.TIMER_LATENESS, 20)
-        runtime.services.counters.add(tally.ride())
+        Sums(runtime.services.counters).add(tally.ride())
         text, _ = DeployedMetrics(runtime.services).text()
     checked = subprocess.run([programs()["promtool"], "check", "metrics"], input=text, capture_output=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, b"")

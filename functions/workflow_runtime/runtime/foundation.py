@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import cached_property, partial
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 from workflow_runtime.deployment.metrics import AttemptEnded, count_attempt
 from workflow_runtime.deployment.settings import RETENTION_DAYS, Callers
 from workflow_runtime.deployment.topology import POOLS
-from workflow_runtime.errors import RetryableError
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.mail import Mailer
@@ -23,11 +21,9 @@ if TYPE_CHECKING:
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.plan.catalogue import Catalogue
     from workflow_runtime.services.express import ExpressOrder
-    from workflow_runtime.services.tally import Tally
+    from workflow_runtime.services.tally import Sums, Tally
     from workflow_runtime.services.work.attempt import Secrets
     from workflow_runtime.storage.counters import CounterStore
-
-logger = logging.getLogger(__name__)
 
 Invokers = Callable[[], "Mapping[NodeType, Invoker]"]
 
@@ -127,18 +123,17 @@ class Foundation:
         """Sums of what was counted; this process adds to one of their shards."""
         return self.stores.counters(int(self._new_id(), 16))
 
+    @cached_property
+    def _sums(self) -> Sums:
+        from workflow_runtime.services.tally import Sums
+
+        return Sums(self.counters)
+
     def write_counts(self) -> None:
         """Add what is due of what was counted. Nothing depends on it: what cannot be written now is tried again."""
         due = self.tally.due() if self.tally is not None and not self._is_within else {}
-        if self.tally is None or not due:
-            return
-        try:
-            self.counters.add(due)
-        except RetryableError as error:
-            logger.warning("counts are written later", extra={"reason": str(error)})
-            self.tally.take(due)
-        except ValueError:
-            logger.exception("counts could not be written")
+        if self.tally is not None and due:
+            self.tally.take(self._sums.add(due))
 
     @cached_property
     def mailer(self) -> Mailer:

@@ -11,10 +11,12 @@ Lambda drops it is lost: mostly the last seconds of a burst.
 
 from __future__ import annotations
 
+import logging
 import threading
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from workflow_runtime.deployment.metrics import (
@@ -26,9 +28,13 @@ from workflow_runtime.deployment.metrics import (
 )
 from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.errors import RetryableError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Message, Queues, Refusal
 from workflow_runtime.services.messages import with_counts
+from workflow_runtime.storage.counters import SERIES_MAX, CounterStore
+
+logger = logging.getLogger(__name__)
 
 RIDES_MAX = 200  # counts on one message: some 10 KB
 FLUSH_SECONDS = 30  # between writes of what no beginning or end of an execution takes along
@@ -37,11 +43,13 @@ REFILL_SECONDS = 5  # until one more: under load, a process writes a few sums in
 DOLLARS = 1_000_000  # micro-dollars in one: counts are whole numbers
 CARRIER_CHARS_MAX = 100_000  # a message that is large already takes nothing along
 ERRORS_MAX = 50  # error types that one process tells apart
+ERRORS_KEPT_MAX = 200  # about so many are told apart in the sums of a workflow: an item has 400 KB
 OTHER = "(other)"
 BY_FORMULA = "(by formula)"  # an agent or tool that the plan does not name
 BETWEEN = "\x1f"  # the parts of what names a count; no id has it
 
 STARTED = "started"
+ERRORS = "node_errors"
 ENDS = frozenset(status.value for status in ExecutionStatus if status.terminal)
 
 
@@ -96,7 +104,7 @@ class Tally:
             counts[Counted.of(workflow, "node_runs", ended.node_type, status)] = 1
             counts |= _duration(workflow, "node_run_duration", ended.node_type, status, milliseconds=ended.milliseconds)
             if ended.error is not None:
-                counts[Counted.of(workflow, "node_errors", ended.node_type, self._error(ended.error))] = 1
+                counts[Counted.of(workflow, ERRORS, ended.node_type, self._error(ended.error))] = 1
         self._add(counts)
 
     def count(self, name: str, value: int) -> None:
@@ -169,6 +177,62 @@ class CountingQueues:
         if any(refusal.index == 0 for refusal in refusals):
             self._tally.take(riding)
         return refusals
+
+
+class Sums:
+    """What the processes of a deployment have counted, in ``store``."""
+
+    def __init__(self, store: CounterStore) -> None:
+        self._store = store
+        self._errors: dict[str, frozenset[str]] = {}
+
+    def add(self, due: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+        """Add what is due, by workflow and series; what could not be written now."""
+        waiting = deque(_parts(due))
+        while waiting:
+            workflow, counts = waiting[0]
+            try:
+                sums = self._store.add(workflow, self._bounded(workflow, counts))
+            except RetryableError as error:
+                logger.warning("counts are written later", extra={"reason": str(error)})
+                break
+            except ValueError:
+                logger.exception("counts could not be written")
+            else:
+                self._errors[workflow] = frozenset(filter(_is_of_errors, sums))
+            waiting.popleft()
+        left: dict[str, dict[str, int]] = {}
+        for workflow, counts in waiting:
+            left.setdefault(workflow, {}).update(counts)
+        return left
+
+    def _bounded(self, workflow: str, counts: Mapping[str, int]) -> Mapping[str, int]:
+        """With types of errors that are new as one, if there are many: each process brings along its own."""
+        if not any(map(_is_of_errors, counts)):
+            return counts
+        if workflow not in self._errors:
+            self._errors[workflow] = frozenset(filter(_is_of_errors, self._store.own(workflow)))
+        known = self._errors[workflow]
+        if len(known) < ERRORS_KEPT_MAX:
+            return counts
+        bounded: Counter[str] = Counter()
+        for series, value in counts.items():
+            is_new = _is_of_errors(series) and series not in known
+            bounded[BETWEEN.join((*series.split(BETWEEN)[:-1], OTHER)) if is_new else series] += value
+        return bounded
+
+
+def _is_of_errors(series: str) -> bool:
+    return series.startswith(ERRORS + BETWEEN)
+
+
+def _parts(due: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, dict[str, int]]]:
+    """In parts that one update takes, errors last: which there are, the update before tells."""
+    for workflow, counts in due.items():
+        for are_errors in (False, True):
+            some = iter([(series, value) for series, value in counts.items() if _is_of_errors(series) is are_errors])
+            while part := dict(islice(some, SERIES_MAX)):
+                yield workflow, part
 
 
 def _merged(counts: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:

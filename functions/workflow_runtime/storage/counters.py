@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from itertools import islice
 
-from workflow_runtime.ports import Change, Table, Together
+from workflow_runtime.ports import Change, Item, Table, Together
 from workflow_runtime.storage import keys
 
 SHARDS = 8  # an item takes 1,000 writes a second, and a process writes to it once in some seconds
@@ -22,12 +21,17 @@ class CounterStore:
         self._together = together
         self._shard = shard % SHARDS
 
-    def add(self, counts: Mapping[str, Mapping[str, int]]) -> None:
-        """Add to the sums, by workflow and series. Raises `RetryableError`."""
-        for workflow, of in counts.items():
-            for part in _parts(of):
-                change = Change(set={"workflow": workflow}, add={_column(series): of[series] for series in part})
-                self._table.change(keys.counters(self._shard, workflow), change)
+    def add(self, workflow: str, counts: Mapping[str, int]) -> Counter[str]:
+        """Add to the sums of a workflow, by series, `SERIES_MAX` at most: what these are then, in this process' shard.
+        Raises `RetryableError`, `ValueError`."""
+        change = Change(set={"workflow": workflow}, add={COLUMN + series: value for series, value in counts.items()})
+        return _sums(self._table.change(keys.counters(self._shard, workflow), change))
+
+    def own(self, workflow: str) -> Counter[str]:
+        """The sums of a workflow in this process' shard. Raises `RetryableError`."""
+        key = keys.counters(self._shard, workflow)
+        item = self._table.get([key]).get(key)
+        return _sums(item) if item is not None else Counter()
 
     def read(self) -> dict[str, Counter[str]]:
         """The sums by workflow and series. Raises `RetryableError`."""
@@ -35,14 +39,7 @@ class CounterStore:
 
         def read(number: int) -> None:
             for item in self._table.query(keys.counters(number, "").partition):
-                sums = Counter(
-                    {
-                        name.removeprefix(COLUMN): int(value)
-                        for name, value in item.attributes.items()
-                        if name.startswith(COLUMN) and isinstance(value, int)
-                    }
-                )
-                shards[number][str(item.attributes["workflow"])] = sums
+                shards[number][str(item.attributes["workflow"])] = _sums(item)
 
         self._together([partial(read, number) for number in range(SHARDS)])
         found: dict[str, Counter[str]] = {}
@@ -55,11 +52,11 @@ class CounterStore:
 COLUMN = "c\x1f"  # begins the names of attributes that are sums
 
 
-def _column(series: str) -> str:
-    return COLUMN + series
-
-
-def _parts(of: Mapping[str, int]) -> Iterator[Sequence[str]]:
-    names = iter(of)
-    while part := list(islice(names, SERIES_MAX)):
-        yield part
+def _sums(item: Item) -> Counter[str]:
+    return Counter(
+        {
+            name.removeprefix(COLUMN): int(value)
+            for name, value in item.attributes.items()
+            if name.startswith(COLUMN) and isinstance(value, int)
+        }
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -16,11 +18,13 @@ from workflow_runtime.ports import Message, Refusal
 from workflow_runtime.services.messages import mail_message, parse_mail
 from workflow_runtime.services.tally import (
     BURST_WRITES,
+    ERRORS_KEPT_MAX,
     ERRORS_MAX,
     FLUSH_SECONDS,
     REFILL_SECONDS,
     RIDES_MAX,
     CountingQueues,
+    Sums,
     Tally,
 )
 from workflow_runtime.storage.counters import CounterStore
@@ -150,7 +154,42 @@ def test_sums_of_all_shards_are_one() -> None:
     with open_backend(None, VirtualClock(START)) as backend:
         for shard in (0, 3, 11):
             store = CounterStore(backend.ports.table, backend.ports.together, shard)
-            store.add({"流程": {STARTED: 2}, "": {"events\x1fDeadLetters": 1}})
-        many = {f"node_errors\x1ftool\x1f{number}": 1 for number in range(250)}
-        store.add({"many": many})
+            assert Sums(store).add({"流程": {STARTED: 2}, "": {"events\x1fDeadLetters": 1}}) == {}
+        many = {f"node_runs\x1f{number}\x1fsuccess": 1 for number in range(250)}
+        Sums(store).add({"many": many})
         assert store.read() == {"流程": {STARTED: 6}, "": {"events\x1fDeadLetters": 3}, "many": many}
+
+
+class Failing(CounterStore):
+    """A store that takes ``left`` updates, and then cannot be reached."""
+
+    left = 3
+
+    def add(self, workflow: str, counts: Mapping[str, int]) -> Counter[str]:
+        if not self.left:
+            raise RetryableError("out of reach")
+        self.left -= 1
+        return super().add(workflow, counts)
+
+
+def test_what_was_written_before_the_table_was_out_of_reach_is_not_written_again() -> None:
+    due = {f"w{number}": {f"node_runs\x1f{each}\x1fsuccess": 1 for each in range(100)} for number in range(3)}
+    with open_backend(None, VirtualClock(START)) as backend:
+        store = Failing(backend.ports.table, backend.ports.together, 1)
+        sums = Sums(store)
+        left = sums.add(due)
+        assert [len(left[workflow]) for workflow in left] == [20, 100]
+        store.left = 10
+        assert sums.add(left) == {}
+        assert store.read() == due
+
+
+def test_types_of_errors_that_each_process_makes_up_do_not_fill_the_item_of_a_workflow() -> None:
+    with open_backend(None, VirtualClock(START)) as backend:
+        store = CounterStore(backend.ports.table, backend.ports.together, 1)
+        for process in range(20):
+            made_up = {f"node_errors\x1ftool\x1f{process}.{number}": 1 for number in range(ERRORS_MAX)}
+            Sums(store).add({"w": {"node_runs\x1ftool\x1ffailed": ERRORS_MAX, **made_up}})
+        found = store.read()["w"]
+        assert len(found) <= ERRORS_KEPT_MAX + ERRORS_MAX + 2
+        assert found.pop("node_runs\x1ftool\x1ffailed") == sum(found.values()) == 20 * ERRORS_MAX
