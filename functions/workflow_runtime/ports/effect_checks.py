@@ -12,7 +12,14 @@ from typing import NoReturn
 
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.events import TOPIC_CHARACTERS_MAX
-from workflow_runtime.ports.effects import TABLE_KEY_ATTRIBUTES_MAX, BusMessage, EffectRefused, QueueMessage, TableWrite
+from workflow_runtime.ports.effects import (
+    ID_ATTRIBUTE,
+    TABLE_KEY_ATTRIBUTES_MAX,
+    BusMessage,
+    EffectRefused,
+    QueueMessage,
+    TableWrite,
+)
 
 ITEM_BYTES_MAX = 400 * 1024  # DynamoDB: one item, names and values together
 KEY_BYTES_MAX = (2048, 1024)  # DynamoDB: partition key, sort key
@@ -136,7 +143,7 @@ def check_message(message: QueueMessage) -> None:
 
 
 def _parts(message: QueueMessage) -> Iterator[str]:
-    for name, value in message.attributes.items():
+    for name, value in {**message.attributes, ID_ATTRIBUTE: message.id}.items():
         yield from (name, value, "String")
 
 

@@ -15,7 +15,19 @@ from workflow_runtime.backends.aws.queues import SqsQueues
 from workflow_runtime.backends.aws.table import DynamoDbTable
 from workflow_runtime.deployment.topology import DISPATCH, node_queue
 from workflow_runtime.errors import RetryableError
-from workflow_runtime.ports import Absent, BusEvent, ConditionFailed, Equals, Item, Key, Message, Refusal
+from workflow_runtime.ports import (
+    Absent,
+    BusEvent,
+    ConditionFailed,
+    EffectRefused,
+    Equals,
+    Item,
+    Key,
+    Message,
+    Put,
+    Refusal,
+    TableWrite,
+)
 
 TOOL = node_queue("tool")
 URLS = {TOOL: "https://sqs/1/tool", DISPATCH: "https://sqs/1/dispatch.fifo"}
@@ -320,3 +332,24 @@ def test_an_absent_object_is_a_key_error_and_no_fault():
 
 def test_the_real_pause_is_at_most_what_was_asked_for():
     sleep_up_to(0)
+
+
+CANCELLATIONS: list[tuple[list[str], type[Exception], int]] = [
+    (["ConditionalCheckFailed", "ConditionalCheckFailed"], ConditionFailed, 1),  # a repeat, whose answer was lost
+    (["ValidationError", "None"], ValueError, 1),
+    (["None", "ConditionalCheckFailed"], EffectRefused, 1),
+    (["None", "ValidationError"], EffectRefused, 1),
+    (["TransactionConflict", "None"], RetryableError, ATTEMPTS_MAX),
+    (["None", "ThrottlingError"], RetryableError, ATTEMPTS_MAX),
+]
+
+
+@pytest.mark.parametrize(("codes", "raised", "attempts"), CANCELLATIONS)
+def test_why_a_transaction_was_cancelled_says_whether_it_is_tried_again(codes, raised, attempts):
+    error = client_error("TransactionCanceledException")
+    error.response["CancellationReasons"] = [{"Code": code, "Message": "no"} for code in codes]
+    asked, client, _ = table(*[error] * ATTEMPTS_MAX)
+    write = TableWrite(table="orders", key={"id": "A"}, put={})
+    with pytest.raises(raised):
+        asked.transact([Put(Item(Key("P", "S"), {}), Absent())], write)
+    assert len(client.requests) == attempts

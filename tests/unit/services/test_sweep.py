@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,15 +13,16 @@ from msgspec.structs import astuple, replace
 from workflow_runtime.backends.embedded.backend import Backend, open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.backends.embedded.pump import LocalContext
-from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, node_queue
+from workflow_runtime.deployment.topology import DISPATCH, POOLS, TOPOLOGY, node_queue
 from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose
 from workflow_runtime.engine.events import NodeFailed, TimerFired
+from workflow_runtime.errors import RetryableError
 from workflow_runtime.handlers import dispatch, run_node
 from workflow_runtime.invokers.mocks import Mocks
-from workflow_runtime.ports import Item, Key
+from workflow_runtime.ports import Item, Key, Message, QueueMessage, Queues, Refusal
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.messages import Timer, parse_mail, parse_order
-from workflow_runtime.services.upkeep.sweep import Swept
+from workflow_runtime.services.upkeep.sweep import Sweep, Swept
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import (
     FIRST_SECONDS,
@@ -389,3 +390,37 @@ def test_sweeping_twice_does_nothing_twice(house: House) -> None:
     assert house.lose(TOOL) == order
     assert NodeFailed not in [type(parse_mail(body).event) for body in house.lose(DISPATCH)]
     assert house.status(execution_id) == "running"
+
+
+class Refusing:
+    """Queues of which those of workers are full, or cannot be reached."""
+
+    def __init__(self, queues: Queues, *, reachable: bool) -> None:
+        self._queues = queues
+        self._reachable = reachable
+        self.set_visibility = queues.set_visibility
+
+    def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
+        if queue != TOOL:
+            return self._queues.send(queue, messages)
+        if not self._reachable:
+            raise RetryableError("out of reach")
+        return [Refusal(place, "full") for place in range(len(messages))]
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_what_cannot_be_delivered_keeps_the_sweep_from_no_execution(house: House, *, reachable: bool) -> None:
+    execution_id, services, table = house.start(), house.services, house.backend.ports.table
+    house.lose(DISPATCH)
+    outbox = services.stores.outbox
+    for id in "ab":
+        effect = QueueMessage(id=id, queue="work", body="x")
+        table.put(outbox.item(execution_id, "tool", effect, house.clock.now()))
+    house.clock.advance_to(START + FIRST_SECONDS * 1000)
+    ports = replace(services.ports, queues=Refusing(services.ports.queues, reachable=reachable))
+    sweep = Sweep(ports, services.stores, services.mailer, services.timers, POOLS, services.lines)
+    swept = sweep.sweep(shard_of(execution_id))
+    assert (swept.running, swept.deliveries) == (1, 0)
+    assert [entry.tries for entry in outbox.open_of(execution_id)] == [1, 1]
+    house.pump()
+    assert house.status(execution_id) == "completed"

@@ -106,13 +106,16 @@ def _update(write: TableWrite, names: dict[str, str], values: _Values) -> str:
 
 def check_cancelled(error: ClientError, puts: int, write: TableWrite | None) -> None:
     """Raises what a failed transaction of so many ``puts``, with or without a ``write`` behind them, has failed for, if
-    that stays so: `ConditionFailed`, `EffectRefused`. All else may pass."""
+    that stays so: `ConditionFailed`, `EffectRefused`, `ValueError` for what a table never takes of ``puts``. All else
+    may pass."""
     code = error_code(error)
     if code == CANCELLED:
         reasons: Sequence[Mapping[str, Any]] = error.response.get("CancellationReasons", [])
         codes = [str(reason.get("Code", "None")) for reason in reasons]
         if _FAILED in codes[:puts]:
             raise ConditionFailed("a transaction: a condition does not hold") from error
+        if wrong := next((reason for reason in reasons[:puts] if reason.get("Code") in _WRONG), None):
+            raise ValueError(f"a transaction: {wrong.get('Message', '')}") from error
         if write is not None and len(codes) > puts:
             _check_reason(write, codes[puts], str(reasons[puts].get("Message", "")), error)
     elif write is not None and code == "ResourceNotFoundException":

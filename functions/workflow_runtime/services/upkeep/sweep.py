@@ -100,14 +100,22 @@ class Sweep:
         return swept
 
     def _have_sent(self, shard: int, until: int) -> int:
-        """Have workers send what waits in outboxes, a page at a time: how much that is. They have the rights."""
-        waiting = self._outbox.due(shard, until, PAGE)
-        for entry in waiting:
+        """Have workers send what waits in outboxes, a page at a time: how much that is. They have the rights. What
+        cannot be handed over now keeps the sweep from nothing."""
+        handed_over = 0
+        for entry in self._outbox.due(shard, until, PAGE):
             message = Message(delivery_body(Delivery(entry.execution_id, entry.id)))
-            if self._ports.queues.send(serving_queue(entry.pool, self._pools), [message]):
-                raise RetryableError("a worker's queue refused a delivery")
+            fields = {"execution_id": entry.execution_id, "outbox": entry.id}
+            try:
+                refusals = self._ports.queues.send(serving_queue(entry.pool, self._pools), [message])
+            except RetryableError as error:
+                logger.warning("a delivery is sent later", extra={**fields, "reason": str(error)})
+            else:
+                handed_over += not refusals
+                for refusal in refusals:
+                    logger.error("a delivery was refused", extra={**fields, "reason": refusal.reason})
             self._outbox.postpone(entry, until)
-        return len(waiting)
+        return handed_over
 
     def _running(self, page: Sequence[Due], swept: Swept) -> Sequence[tuple[Due, Header]]:
         """Those that run. What has ended is never due again; what has not begun is due later, a few times."""
