@@ -139,7 +139,8 @@ def _aws(every: list[dict[str, Any]]) -> list[str]:
     left_out = (
         f"Left out: Lambda's duration, ${duration:.2f} per million for every {EXAMPLE_SECONDS * 1000:.0f} ms "
         f"at {EXAMPLE_MEMORY_GB * 1024:.0f} MB; logs, ${LOGS_GB:.2f} per GB and about a kilobyte a node; "
-        f"traces, ${TRACES:.2f} per million; storage until it expires; receives by idle pollers."
+        f"traces, ${TRACES:.2f} per million; storage until it expires; receives by idle pollers; "
+        f"reads of states that another process has committed, ${PRICES['read_units']:g} for every 4 KB."
     )
     return [*_table(head, lines()), "", prices, _execution(rows), _express(express), left_out]
 

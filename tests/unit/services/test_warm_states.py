@@ -15,6 +15,7 @@ from tests.unit.services.replaying import assert_replays
 from workflow_runtime.deployment.topology import DISPATCH, node_queue
 from workflow_runtime.engine.events import NodeSucceeded, Poked, run_event_id
 from workflow_runtime.errors import RetryableError
+from workflow_runtime.ports import ConditionFailed
 from workflow_runtime.services.dispatch.dispatcher import Delivery
 from workflow_runtime.services.dispatch.warm import WARM_MS_MAX
 from workflow_runtime.storage import keys
@@ -35,13 +36,15 @@ workflow:
 
 
 class Watched:
-    """A table that notes loads of states and reads of ids, and may refuse the mark of a publication."""
+    """A table that notes loads of states, commits that came too late and reads of ids, and may refuse the mark of a
+    publication."""
 
     def __init__(self, table: Any) -> None:
         self._table = table
         self.loads = 0
         self.asked: list[str] = []
         self.refuses_marks = False
+        self.lost = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._table, name)
@@ -57,7 +60,11 @@ class Watched:
     def put(self, item: Any, condition: Any = None) -> None:
         if self.refuses_marks and item.key.sort.startswith(keys.JOURNAL_PREFIX) and item.key.sort != keys.STATE:
             raise RetryableError("throttled")
-        self._table.put(item, condition)
+        try:
+            self._table.put(item, condition)
+        except ConditionFailed:
+            self.lost += item.key.sort == keys.STATE
+            raise
 
 
 class Town:
@@ -156,3 +163,28 @@ def test_a_state_that_was_kept_for_long_is_read(town: Town) -> None:
     town.bench.pass_time(WARM_MS_MAX // 1000 + 1)
     town.here.dispatcher.dispatch(execution_id, [Delivery(Poked("p", town.bench.clock.now()))])
     assert town.table.loads == 2
+
+
+def test_a_process_that_is_mostly_overtaken_reads_states_until_it_is_not_any_more(town: Town) -> None:
+    """Commits that fail cost more than reads."""
+    nodes = "".join(f"    - {{id: n{number}, type: agent, agent: echo, inputs: {{x: 1}}}}\n" for number in range(40))
+    execution_id = town.bench.start(nodes)
+
+    def commit(count: int, *others: Any) -> tuple[int, int]:
+        """Have processes in turn take what there is; how many commits this one lost then, and how often it read."""
+        lost, loads = town.table.lost, town.table.loads
+        processes = town.here, *others
+        for number in range(count):
+            town.bench.runtime = processes[number % len(processes)]
+            town.bench.deliver(DISPATCH)
+            town.bench.deliver(node_queue("agent"))
+        return town.table.lost - lost, town.table.loads - loads
+
+    assert commit(20, town.there) == (2, 10), "it lost twice, and then it read first"
+    lost, loads = commit(16)
+    assert lost == 0
+    assert 0 < loads < 16, "what it read has shown that its own states are the newest again"
+    assert commit(2) == (0, 0)
+    town.bench.drain()
+    assert town.bench.document(execution_id)["status"] == "completed"
+    assert_replays(town.there, execution_id)

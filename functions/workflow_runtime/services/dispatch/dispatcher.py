@@ -160,6 +160,7 @@ class Dispatcher:
         if stored is not None:
             state = stored.state
             tags = stored.tags
+            self._warm.compare(execution_id, state.version)
             add_log_fields(correlation_id=tags.correlation_id)
             plan = self._plan(state.plan_hash)
             state = current(plan, state)
@@ -218,7 +219,11 @@ class Dispatcher:
             decision = self._decide(plan, state, events)
         except Exception:  # what is wrong, if anything is, shows when it is tried on what is stored
             return False
-        return decision.changed and self._commit(plan, state, decision, events, tags)
+        if not decision.changed:
+            return False
+        committed = self._commit(plan, state, decision, events, tags)
+        self._warm.note(was_newest=committed)
+        return committed
 
     def _run_express(self, plan: Plan, state: ExecutionState, events: Sequence[Event], tags: Tags) -> bool:
         """Have an express execution run that may begin; what comes for it meanwhile comes to nothing. It ends here if
