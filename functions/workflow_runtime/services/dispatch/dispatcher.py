@@ -184,15 +184,9 @@ class Dispatcher:
             plan = self._plan(header.plan_hash)
             if self._starts.holds_start(plan, header, events):
                 return True
+            version, started_at = header.workflow_version, header.started_at
             state = new_execution(
-                plan,
-                execution_id,
-                header.workflow_version,
-                header.started_at,
-                header.parent,
-                header.hops,
-                header.tenant,
-                header.shares,
+                plan, execution_id, version, started_at, header.parent, header.hops, header.tenant, header.shares
             )
             if header.express:
                 return self._run_express(plan, state, events, tags)
