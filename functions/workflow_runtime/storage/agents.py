@@ -20,7 +20,8 @@ from workflow_runtime.ports import Absent, Attribute, ConditionFailed, Equals, I
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import pack_bytes, unpack_bytes
 
-SOURCE_BYTES_MAX = 128 * 1024  # of a definition: it and what the compiler knows of it fit one item, however compressed
+SOURCE_BYTES_MAX = 128 * 1024  # of a definition: it and what the compiler knows of it fit one item
+ENTRY_BYTES_MAX = 256 * 1024  # of what the compiler knows of it, as JSON: aliases in a text may stand for megabytes
 AGENTS_MAX = 1_000  # published now or once: all processes read their rows, some 300 bytes each, every few seconds
 CACHED_BYTES_MAX = 16 * 1024 * 1024
 PUBLISH_ATTEMPTS_MAX = 10  # against others who publish the same agent at the same moment

@@ -186,6 +186,15 @@ def test_refusals_name_what_is_wrong_with_the_request(api: Api) -> None:
     )
     assert put(api, "").code == "invalid_body"
     assert put(api, f"id: x\nmodel: test\ninstructions: '{'x' * SOURCE_BYTES_MAX}'\n", "x").code == "too_large"
+    named = [f"  f{number}: {{description: *text}}\n" for number in range(5)]
+    schema = f"{{type: object, description: &text '{'x' * 60_000}'}}\n"
+    aliases = put(
+        api,
+        f"id: x\nmodel: test\noutput_schema:\n  type: object\n  x: {schema}  properties:\n  {'  '.join(named)}",
+        "x",
+    )
+    assert (aliases.code, aliases.status) == ("too_large", 413)
+    assert "360," in aliases.json["detail"]
     assert api("GET", "/agents/nobody").code == "not_found"
     assert api("GET", "/agents/caller/versions").code == "not_found"
     assert api("GET", "/agents?cursor=strange").code == "not_found"

@@ -26,6 +26,7 @@ from workflow_runtime.services.catalog.published_agents import PUBLISHED
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.storage.agents import (
     AGENTS_MAX,
+    ENTRY_BYTES_MAX,
     SOURCE_BYTES_MAX,
     AgentMismatch,
     AgentPointer,
@@ -150,7 +151,12 @@ class Agents:
             findings += unknown_references(agent, document, _there(known, agent.id))
         if findings:
             raise DefinitionError(findings)
-        return CheckedAgent(agent.id, _digest(agent), entry_of(agent, document, _workflows_of(known)))
+        entry = entry_of(agent, document, _workflows_of(known))
+        size = len(msgspec.json.encode(entry))
+        if size > ENTRY_BYTES_MAX:
+            what = f"`output_schema` and all that the agent names may have {ENTRY_BYTES_MAX:,} bytes as JSON"
+            raise RequestError("too_large", f"{what}, with aliases spelt out; here they have {size:,}")
+        return CheckedAgent(agent.id, _digest(agent), entry)
 
     def publish(self, agent_id: str, source: bytes, expected: ExpectedAgent, *, force: bool = False) -> PublishedAgent:
         """Publish an agent's next version, or its first. The same definition again changes nothing.
