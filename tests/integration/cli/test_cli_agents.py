@@ -73,6 +73,16 @@ def test_nothing_is_published_unless_all_files_are_valid(awr: Awr, tmp_path: Pat
     assert "good" not in awr("agents", "list").stdout
 
 
+@pytest.mark.usefixtures("dev")
+def test_agents_that_call_one_another_are_published_together(awr: Awr, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("{id: caller, model: test, tools: [{agent: helper}]}", "utf-8")
+    (tmp_path / "b.yaml").write_text("{id: helper, model: test, tools: [{agent: 审稿}]}", "utf-8")
+    assert awr("agents", "publish", "a.yaml").exit_code == 1
+    published = awr("agents", "publish", "a.yaml", "b.yaml")
+    assert published.exit_code == 0, published.stderr
+    assert [line.split()[1] for line in published.stdout.splitlines()] == ["helper", "caller"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

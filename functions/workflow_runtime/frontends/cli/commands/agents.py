@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import msgspec
 import typer
 
+from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
 from workflow_runtime.frontends.cli.api import Api, Document, api
 from workflow_runtime.frontends.cli.commands.tools import catalogue_here, show_entries
@@ -131,12 +133,14 @@ def _sources(names: list[str]) -> list[Source]:
 async def _publish(out: Output, server: Server, sources: list[Source], *, force: bool) -> int:
     documents: list[Document] = []
     findings: list[Finding] = []
+    sources, expected = _callees_first(sources)
     async with api(server) as connection:
         for source in sources:
             try:
                 await connection.check_agent(source)
             except InvalidDefinition as error:
-                findings += _in_file(error.findings, source)
+                found = _in_file(error.findings, source)
+                findings += [finding for finding in found if (finding.file, finding.id, finding.path) not in expected]
         if findings:
             wrong = ", ".join(dict.fromkeys(finding.file for finding in findings))
             message = f"nothing was published, because not all files are valid: {wrong}"
@@ -149,6 +153,29 @@ async def _publish(out: Output, server: Server, sources: list[Source], *, force:
             documents.append({"file": source.file, **document})
     out.document({"published": documents})
     return ExitCode.OK
+
+
+def _callees_first(sources: list[Source]) -> tuple[list[Source], set[tuple[str, str, str]]]:
+    """The files, those of agents that others of them call first; and, by file, rule and path, what the API says of
+    these calls as long as it does not have all of them. It says, too, what is wrong with files that are not valid."""
+    from workflow_runtime.invokers.agents.references import called_by  # what agents may say takes its time to import
+    from workflow_runtime.invokers.agents.registry import read_agents, unknown_references
+    from workflow_runtime.language.yaml.small_files import parse_document
+
+    try:
+        agents = read_agents(parse_document(source.data, source.file) for source in sources)
+    except DefinitionError:
+        return sources, set()
+    calls = {id: called_by(agent) for id, (agent, _) in agents.items()}
+    ranks = {
+        agents[id][1].file: rank for rank, id in enumerate(TopologicalSorter(calls).static_order()) if id in agents
+    }
+    expected = {
+        (finding.file, finding.id, finding.path)
+        for id, (agent, document) in agents.items()
+        for finding in unknown_references(agent, document, {"agent": set(calls[id]) - agents.keys()})
+    }
+    return sorted(sources, key=lambda source: ranks.get(source.file, 0)), expected
 
 
 def _in_file(findings: tuple[Finding, ...], source: Source) -> list[Finding]:
