@@ -61,6 +61,9 @@ class StaleIndex:
     ) -> list[Item]:
         asked = {"after": after, "before": before, "descending": descending, "where": where, **named}
         lag = self._lag() if named.get("of", "index") == "index" else 0
+        if lag == 0:
+            current: list[Item] = self._table.query_index(partition, prefix, limit=limit, **asked)
+            return current
         now: list[Item] = self._table.query_index(partition, prefix, limit=limit + lag, **asked)
         then = dict(list(self._before)[::-1][:lag])  # of several writes of an item, what was before the first counts
 
