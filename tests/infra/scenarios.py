@@ -70,13 +70,19 @@ workflow:
   limiter: whole
   limits:
     whole: {concurrency: 1}
-    agents: {concurrency: 1, requests: 30/min, horizon: 1s}
-    tools: {concurrency: 1, requests: 30/min, horizon: 1s}
+    agents: {concurrency: 1}
+    tools: {concurrency: 1}
+    rated_agents: {requests: 1/min, horizon: 1s}
+    rated_tools: {requests: 1/min, horizon: 1s}
   nodes:
     - {id: a, type: agent, agent: writer, limiter: agents, inputs: {topic: a}}
     - {id: b, type: agent, agent: writer, limiter: agents, inputs: {topic: b}}
     - {id: c, type: tool, tool: echo, limiter: tools}
     - {id: d, type: tool, tool: echo, limiter: tools}
+    - {id: e, type: agent, agent: writer, limiter: rated_agents, inputs: {topic: e}}
+    - {id: f, type: agent, agent: writer, limiter: rated_agents, inputs: {topic: f}}
+    - {id: g, type: tool, tool: echo, limiter: rated_tools}
+    - {id: h, type: tool, tool: echo, limiter: rated_tools}
 """
 LISTENER = """
 workflow:
@@ -271,13 +277,17 @@ def run_into_limits(system: RecordedSystem) -> None:
     sweep; then each makes room for the next.
     """
     system.ask("POST", "/workflows", LIMITED)
+    for limiter in ("agents", "tools"):
+        system.ask("PUT", f"/limits/limited/{limiter}", {"paused": True})
     executions = [start(system, "limited", {}) for _ in range(2)]
     for _ in range(20):
         system.deliver()
         lost = system.backend.poller.receive(LIMITS, 10)
         system.backend.poller.delete(LIMITS, [record.receipt_handle for record in lost])
-    assert system.ask("GET", "/limits/limited/agents")["gauges"][0]["waiting"] == 1
     sweep(system)
+    assert system.ask("GET", "/limits/limited/agents")["gauges"][0]["waiting"] == 2
+    for limiter in ("agents", "tools"):
+        system.ask("PUT", f"/limits/limited/{limiter}", {"paused": False})
     system.drain(60)
     assert [system.ask("GET", f"/executions/{id}")["status"] for id in executions] == ["completed"] * 2
 

@@ -54,7 +54,6 @@ RARE = {
     ("sweep", "dynamodb:BatchWriteItem", ""): "deletes what an earlier version has held under a freeze",
     ("limit_pump", "s3:GetObject", ""): "reads an order that is too large for an item of a line",
     ("limit_pump", "s3:ListBucket", ""): "the same, of one that is gone",
-    ("dispatch", "dynamodb:BatchWriteItem", OF_LIMITERS): "takes nodes out of lines whose execution is cancelled",
     ("run_node_agent", "dynamodb:UpdateItem", ""): "renews the lease of a run, counts what models cost",
     ("run_node_tool", "dynamodb:UpdateItem", ""): "renews the lease of a run",
 }

@@ -10,7 +10,6 @@ from workflow_runtime.engine.waiting import Cause
 from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Clock
-from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits import accounts, arithmetic
 from workflow_runtime.services.limits.accounts import Balance, dollars, tokens_text
 from workflow_runtime.services.limits.arithmetic import Gauge, number
@@ -25,10 +24,9 @@ LINE_SHOWN_MAX = 1_000  # waiters looked at; beyond, there are "more"
 
 
 class LineViews:
-    def __init__(self, clock: Clock, store: LimiterStore, looks: Looks) -> None:
+    def __init__(self, clock: Clock, store: LimiterStore) -> None:
         self._clock = clock
         self._store = store
-        self._looks = looks
 
     def of_run(self, run: Run | None) -> dict[str, Any]:
         """Fields of `why.Waiting` for a run that waits for a limiter; none for any other."""
@@ -45,12 +43,12 @@ class LineViews:
         if name.is_freeze:
             moves = "it was thawed; its message is on its way"
             return {"waiting_on": Cause.FROZEN, "on": (name.key,), "since": int(place.split("#")[2]), "moves": moves}
-        self._looks.known()
-        limiter = self._looks.limiters.get(name.name)
+        rule = self._store.rule(name.name)
+        limiter = rule.limiter if rule is not None else None
         gauge = whole_gauge(self._store, name, limiter or Limiter())
         line = self._store.line(name, LINE_SHOWN_MAX)
         number_in_line = place_in_line(line, place)
-        is_timed = limiter is not None and limiter.requests is not None and number_in_line > 0
+        is_timed = limiter is not None and limiter.requests is not None
         return {
             "waiting_on": Cause.LIMITER,
             "on": (str(name),),

@@ -65,7 +65,7 @@ class Explanations:
 
     def __init__(self, ports: Ports, stores: Stores, looks: Looks) -> None:
         self._looks = looks
-        self._lines = LineViews(ports.clock, stores.limiters, looks)
+        self._lines = LineViews(ports.clock, stores.limiters)
         self._budgets = BudgetViews(stores)
         self._clock = ports.clock
         self._workflows = stores.workflows
