@@ -131,6 +131,24 @@ def test_a_visit_goes_on_although_its_agent_is_deleted_or_is_where_it_may_not_be
     assert bench.output(waiting) == "said by pays-1"
 
 
+@pytest.mark.parametrize("then", ["deleted", "described"])
+def test_a_visit_goes_on_although_an_agent_that_it_may_call_is_another_one(then: str, opened: Opened) -> None:
+    bench = opened()
+    bench.publish("{id: helper, model: 'openai:x', description: helps}")
+    bench.publish("{id: b, model: 'openai:pays-1', tools: [{tool: pay, approve: true}, {agent: helper}]}")
+    waiting = bench.start(NODE.replace("agent: a,", "agent: b,"), {"q": 1})
+    bench.settle()
+    if then == "deleted":
+        bench.runtime_on(bench.backend.ports).agents.remove("helper", lambda _: True, force=True)
+    else:
+        bench.publish("{id: helper, model: 'openai:x', description: helps otherwise}")
+    bench.pass_time(SEEN_MS // 1000 + 1)
+    [asked] = bench.runtime.approval_views.of_execution(waiting)
+    bench.runtime.approvals.answer(asked["id"], True)
+    bench.settle()
+    assert bench.output(waiting) == "said by pays-1"
+
+
 def test_a_published_agent_sends_nothing_to_a_place_that_is_not_allowed(opened: Opened) -> None:
     bench = opened(reach=Reach(http=("models.example.com",)))
     bench.publish("{id: a, model: 'openai:x', base_url: 'http://169.254.169.254/v1', credentials: '${secrets.TOKEN}'}")

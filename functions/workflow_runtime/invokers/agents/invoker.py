@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents.definition import AGENT_QUOTA, AgentDefinition
 from workflow_runtime.invokers.agents.guardrails import Guard
-from workflow_runtime.invokers.agents.offers import offers_of
+from workflow_runtime.invokers.agents.offers import descriptions_of_called, offers_of
 from workflow_runtime.invokers.agents.places import check_places
 from workflow_runtime.invokers.agents.references import references_of
 from workflow_runtime.invokers.agents.registry import AgentRegistry
@@ -24,6 +24,7 @@ from workflow_runtime.invokers.tools.invoker import ToolInvoker
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.invokers.usage import total
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.schemas import SchemaUnusable
 from workflow_runtime.language.suggestions import with_hint
 from workflow_runtime.plan.limiters import Budget
@@ -108,9 +109,12 @@ class AgentInvoker:
             ) from None
         if is_published:
             await check_places(agent, self._reach)
+        called = began.arguments if began is not None else None
+        if not isinstance(called, dict):
+            called = descriptions_of_called(agent, self._registry)
         if began is None:
             said = agent.model_dump(mode="json", by_alias=True, exclude_unset=True)
-            counts = await log.begin_visit(said, is_published=is_published, has_tools=bool(agent.tools))
+            counts = await log.begin_visit(said, called, is_published=is_published, has_tools=bool(agent.tools))
             agent = AgentDefinition.model_validate(counts)
         call, keys = await revealed(agent, call)
         if call.within and agent.visit_budget is not None:
@@ -121,7 +125,7 @@ class AgentInvoker:
         run = AgentRun(agent, expected_schema(call, agent.output_schema), call, log, paid, guard)
         try:
             with below_run(call):
-                outcome = await self._containment.run(self._run(run, agent, call, keys))
+                outcome = await self._containment.run(self._run(run, agent, called, call, keys))
         finally:
             call.meter.usage = total(
                 (paid.usage, checked.usage, call.meter.usage)
@@ -146,11 +150,13 @@ class AgentInvoker:
             raise NodeError("not_found", with_hint(f"there is no agent {id!r}", id, self._registry.ids))
         return found
 
-    async def _run(self, run: AgentRun, agent: AgentDefinition, call: NodeCall, keys: Keys) -> NodeResult:
+    async def _run(
+        self, run: AgentRun, agent: AgentDefinition, called: Mapping[str, Json], call: NodeCall, keys: Keys
+    ) -> NodeResult:
         from workflow_runtime.invokers.agents.models import model_of
 
         model, settings = model_of(agent, call, keys, self._models)
-        offers = await offers_of(agent, self._tools, self._registry, call.workflow_schema)
+        offers = await offers_of(agent, self._tools, called, call.workflow_schema)
         return await run(model, settings, offers, self._tool_invoker, self.invoke)
 
 

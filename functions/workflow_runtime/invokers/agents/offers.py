@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -75,12 +75,12 @@ TOOL, WORKFLOW, AGENT = "tool", "workflow", "agent"
 
 
 async def offers_of(
-    agent: AgentDefinition, tools: ToolRegistry, agents: AgentRegistry, workflows: Workflows
+    agent: AgentDefinition, tools: ToolRegistry, called: Mapping[str, Json], workflows: Workflows
 ) -> dict[str, Offer]:
-    """What the agent is offered, by the names that models use. Raises `NodeError`: ``not_found``,
-    ``validation_error``."""
+    """What the agent is offered, by the names that models use. ``called``: `descriptions_of_called`, as they were when
+    the visit began. Raises `NodeError`: ``not_found``, ``validation_error``."""
     offers = [
-        await _offer(agent, entry, id, tools, agents, workflows)
+        await _offer(agent, entry, id, tools, called, workflows)
         for entry in agent.tools
         for id in _ids(agent, entry, tools)
     ]
@@ -105,14 +105,19 @@ def _ids(agent: AgentDefinition, entry: AgentTool, tools: ToolRegistry) -> Itera
 
 
 async def _offer(
-    agent: AgentDefinition, entry: AgentTool, id: str, tools: ToolRegistry, agents: AgentRegistry, workflows: Workflows
+    agent: AgentDefinition,
+    entry: AgentTool,
+    id: str,
+    tools: ToolRegistry,
+    called: Mapping[str, Json],
+    workflows: Workflows,
 ) -> Offer:
     effects, commits = Effects.NONE, False
     match entry.kind:
         case "workflow_id":
             kind, description, schema = WORKFLOW, "Runs a workflow.", await workflows(id)
         case "agent":
-            kind, description, schema = AGENT, _agent(agent, id, agents).description, SCHEMA
+            kind, description, schema = AGENT, str(called[id]), SCHEMA
         case _:
             tool = tools.get(id)
             if tool is None:
@@ -155,10 +160,16 @@ def _checkable(schema: Json) -> Json:
     return schema
 
 
-def _agent(agent: AgentDefinition, id: str, agents: AgentRegistry) -> AgentDefinition:
-    found = agents.get(id)
-    if found is None:
-        raise NodeError("not_found", with_hint(f"agent {agent.id!r}: there is no agent {id!r}", id, agents.ids))
+def descriptions_of_called(agent: AgentDefinition, agents: AgentRegistry) -> dict[str, Json]:
+    """What the agents that it calls say of themselves, by id. Raises `NodeError` (``not_found``)."""
+    found: dict[str, Json] = {}
+    for entry in agent.tools:
+        if entry.kind == "agent":
+            called = agents.get(entry.id)
+            if called is None:
+                text = with_hint(f"agent {agent.id!r}: there is no agent {entry.id!r}", entry.id, agents.ids)
+                raise NodeError("not_found", text)
+            found[entry.id] = called.description
     return found
 
 

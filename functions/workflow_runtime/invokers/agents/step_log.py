@@ -9,7 +9,7 @@ an error instead of a wrong answer.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec.structs import replace
 
@@ -57,12 +57,16 @@ class StepLog:
         self._recorded = {(step.log, step.name, step.ordinal): step for step in found}
         return self._recorded.get((0, DEFINITION, 1))
 
-    async def begin_visit(self, definition: Json, *, is_published: bool, has_tools: bool) -> Json:
-        """The visit begins, with this definition, which is recorded with the first step that is. Returns the one that
-        counts."""
+    async def begin_visit(
+        self, definition: Json, called: Mapping[str, Json], *, is_published: bool, has_tools: bool
+    ) -> Json:
+        """The visit begins, with this definition and these descriptions of the agents that it calls, which are recorded
+        with the first step that is. Returns the definition that counts."""
         self._is_eager = has_tools or not self._steps.is_new
         origin = PUBLISHED if is_published else None
-        self._definition = Step(name=DEFINITION, ordinal=1, result=definition, fingerprint=origin)
+        self._definition = Step(
+            name=DEFINITION, ordinal=1, result=definition, fingerprint=origin, arguments={**called} or None
+        )
         return await self._record_definition() if self._is_eager else definition
 
     async def _record_definition(self) -> Json:
