@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import pytest
 
 from workflow_runtime.plan.catalogue import CatalogueEntry
+from workflow_runtime.ports import Item, Key
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.agents import AgentMismatch, AgentStore
 from workflow_runtime.storage.freezes import FreezeStore, Switch
@@ -70,6 +72,30 @@ def test_a_publisher_that_died_before_the_last_write_has_its_version_taken_up(st
     pointer = store.pointer("作者")
     assert pointer is not None
     assert (pointer.latest, pointer.digest) == (2, "b")
+
+
+class CountingTable:
+    """Counts the reads of a table."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+        self.reads = 0
+
+    def get(self, wanted: Sequence[Key]) -> dict[Key, Item]:
+        self.reads += 1
+        found: dict[Key, Item] = self._table.get(wanted)
+        return found
+
+
+def test_versions_that_are_asked_for_one_by_one_can_be_read_together_before(store: AgentStore, harness: Any) -> None:
+    for number in range(120):
+        store.publish(f"a{number}", "d", str(number).encode(), ENTRY, NOW, 0)
+    table = CountingTable(harness.table)
+    other = AgentStore(cast("Any", table))
+    other.load(store.pointers())
+    assert [other.source(f"a{number}", 1) for number in range(120)] == [str(number).encode() for number in range(120)]
+    other.load(store.pointers())
+    assert table.reads == 1
 
 
 def test_who_looks_at_the_switches_sees_published_agents_and_takes_none_for_a_switch(

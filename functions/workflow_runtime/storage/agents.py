@@ -6,7 +6,7 @@ a worker learns of a new version without a further read, and reads its definitio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -140,16 +140,30 @@ class AgentStore:
         """What the compiler knows of a version. Raises `KeyError`."""
         return self._stored(agent_id, number).entry
 
+    def load(self, pointers: Iterable[AgentPointer]) -> None:
+        """Read the latest versions of agents, which are about to be asked for, together."""
+        wanted = {
+            keys.agent_version(pointer.agent_id, pointer.latest): pointer.agent_id
+            for pointer in pointers
+            if self._known.get((pointer.agent_id, pointer.latest)) is None
+        }
+        for key, item in self._table.get(tuple(wanted)).items() if wanted else ():
+            self._keep(_stored(wanted[key], item))
+
     def _stored(self, agent_id: str, number: int) -> _Stored:
         known = self._known.get((agent_id, number))
-        if known is None:
-            key = keys.agent_version(agent_id, number)
-            item = self._table.get([key]).get(key)
-            if item is None:
-                raise KeyError(f"there is no version {number} of the agent {agent_id!r}")
-            known = _stored(agent_id, item)
-            self._known.put((agent_id, number), known, 3 * len(known.source))
-        return known
+        if known is not None:
+            return known
+        key = keys.agent_version(agent_id, number)
+        item = self._table.get([key]).get(key)
+        if item is None:
+            raise KeyError(f"there is no version {number} of the agent {agent_id!r}")
+        return self._keep(_stored(agent_id, item))
+
+    def _keep(self, stored: _Stored) -> _Stored:
+        version = stored.version
+        self._known.put((version.agent_id, version.number), stored, 3 * len(stored.source))
+        return stored
 
     def _put_version(self, stored: _Stored, created_at: int) -> bool:
         """Version first, row second: after a crash in between, the next publisher points at that version."""

@@ -141,6 +141,8 @@ class Agents:
             raise RequestError("too_large", what)
         document = parse_document(source)
         known = self._catalog.known_now()
+        if known is not None:
+            self._agents.load(self._looks.agents.values())  # whom each of them calls is asked next
         found = read_agents([document], _calls(known))
         if len(found) != 1:
             message = f"the definition of one agent is needed; here are {len(found)}"
