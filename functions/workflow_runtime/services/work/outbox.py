@@ -81,13 +81,16 @@ class Outbox:
 
     def _send(self, effect: Outgoing) -> None:
         """Raises `EffectRefused`, `RetryableError`."""
-        if isinstance(effect, QueueMessage):
-            self._ports.outlets.send_message(effect)
-        elif effect.bus:
-            self._ports.outlets.put_event(effect)
-        else:
-            for refusal in self._ports.bus.publish([BusEvent(effect.source, effect.topic, effect.detail)]):
-                raise EffectRefused("execution_error", f"the event bus refused the event: {refusal.reason}")
+        try:
+            if isinstance(effect, QueueMessage):
+                self._ports.outlets.send_message(effect)
+            elif effect.bus:
+                self._ports.outlets.put_event(effect)
+            else:
+                for refusal in self._ports.bus.publish([BusEvent(effect.source, effect.topic, effect.detail)]):
+                    raise EffectRefused("execution_error", f"the event bus refused the event: {refusal.reason}")
+        except ValueError as error:  # the request itself is wrong, and stays so
+            raise EffectRefused("validation_error", f"{_named(effect)}: {error}") from error
 
 
 def _named(effect: Outgoing) -> str:
