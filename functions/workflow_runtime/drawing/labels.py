@@ -6,8 +6,11 @@ Each is shortened where it is made: from here on, no text is longer than a label
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from itertools import islice
 
-from workflow_runtime.language.texts import LABEL_COLUMNS, preview, shorten
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.texts import LABEL_COLUMNS, columns, preview, shorten
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
@@ -87,21 +90,35 @@ def edge_label(gate: str, condition: Formula | None) -> str:
     return shorten(" ".join(part for part in (gate, when) if part))
 
 
-def transition_label(state: StatePlan, transition: TransitionPlan) -> str:
-    """``event [guard]``, as in UML."""
+def transition_label(state: StatePlan, transition: TransitionPlan, schemas: Mapping[str, Json]) -> str:
+    """``event (field, field?) [guard]``, as in UML; the fields only if there is room for all.
+
+    ``schemas``: of the data of events, by event.
+    """
+    guard = f" [{_plain(transition.guard)}]" if transition.guard is not None else ""
     if transition.after >= 0:
-        event = _delay(state.delays[transition.after])
-    else:
-        own = {f"done.run.{state.name}": "done", f"done.state.{state.name}": "done", f"error.run.{state.name}": "error"}
-        event = ", ".join(own.get(name, name) for name in transition.events[:LABEL_COLUMNS])
-    guard = f"[{_plain(transition.guard)}]" if transition.guard is not None else ""
-    return shorten(" ".join(part for part in (event, guard) if part))
+        return shorten(_delay(state.delays[transition.after]) + guard)
+    own = {f"done.run.{state.name}": "done", f"done.state.{state.name}": "done", f"error.run.{state.name}": "error"}
+    events = [(own.get(name, name), schemas.get(name)) for name in transition.events[:LABEL_COLUMNS]]
+    typed = ", ".join(name + _fields(schema) for name, schema in events) + guard
+    return shorten(
+        (typed if columns(typed) <= LABEL_COLUMNS else ", ".join(name for name, _ in events) + guard).strip()
+    )
 
 
-def internal_note(state: StatePlan, transition: TransitionPlan) -> str:
-    """What a transition without targets does: ``event [guard] / actions``."""
+def internal_note(state: StatePlan, transition: TransitionPlan, schemas: Mapping[str, Json]) -> str:
+    """What a transition without targets does: ``event (field) [guard] / actions``."""
     done = ", ".join(str(action.__struct_config__.tag) for action in transition.actions[:LABEL_COLUMNS])
-    return shorten(" / ".join(part for part in (transition_label(state, transition), done) if part))
+    return shorten(" / ".join(part for part in (transition_label(state, transition, schemas), done) if part))
+
+
+def _fields(schema: Json) -> str:
+    """The fields that a schema of objects names, in parentheses, with a ``?`` those that may be left out."""
+    if not isinstance(schema, dict) or not (properties := schema.get("properties")):
+        return ""
+    required = schema.get("required", ())
+    shown = (name[:_SOURCE_CHARS_MAX] + ("" if name in required else "?") for name in islice(properties, LABEL_COLUMNS))
+    return f" ({', '.join(shown)})"
 
 
 def _delay(delay: Delay) -> str:

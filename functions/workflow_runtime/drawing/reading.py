@@ -160,7 +160,7 @@ class _Reader:
                 yield from (Link(places[number], places[target], "default") for target in state.initial.targets)
             taken = _taken(chart, state, events)
             for transition in state.transitions:
-                label = transition_label(state, transition)
+                label = transition_label(state, transition, self._plan.event_schemas)
                 mark = TAKEN if id(transition) in taken else ""
                 for target in transition.targets:
                     yield Link(places[number], places[target], label, mark=mark)
@@ -174,7 +174,7 @@ class _Reader:
                     yield shorten(f"{moment} / {kind_of(node)} {detail_of(node)}")
         for transition in state.transitions:
             if not transition.targets:
-                yield internal_note(state, transition)
+                yield internal_note(state, transition, self._plan.event_schemas)
 
 
 def _is_stack(node: NodePlan) -> bool:

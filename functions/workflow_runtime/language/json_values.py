@@ -33,12 +33,25 @@ _LONE_SURROGATE = re.compile(
 """The escape of half a character, in JSON text; good enough for text that is not JSON."""
 
 
+_AT_BYTE = re.compile(r" \(byte (\d+)\)$")
+_NO_NUMBER = re.compile(rb"(?:NaN|Infinity)\b")
+"""What Python's ``json.dumps`` writes, and JSON has not."""
+
+
 def malformed(text: str, error: Exception) -> str:
-    """Why a text is not JSON: what the decoder said, or half of a character that has no other half."""
+    """Why a text is not JSON: what the decoder said; or what JSON has not, with what to write in its place.
+
+    A place that it knows stands at the end, as in the decoder's words: ``(byte 7)``.
+    """
     found = _LONE_SURROGATE.search(text)
-    if found is None:
-        return str(error)
-    return f"`{found[0]}` is half of a character, and the other half is missing (a lone surrogate)"
+    if found is not None:
+        return f"`{found[0]}` is half of a character, and the other half is missing (a lone surrogate)"
+    said = str(error)
+    if said.startswith("Number out of range"):
+        return "a number is beyond 1.8e308, the largest that can be read; use text"
+    at = _AT_BYTE.search(said)
+    word = _NO_NUMBER.match(text.removeprefix("\ufeff").encode("utf-8", "replace"), int(at[1])) if at else None
+    return f"`{word[0].decode()}` is nothing that JSON can hold; use null{at[0]}" if word and at else said
 
 
 def path_text(path: Sequence[str | int]) -> str:

@@ -11,6 +11,7 @@ workflow:
   type: state_machine
   initial_state: shut
   final_states: [gone]
+  event_schemas: {open: {type: object, properties: {key: {type: string}}, required: [key]}}
   states:
     - name: shut
       transitions: [{event: open, target: ajar}, {event: knock, actions: [{log: who is there}]}]
@@ -30,14 +31,20 @@ def test_the_graph_of_a_chart_is_a_state_diagram_or_says_what_is_inside_what(api
     inside = {node["id"]: node["inside"] for node in graph["nodes"]}
     assert inside == {"shut": None, "ajar": None, "narrow": "ajar", "narrow/listen": "narrow", "gone": None}
     assert graph["initial"] == ["shut", "narrow"]
-    assert {"source": "shut", "target": "ajar", "label": "open", "orders": False, "mark": None} in graph["edges"]
+    assert {"source": "shut", "target": "ajar", "label": "open (key)", "orders": False, "mark": None} in graph["edges"]
     assert graph["nodes"][0]["notes"] == ["knock / log"]
+    assert graph["event_schemas"]["open"]["properties"] == {"key": {"type": "string"}}
 
 
 def test_the_graph_of_an_execution_marks_its_active_states(api: Any) -> None:
     api.publish(CHART)
     execution_id = api.start("door").json["execution_id"]
-    sent = api("POST", f"/executions/{execution_id}/events", '{"event": "open"}', {"Content-Type": "application/json"})
+    sent = api(
+        "POST",
+        f"/executions/{execution_id}/events",
+        '{"event": "open", "data": {"key": "k"}}',
+        {"Content-Type": "application/json"},
+    )
     assert sent.status == 202
     asyncio.run(api.runtime.settle(execution_id))
     graph = api("GET", f"{URL}?format=json&execution={execution_id}").json

@@ -28,6 +28,7 @@ HOSTILE: dict[str, Any] = {
     "type": "hybrid",
     "name": '<script>"&',
     "initial_state": "状态",
+    "event_schemas": {"go": {"properties": {'a"|};-->: b': {}}}},
     "states": [
         {"name": "状态", "after": {"delay": 90, "target": "done", "condition": "a == '\"|};-->'"}},
         {"name": "end_", "run": {"id": "x", "type": "tool", "tool": "t", "name": 'say "hi" {<b>} #1; `x` \\ --> y: z'}},
@@ -79,6 +80,28 @@ def test_the_active_states_of_a_chart_in_a_graph_are_its_own() -> None:
 def test_a_label_says_event_guard_and_delay() -> None:
     labels = {link.label for link in drawn(SHIPPED / "order_state_machine.yaml").links}
     assert {"cancel", "after 30m", "ship [tracking_no != null]", "done", "after 1h [refund_attempts < 3]"} <= labels
+
+
+def test_a_label_says_which_fields_an_event_has_if_it_has_room_for_them() -> None:
+    schema = {"type": "object", "properties": {"amount": {"type": "number"}, "note": {}}, "required": ["amount"]}
+    many = {"properties": {f"field_{number}": {} for number in range(10_000)}}
+    leaving = {"event": "pay", "condition": "amount > 1", "target": "b"}
+    staying = {"event": "touch", "actions": [{"log": "x"}]}
+    document = {
+        "id": "w",
+        "type": "state_machine",
+        "initial_state": "a",
+        "event_schemas": {"pay": schema, "touch": {"properties": {"by": {}}}, "fill": many, "any": True},
+        "states": [
+            {"name": "a", "transitions": [leaving, {"event": ["any", "touch"], "target": "b"}, staying]},
+            {"name": "b", "type": "final"},
+            {"name": "c", "transitions": {"event": "fill", "target": "b"}},
+        ],
+    }
+    drawing = drawing_of(plan_of(document))
+    labels = [link.label for link in drawing.links if link.label]
+    assert labels == ["pay (amount, note?) [amount > 1]", "any, touch (by?)", "fill"]
+    assert {item.id: item.notes for item in drawing.items}["a"] == ("touch (by?) / log",)
 
 
 def test_what_does_not_leave_a_state_stands_in_it() -> None:

@@ -146,3 +146,18 @@ def test_half_a_character_is_named(text: str, half: str) -> None:
 
 def test_other_mistakes_are_told_as_the_decoder_does() -> None:
     assert malformed(r'["\ud83d\ude00', ValueError("cut off")) == "cut off"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"a": NaN}', "`NaN` is nothing that JSON can hold; use null (byte 6)"),
+        ('\ufeff["é", -Infinity]', "`Infinity` is nothing that JSON can hold; use null (byte 8)"),
+        ('{"a": 1e400}', "a number is beyond 1.8e308, the largest that can be read; use text"),
+        ('["NaN", NaNs]', "JSON is malformed: invalid character (byte 8)"),
+    ],
+)
+def test_numbers_that_json_has_not_are_named(text: str, said: str) -> None:
+    with pytest.raises(msgspec.DecodeError) as caught:
+        msgspec.json.decode(text.removeprefix("\ufeff"))
+    assert malformed(text, caught.value) == said

@@ -65,7 +65,7 @@ def _answer(plan: Plan, format: str, progress: Progress | None) -> Answer:
 
     headers = {"Vary": "Accept"}
     if format == "json":
-        return json_answer(_json(plan.workflow_id, drawing_of(plan, progress)), headers=headers)
+        return json_answer(_json(plan, drawing_of(plan, progress)), headers=headers)
     return Answer(200, render(plan, format, progress).encode(), f"{TYPES[format]}; charset=utf-8", headers)
 
 
@@ -77,13 +77,13 @@ def _accepted(request: Request) -> str:
     return min(named)[1] if named else "mermaid"
 
 
-def _json(workflow_id: str, drawing: Drawing) -> dict[str, Any]:
+def _json(plan: Plan, drawing: Drawing) -> dict[str, Any]:
     """The whole of it, however large. Nodes and states by path; dots where something begins are not among its nodes."""
     items = drawing.items
     starts = {number for number, item in enumerate(items) if not item.id}
     rows = None if drawing.has_states else drawing.levels
     return {
-        "workflow_id": workflow_id,
+        "workflow_id": plan.workflow_id,
         "title": drawing.title,
         "nodes": [
             {
@@ -111,4 +111,5 @@ def _json(workflow_id: str, drawing: Drawing) -> dict[str, Any]:
             if link.source not in starts
         ],
         "initial": [items[link.target].id for link in drawing.links if link.source in starts],
+        "event_schemas": plan.event_schemas,
     }

@@ -376,6 +376,7 @@ class Graph(BaseModel):
     nodes: list[GraphNode]
     edges: list[GraphEdge]
     initial: list[str] = Field([], description="The states in which charts and states with states begin.")
+    event_schemas: dict[str, Any] = Field({}, description="JSON Schemas of the data of events, by event.")
 
 
 class Health(BaseModel):
