@@ -19,6 +19,7 @@ from infra import bundling
 from workflow_runtime.deployment.topology import TOPOLOGY
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.plan.catalogue import decode_catalogue
+from workflow_runtime.runtime.packaged_catalogue import packaged_catalogue
 
 HERE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
 UNZIPPED_BYTES_EXPECTED = {"core": 70_000_000, "agents": 105_000_000}  # with bytecode; growth is noticed
@@ -129,6 +130,27 @@ def test_the_code_has_a_catalogue_of_the_agents_and_tools_beside_it(tmp_path: Pa
     assert {"echo", "exchange_rates"} <= catalogue.tools.keys()
     assert "intent_agent" in catalogue.agents
     assert str(ROOT).encode() not in data
+
+
+TOOL = """
+from workflow_runtime.sdk import tool
+
+@tool
+def answer() -> int:
+    return 42
+"""
+
+
+@pytest.mark.parametrize("is_relative", [False, True])
+def test_the_catalogue_is_the_same_however_its_folder_is_named(tmp_path: Path, is_relative: bool) -> None:
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "mine.py").write_text(TOOL, encoding="utf-8")
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "mine.yaml").write_text("id: mine\nmodel: test\ninstructions: i\n", encoding="utf-8")
+    catalogue = decode_catalogue(packaged_catalogue(Path(os.path.relpath(tmp_path)) if is_relative else tmp_path))
+    assert catalogue.tools["answer"].source == "tools/mine.py"
+    assert catalogue.tools["echo"].source == "built-in"
+    assert catalogue.agents["mine"].source == "agents/mine.yaml"
 
 
 def test_tools_that_cannot_be_imported_are_not_deployed(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ def packaged_catalogue(definitions: Path, mocks: Mocks | None = None) -> bytes:
 
 
 def _inside(source: str, definitions: Path) -> str:
-    path = Path(source)
-    return path.relative_to(definitions).as_posix() if path.is_relative_to(definitions) else source
+    path, folder = Path(source).resolve(), definitions.resolve()
+    return path.relative_to(folder).as_posix() if path.is_file() and path.is_relative_to(folder) else source
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 from tests.unit.engine.driver import START, Driver, chart_of, on, plan_of, started, state
 
 from workflow_runtime.engine.advance import Decision, advance
@@ -123,15 +124,15 @@ def test_timers_that_older_code_has_stored_in_no_order_fire_in_theirs() -> None:
     assert driver.logs == ["1m", "1m", "2m", "3m"]
 
 
-def test_the_end_of_a_graph_comes_after_what_was_sent_before_it() -> None:
-    inner = {"id": "m", "type": "state_machine", "initial_state": "x",
+@pytest.mark.parametrize(("end", "fields"), [("done", {}), ("error", {"outputs": "${1 / 0}"})])
+def test_the_end_of_a_graph_comes_after_what_was_sent_before_it(end: str, fields: dict[str, Any]) -> None:
+    inner = {"id": "m", "type": "state_machine", "initial_state": "x", **fields,
              "states": [state("x", on("go", "done", {"send": {"event": "news", "data": {"n": 1}}}))]}  # fmt: skip
-    driver = started(state("a", on("news", None), on("done.run.a", "b"), run=[inner]), state("b"))
+    driver = started(state("a", on("news", None), on(f"{end}.run.a", "b"), run=[inner]), state("b"))
     driver.send("go")
-    assert [(step.machine, step.event) for step in driver.macrosteps[-3:]] == [
-        ("a/m", "go"),
+    assert [(step.machine, step.event) for step in driver.macrosteps if step.event][-2:] == [
         ("", "news"),
-        ("", "done.run.a"),
+        ("", f"{end}.run.a"),
     ]
     assert driver.configuration == ["b"]
 
