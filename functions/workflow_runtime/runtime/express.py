@@ -153,10 +153,11 @@ class RoutedTable:
     def _of(self, partition: str) -> Table:
         return self._own if partition == self._partition else self._shared
 
-    def get(self, wanted: Sequence[Key]) -> dict[Key, Item]:
-        own = [key for key in wanted if key.partition == self._partition]
-        others = [key for key in wanted if key.partition != self._partition]
-        return {**(self._own.get(own) if own else {}), **(self._shared.get(others) if others else {})}
+    def get(self, keys: Sequence[Key], *, eventually: bool = False) -> dict[Key, Item]:
+        own = [key for key in keys if key.partition == self._partition]
+        others = [key for key in keys if key.partition != self._partition]
+        shared = self._shared.get(others, eventually=eventually) if others else {}
+        return {**(self._own.get(own) if own else {}), **shared}
 
     def put(self, item: Item, condition: Condition | None = None) -> None:
         self._of(item.key.partition).put(item, condition)
