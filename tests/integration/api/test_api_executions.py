@@ -119,6 +119,20 @@ def test_an_event_key_used_again_for_another_event_is_a_conflict(api: Any, query
     assert api("GET", f"/executions/{execution_id}").json["status"] == "running"
 
 
+def test_an_event_whose_data_does_not_match_its_schema_is_refused(api: Any) -> None:
+    api.publish(
+        OPEN_DOOR + "  event_schemas: {end: {type: object, properties: {by: {type: string}}, required: [by]}}\n"
+    )
+    execution_id = api.start("door").json["execution_id"]
+    asyncio.run(api.runtime.settle(execution_id))
+    url = f"/executions/{execution_id}/events"
+    for data in ('{"by": 1}', "{}", "null"):
+        refused = api("POST", url, f'{{"event": "end", "data": {data}}}', JSON)
+        assert (refused.status, refused.code) == (422, "invalid_event")
+        assert "the data of `end` does not match its schema in event_schemas" in refused.json["detail"]
+    assert api("POST", url, '{"event": "end", "data": {"by": "you"}}', JSON).status == 202
+
+
 def test_context_means_input(api: Any) -> None:
     api.publish()
     same = '{"context": {"name": "x"}, "input": {"name": "x"}}'

@@ -48,6 +48,17 @@ def test_a_guard_sees_the_data_by_name_and_a_refused_event_changes_nothing() -> 
     assert driver.ignored[-1][1] == "`n > 5` of `a` is false"
 
 
+def test_an_event_whose_data_does_not_match_its_schema_is_ignored_with_the_reason() -> None:
+    schemas = {"go": {"properties": {"n": {"type": "number"}}, "required": ["n"]}}
+    driver = started(state("a", on("go", "b")), state("b"), event_schemas=schemas)
+    for data, reason in (({"n": "1"}, 'n: "1" is not of type "number"'), ({}, '"n" is a required property')):
+        driver.send("go", data)
+        assert driver.configuration == ["a"]
+        assert driver.ignored[-1][1] == f"the data of `go` does not match its schema in event_schemas: {reason}"
+    driver.send("go", {"n": 1})
+    assert driver.configuration == ["b"]
+
+
 # ---- what the workflow set, no event changes unasked
 
 OWN: dict[str, dict[str, Any]] = {
