@@ -255,7 +255,8 @@ def test_a_wait_for_a_time_that_is_past_goes_on_at_once() -> None:
 @pytest.mark.parametrize("due", [1_800_000_000, 0, 99_999_999_999])
 def test_a_wait_for_epoch_seconds_fails_and_one_for_milliseconds_waits(due: int) -> None:
     plan = plan_of([wait(at="${due}"), AFTERWARDS])
-    seconds, milliseconds = Driver(plan, {"due": due}).start(), Driver(plan, {"due": 1_800_000_000_000}).start()
+    seconds = Driver(plan, {"due": due}).start()
+    milliseconds = Driver(plan, {"due": 1_800_000_000_000}).start()
     assert (seconds.status, seconds.error) == ("failed", ("execution_error", "pause"))
     assert milliseconds.nodes["pause"] == "running"
 
