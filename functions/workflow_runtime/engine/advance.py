@@ -85,6 +85,8 @@ GLOBALS_KEPT_BYTES_MAX = 512  # parts of the input that decisions read, kept in 
 
 NOTHING_KNOWN = Known()
 
+_GOING_ON = frozenset({ExecutionStatus.RUNNING, ExecutionStatus.SUSPENDED})
+
 _OVERTAKEN = (TimerFired, EventReturned)
 """Events before which a timer may have to fire."""
 
@@ -172,6 +174,8 @@ def advance(
             if turn.state.goes_on and turn.state.status.terminal:
                 reopen_for_parent(scopes)
                 settling.settle(scopes)
+        if turn.state.awaits_cancelled and turn.state.status in _GOING_ON:
+            compensation.spare(turn)
         if turn.state.escalated is not None and turn.state.suspension is None:
             suspend_escalated(scopes, turn.state.escalated)
         changed = changed or bool(turn.commands or turn.macrosteps) or not (reason or isinstance(event, Poked))
@@ -236,7 +240,7 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     state.scopes = {TOP_GRAPH: GraphState(root.marks, 0, root.block, root.first_serial, serials=root.serials)}
     if chart is not None:
         state.scopes[TOP_CHART] = ChartState(configuration=chart.configuration)
-    state.in_flight = 0
+    state.in_flight = len(state.stopping)
     state.aborted = True
     state.unannounced.clear()
     scopes = settling.scopes_of(turn)
@@ -275,6 +279,7 @@ def _is_told_of(turn: Turn, event: Event) -> bool:
 def _started(scopes: Scopes, event: ExecutionStarted) -> str:
     is_told_of_nodes = "node" in scopes.turn.plan.events  # as they begin and end, not when a segment is over
     scopes.turn.state.segments = event.segments and not is_told_of_nodes
+    scopes.turn.state.awaits_cancelled = event.awaits_cancelled
     settling.begin(scopes, scopes.turn.state.started_at)
     return ""
 

@@ -40,6 +40,7 @@ from workflow_runtime.engine.scopes import Scope, Scopes
 from workflow_runtime.engine.tables import keys_at
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import error_value
+from workflow_runtime.engine.visits import awaited_as
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
 from workflow_runtime.plan import segments
 from workflow_runtime.plan.addresses import TOP_CHART, ScopeId, static_path
@@ -58,7 +59,7 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     """A run ended well or badly; once, late, or twice. Raises `InvalidEvent` for one that was never ordered."""
     if event.path == OUTPUTS_PATH:
         return _accept_outputs(scopes, event)
-    if scopes.turn.state.stopping.get(event.path) == event.serial:
+    if awaited_as(scopes.turn.state.stopping, event.path, event.serial):
         compensation.stopped(scopes, event)
         return ""
     found = _current_run(scopes, event.path, event.serial)
@@ -80,7 +81,7 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
 
 def accept_yield(scopes: Scopes, event: NodeYielded) -> str:
     """The code of a run has returned; its node waits for its task token. Raises `InvalidEvent`."""
-    if scopes.turn.state.stopping.get(event.path) == event.serial:
+    if awaited_as(scopes.turn.state.stopping, event.path, event.serial):
         compensation.stopped(scopes, event)
         return ""
     found = _current_run(scopes, event.path, event.serial)
@@ -121,7 +122,7 @@ def _ran_in_segment(scope: GraphScope, node: int) -> bool:
 
 def accept_stop(scopes: Scopes, event: RunStopped) -> str:
     """A run that was told to stop never began."""
-    if scopes.turn.state.stopping.get(event.path) != event.serial:
+    if not awaited_as(scopes.turn.state.stopping, event.path, event.serial):
         return "nobody waits for this run any more"
     compensation.stopped(scopes, event)
     return ""

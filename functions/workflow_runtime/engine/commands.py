@@ -99,8 +99,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):
     """Record the run of a node that the dispatcher ran itself, which ended ``at`` (epoch ms) and took no time unless it
     ``started_at`` another. ``blob``: where a large output was stored before the commit. ``inputs``, or where they were
-    stored: of a node that can be undone.
-    """
+    stored: of a node that can be undone."""
 
     path: str
     serial: int
@@ -137,19 +136,20 @@ class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comm
     child: str = ""
 
 
-class StopRun(msgspec.Struct, frozen=True, tag_field="command", tag="stop_run"):
+class StopRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="stop_run"):
     """Tell a run that its result is no longer needed. One that has not begun never does, and `RunStopped` comes back; a
-    worker that has claimed it lets its code know, and records and reports how it ends."""
+    worker that has claimed it lets its code know, and records and reports how it ends. ``closes``: one that has not
+    ended by now is recorded as cancelled, and what it has come to comes back."""
 
     path: str
     serial: int
+    closes: bool = False
 
 
 class PublishEvent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="publish_event"):
     """Publish an event. A lifecycle event's ``detail`` is completed with the execution's identity when it is sent; one
     of the author's (``custom``) is the author's payload, to which identity and ``hops`` are added under
-    ``workflow_runtime``; ``machine``: path of the chart that is told with `SendFailed` when the bus refuses it.
-    """
+    ``workflow_runtime``; ``machine``: path of the chart that is told with `SendFailed` when the bus refuses it."""
 
     detail_type: str
     detail: dict[str, Json]

@@ -1,7 +1,8 @@
 """Compensation: an execution that ends badly undoes what succeeded in it (language §6).
 
-The state lists the visits that can be undone as they succeed, over all scopes. When the end comes, runs of such nodes
-that workers have in hand are told to stop and awaited first: a success among them is undone, too. Then each visit gets
+The state lists the visits that can be undone as they succeed, over all scopes. Runs of such nodes that workers have in
+hand when they are cancelled, be it with their branch, pass or state or at the end, are told to stop and awaited: what
+succeeds all the same is in the list, too, and a compensation begins once all are known. Then each visit gets
 a scope of its own for its compensation, a block of one node: one after the other from the newest to the oldest, or all
 of them at once. These scopes are in no other, for those of the visits may be gone.
 
@@ -19,7 +20,7 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import ExecutionState, initial_graph_state
 from workflow_runtime.engine.turn import COMMANDS_MAX, Turn
-from workflow_runtime.engine.visits import Fate, Original, Undoable, Undoing
+from workflow_runtime.engine.visits import Fate, Original, Undoable, Undoing, awaited_as
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan import segments
 from workflow_runtime.plan.addresses import ScopeId
@@ -45,41 +46,42 @@ def spare(turn: Turn) -> None:
     What runs in the place of a node that has failed is undone by that node's compensation, unless it has its own. A
     worker may go on with others in place: whoever stops it finds those, and they are awaited like it.
     """
-    state, stopping = turn.state, turn.state.stopping
+    state = turn.state
     for place, command in reversed(list(enumerate(turn.commands))):
-        if isinstance(command, CancelRun) and _is_spared(turn, command.path):
+        if isinstance(command, CancelRun) and _is_spared(turn, command.path, command.serial):
             turn.commands[place] = StopRun(command.path, command.serial)
             _await(turn, command.path, command.serial)
     for path, serial in state.withdrawn:
-        if path not in stopping and _is_spared(turn, path):
+        if _is_spared(turn, path, serial):
             _await(turn, path, serial)
     if state.originals:  # how they end is known once what runs in their place has
-        open = {original.path for original in state.originals.values()}
-        turn.commands[:] = [c for c in turn.commands if not (isinstance(c, CancelRun) and c.path in open)]
-        state.withdrawn[:] = [run for run in state.withdrawn if run[0] not in open]
+        open = {(original.path, original.serial) for original in state.originals.values()}
+        turn.commands[:] = [c for c in turn.commands if not (isinstance(c, CancelRun) and (c.path, c.serial) in open)]
+        state.withdrawn[:] = [run for run in state.withdrawn if run not in open]
 
 
-def _is_spared(turn: Turn, path: str) -> bool:
+def _is_spared(turn: Turn, path: str, serial: int) -> bool:
     place = turn.plan.locate(path)
-    if place is None or path in turn.state.stopping or path in turn.idle:
+    if place is None or awaited_as(turn.state.stopping, path, serial) or (path, serial) in turn.idle:
         return False
     node = turn.plan.blocks[place.block].nodes[place.node]
-    can_be_undone = node.compensate >= 0 or path in turn.originals
-    return node.pool is not None and (can_be_undone or bool(_undoable_followers(turn, path)))
+    can_be_undone = node.compensate >= 0 or (path, serial) in turn.originals
+    return node.pool is not None and (can_be_undone or bool(_undoable_followers(turn, path, serial)))
 
 
-def _undoable_followers(turn: Turn, path: str) -> list[tuple[str, int]]:
-    return [(each, serial) for each, serial in turn.followers.get(path, ()) if _node(turn.plan, each).compensate >= 0]
+def _undoable_followers(turn: Turn, path: str, serial: int) -> list[tuple[str, int]]:
+    return [run for run in turn.followers.get((path, serial), ()) if _node(turn.plan, run[0]).compensate >= 0]
 
 
 def _await(turn: Turn, path: str, serial: int) -> None:
-    for each, its_serial in ((path, serial), *_undoable_followers(turn, path)):
-        turn.state.stopping[each] = its_serial
-        turn.state.in_flight += 1
-    original = turn.originals.get(path)
+    state = turn.state
+    for each, its_serial in ((path, serial), *_undoable_followers(turn, path, serial)):
+        state.stopping[f"{each}#{its_serial}" if each in state.stopping else each] = its_serial
+        state.in_flight += 1
+    original = turn.originals.get((path, serial))
     place = turn.plan.locate(path)
     if original is not None and place is not None and turn.plan.blocks[place.block].nodes[place.node].compensate < 0:
-        turn.state.originals[path] = original
+        state.originals[awaited_as(state.stopping, path, serial)] = original
 
 
 def has_work(state: ExecutionState) -> bool:
@@ -129,9 +131,10 @@ def stopped(scopes: Scopes, event: NodeSucceeded | NodeFailed | NodeYielded | Ru
     """A run that was awaited has ended, or never began; one that succeeded is undone, too."""
     turn = scopes.turn
     state = turn.state
-    del state.stopping[event.path]
+    awaited = awaited_as(state.stopping, event.path, event.serial)
+    del state.stopping[awaited]
     state.in_flight -= 1
-    original = state.originals.pop(event.path, None)
+    original = state.originals.pop(awaited, None)
     if isinstance(event, NodeSucceeded):
         done = _read(turn.plan, event.path, event.serial)
         turn.announce(event.path, "success")
@@ -140,6 +143,8 @@ def stopped(scopes: Scopes, event: NodeSucceeded | NodeFailed | NodeYielded | Ru
         if turn.plan.node(done.node).compensate >= 0:  # else it was awaited for what may follow it
             state.undo.append(Undoable(done.node, done.serial, done.prefix or ""))
     elif original is not None:
+        if state.awaits_cancelled:
+            turn.idle.add((original.path, original.serial))
         turn.cancel(original.path, original.serial, original.started_at, original.child)
     if not state.stopping and state.status is ExecutionStatus.COMPENSATING:
         pending.drop_owned(scopes.root, -1)
@@ -198,18 +203,33 @@ def _succeeded_by_fallback(turn: Turn, original: Original, done: Read) -> Read:
     return own
 
 
+def close(turn: Turn) -> None:
+    """Wait no longer than it takes to close the runs: what has succeeded by then is undone, though its worker died
+    before it said so; whatever they still do comes too late."""
+    state = turn.state
+    assert state.undoing is not None, "only a compensation waits until then"
+    state.undoing.closes = True
+    for name, serial in state.stopping.items():
+        turn.cancel(_path_of(name, serial), serial)
+
+
 def give_up(turn: Turn) -> None:
     """Stop waiting: whatever the runs still do comes too late."""
     state = turn.state
     awaited, state.stopping = state.stopping, {}
     originals, state.originals = state.originals, {}
     state.in_flight -= len(awaited)
-    for path, serial in awaited.items():
-        turn.cancel(path, serial)
+    for name, serial in awaited.items():
+        turn.cancel(_path_of(name, serial), serial)
     for original in originals.values():
         turn.cancel(original.path, original.serial, original.started_at, original.child)
     if state.status is ExecutionStatus.COMPENSATING:
         _undo_all(state)
+
+
+def _path_of(name: str, serial: int) -> str:
+    """The path of a run that is awaited under this name."""
+    return name.removesuffix(f"#{serial}")
 
 
 # ---- visits

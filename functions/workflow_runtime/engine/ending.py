@@ -138,7 +138,10 @@ def compensate_on(scopes: Scopes) -> bool:
 
 def stop_waiting(scopes: Scopes) -> None:
     """What runs in workers has had its time to end."""
-    compensation.give_up(scopes.turn)
+    if scopes.turn.state.awaits_cancelled:
+        compensation.close(scopes.turn)
+    else:
+        compensation.give_up(scopes.turn)
 
 
 def break_off(scopes: Scopes, error: ErrorDocument) -> None:
@@ -152,6 +155,7 @@ def break_off(scopes: Scopes, error: ErrorDocument) -> None:
         del state.fates[place]
     undoing.open = undoing.left = 0
     undoing.held.clear()
+    state.in_flight -= len(state.stopping)
     state.stopping.clear()
     state.originals.clear()
     ended = undoing.error if undoing.status is ExecutionStatus.FAILED else None

@@ -20,12 +20,16 @@ from workflow_runtime.language.json_values import Json
 
 
 class ExecutionStarted(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="execution_started"):
-    """The execution's header exists. Made by the dispatcher when it finds no state, never sent. ``segments``: workers
-    may run several of its nodes for one order."""
+    """The execution's header exists. Made by the dispatcher when it finds no state, never sent.
+
+    - ``segments``: workers may run several of its nodes for one order
+    - ``awaits_cancelled``: what it cancels while it goes on, and could have to undo, is told to stop and awaited
+    """
 
     event_id: str
     at: int
     segments: bool = False
+    awaits_cancelled: bool = False
 
 
 class NodeSucceeded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="node_succeeded"):
@@ -290,7 +294,7 @@ class EventReturned(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
 
 
 class RunStopped(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="run_stopped"):
-    """A run that was told to stop had not begun, and never will."""
+    """A run that was told to stop had not begun, and never will; or it has not succeeded, and is closed."""
 
     event_id: str
     at: int

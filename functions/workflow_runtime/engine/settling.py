@@ -12,6 +12,7 @@ from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.commands import SetStatus
 from workflow_runtime.engine.events import RunEnded
 from workflow_runtime.engine.graph import loops, readiness
+from workflow_runtime.engine.graph.concurrency import places_taken
 from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
 from workflow_runtime.engine.graph.scope import GraphScope
@@ -116,11 +117,11 @@ def _wake_queued(scopes: Scopes) -> None:
     if not turn.has_room:
         return
     limit = turn.plan.max_concurrency
-    if not turn.state.cut_short and limit and turn.state.in_flight >= limit:
+    if not turn.state.cut_short and limit and places_taken(turn.state) >= limit:
         return
     room = COMMANDS_MAX - len(turn.commands)
     if limit and not turn.state.cut_short:
-        room = min(room, limit - turn.state.in_flight)
+        room = min(room, limit - places_taken(turn.state))
     turn.state.cut_short = False
     for id in [*islice(turn.state.queued, room)]:
         scopes.mark(scopes[id])

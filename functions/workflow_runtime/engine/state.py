@@ -234,9 +234,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``globals``: the parts of input, variables and env that decisions read, once they were fetched, if they are small
     - ``kept_bytes``: of decision values kept in all scopes; ``in_flight``: how many nodes are ordered and open
     - ``withdrawn``, ``unannounced``: runs still to be cancelled, and node events still to be published, because one
-      commit's commands are bounded
+      commit's commands are bounded; ``backlog``: commands still to be given, in their order, for the same reason
     - ``newer``: fields that a newer deployment stored, as JSON by name; they are stored again as they are
-    - ``backlog``: commands still to be given, in their order, for the same reason
     - ``made``: how many timers, sends and children were ever made, for their ids
     - ``outbox``: events that the execution sent itself, and ends of graphs that its charts are still to be told of
     - ``applied``: hashes of the ids of signals taken, with their times; ``hops``: of the last event from outside
@@ -255,7 +254,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``open_passes``: of all its loops; ``crowded``: loops that could begin another one, but for those
     - ``tenant``: whom it is for; ``shares``: its part in limiters, by their names. The engine only keeps them
     - ``part``: path of the loop whose passes this execution runs for its parent; ``failed_passes``: how many of them
-      have failed; ``segments``: workers may run several of its nodes for one order
+      have failed; ``segments``, ``awaits_cancelled``: as its start said
 
     Two states are equal if they are stored alike.
     """
@@ -312,6 +311,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     failed_passes: int = 0
     suspended_ms: int = 0
     segments: bool = False
+    awaits_cancelled: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)

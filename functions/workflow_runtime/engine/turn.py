@@ -27,7 +27,7 @@ from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.passes import Page
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import NodeValue
-from workflow_runtime.engine.visits import Original
+from workflow_runtime.engine.visits import Original, awaited_as
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 
@@ -132,11 +132,11 @@ class Turn:
     - ``owns_alarms``: whether the state's order of timers is its own already, not the one it began with
     - ``reason``: why someone asked for the execution to end, in their words
     - ``applied``: identities of events from outside that it takes
-    - ``ordered``: runs that it orders, by path and serial, of an execution with segments; ``followers``: by path of
-      what it cancels, paths and serials of what its worker may run in place
-    - ``idle``: paths of nodes that it cancels and of which no worker has a run: another runs in their place, or their
-      next attempt is yet to come; ``originals``: by path of what it cancels, the node in whose place that runs, if that
-      can be undone
+    - ``ordered``: runs that it orders, by path and serial, of an execution with segments; ``followers``: by path and
+      serial of what it cancels, those of what its worker may run in place
+    - ``idle``: paths and serials of what it cancels and no worker has a run of: another node runs in its place, or the
+      next attempt is yet to come; ``originals``: by path and serial of what it cancels, the node in whose place that
+      runs, if that can be undone
     """
 
     __slots__ = (
@@ -153,7 +153,7 @@ class Turn:
         self.known = known
         self.commands: list[Command] = []
         self.ordered: set[tuple[str, int]] = set()
-        self.followers: dict[str, list[tuple[str, int]]] = {}
+        self.followers: dict[tuple[str, int], list[tuple[str, int]]] = {}
         self.macrosteps: list[Macrostep] = []
         self.missing: Missing | None = None
         self.evaluations = 0
@@ -162,8 +162,8 @@ class Turn:
         self.replacing: dict[str, Json] = {}
         self.reason = ""
         self.applied: dict[str, None] = {}
-        self.idle: set[str] = set()
-        self.originals: dict[str, Original] = {}
+        self.idle: set[tuple[str, int]] = set()
+        self.originals: dict[tuple[str, int], Original] = {}
         self._replaced_before = state.replaced
         self._stored: dict[str, Json] = {}
 
@@ -267,8 +267,11 @@ class Turn:
         """Order the end of a node's run, or tell it to stop if it is awaited. ``started_at``: when the dispatcher began
         it, if it did; ``child``: the execution that it started."""
         if self.has_room:
-            stops = self.state.stopping.get(path) == serial
-            self.commands.append(StopRun(path, serial) if stops else CancelRun(path, serial, started_at, child))
+            undoing = self.state.undoing
+            if awaited_as(self.state.stopping, path, serial):
+                self.commands.append(StopRun(path, serial, undoing is not None and undoing.closes))
+            else:
+                self.commands.append(CancelRun(path, serial, started_at, child))
         else:
             self.state.withdrawn.append((path, serial))
 

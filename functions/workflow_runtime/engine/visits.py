@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 
 import msgspec
@@ -30,6 +31,15 @@ class Original(msgspec.Struct, frozen=True, array_like=True):
     child: str = ""
 
 
+def awaited_as(stopping: Mapping[str, int], path: str, serial: int) -> str:
+    """Under which name a run is awaited that was told to stop: its path or, if an earlier run of that was awaited then,
+    ``path#serial``. ``""``: it is not."""
+    if stopping.get(path) == serial:
+        return path
+    later = f"{path}#{serial}"
+    return later if later in stopping else ""
+
+
 class Fate(msgspec.Struct, frozen=True, array_like=True):
     """What became of undoing a visit: the mark of its compensation, and the serial of that one's last run."""
 
@@ -45,6 +55,7 @@ class Undoing(msgspec.Struct, omit_defaults=True):
     - ``open``: how many visits are being undone; ``held``: places of those whose compensation runs for another visit
     - ``serial``: the first serial that no compensation has had
     - ``again``: it was asked for after the end
+    - ``closes``: what was told to stop has had its time, and is being closed
     """
 
     status: ExecutionStatus
@@ -54,6 +65,7 @@ class Undoing(msgspec.Struct, omit_defaults=True):
     held: list[int] = []
     serial: int = 1
     again: bool = False
+    closes: bool = False
 
     def copy(self) -> Undoing:
         copied = copy(self)

@@ -10,7 +10,7 @@ import msgspec
 
 from workflow_runtime.deployment.topology import serving_queue
 from workflow_runtime.engine.commands import CancelRun, RecordNode, RunNode
-from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, NodeYielded
+from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, NodeYielded, RunStopped
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RetryableError
@@ -190,7 +190,7 @@ class OpenOrders:
             versions = range(max(top - ENTRIES_PAGE, oldest) + 1, top + 1)
             for entry in reversed(self._executions.entries(stored.state.execution_id, versions)):
                 for event in entry.events:
-                    if isinstance(event, (NodeSucceeded, NodeFailed, NodeYielded)):
+                    if isinstance(event, (NodeSucceeded, NodeFailed, NodeYielded, RunStopped)):
                         settled[event.path, event.serial] = None
                 for command in entry.commands:
                     if isinstance(command, (CancelRun, RecordNode)):

@@ -439,6 +439,14 @@ _SEGMENTS |= {
     - {id: d, type: tool, tool: echo, inputs: {x: "${c.x}"}, compensate: {tool: echo, inputs: {x: "${output.x}"}}}
     - {id: bad, type: agent, agent: fail, inputs: {x: 1}}
 """,
+    "segment_cancelled_and_undone": """
+    - {id: race, type: control, subtype: parallel, branches: [quick, a], wait_all: false, cancel_rest: true}
+    - {id: quick, type: agent, agent: echo, inputs: {x: 1}}
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}, compensate: {tool: echo, inputs: {x: "${inputs.x}"}}}
+    - {id: b, type: tool, tool: echo, dependencies: [a], inputs: {x: "${a.x}"}}
+    - {id: c, type: tool, tool: echo, inputs: {x: "${b.x}"}, compensate: {tool: echo, inputs: {x: "${output.x}"}}}
+    - {id: bad, type: agent, agent: fail, dependencies: [race], inputs: {x: 1}}
+""",
 }
 _SEGMENTS_THAT_WAIT = {
     "segment_that_waits": """
@@ -483,6 +491,11 @@ def outcome(name: str, document: dict[str, Any]) -> str:
         fixed += [nodes["bad"]["status"]]
         undoable = {nodes[node]["status"] for node in ("b", "d")}
         assert undoable <= {"compensated", "cancelled", "skipped"}
+        assert document["compensation"] == "completed" or "compensated" not in undoable
+    elif name == "segment_cancelled_and_undone":  # and which branch is the first
+        fixed += [nodes["bad"]["status"]]
+        undoable = {nodes[node]["status"] for node in ("a", "c")}
+        assert undoable <= {"compensated", "cancelled", "failed", "skipped"}
         assert document["compensation"] == "completed" or "compensated" not in undoable
     elif name == "undo":
         fixed += [document["compensation"], [entry["status"] for entry in document["compensations"]]]

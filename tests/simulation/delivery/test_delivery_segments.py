@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.simulation.delivery import scenarios
-from tests.simulation.delivery.faults import CRASHES, Crash, Fault, Plan, at_every_call, every
+from tests.simulation.delivery.faults import CRASHES, Crash, Fault, NoFaults, Plan, at_every_call, every
 from tests.simulation.delivery.schedule import run_wildly
 from tests.simulation.delivery.test_delivery_cancels import cancelled
 from tests.simulation.delivery.test_delivery_crashes import survives, undisturbed
@@ -23,6 +23,8 @@ from workflow_runtime.deployment.topology import DISPATCH, node_queue
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.invokers.invocation import NodeResult
 from workflow_runtime.sdk import Pending
+from workflow_runtime.storage.records import RunStatus
+from workflow_runtime.storage.stores import Stores
 
 SEEDS = int(os.environ.get("DELIVERY_SEEDS", "30"))
 FIRST_SEED = int(os.environ.get("DELIVERY_FIRST_SEED", "0"))
@@ -139,6 +141,48 @@ def test_an_execution_that_fails_meanwhile_undoes_what_a_worker_has_done_in_plac
         undone = [entry["node"] for entry in document["compensations"] if entry["status"] == "success"]
         assert undone == [each for each in ("d", "b") if each in begun]
         assert set(simulated.effects.counts.values()) == {1}
+
+
+def cancelled_and_undone(seed: int, faults: Plan, path: str, end: str) -> str:
+    """A branch is cancelled while ``path`` runs in a segment of its. Then the execution ends: it fails later, or is
+    cancelled at once, before the segment is reported. What the segment did is undone."""
+    with world("segment_cancelled_and_undone", seed, faults) as disturbed:
+        disturbed.start()
+        disturbed.deliver(DISPATCH)
+        disturbed.deliver(node_queue("agent"))
+
+        def meanwhile() -> None:
+            disturbed.deliver(DISPATCH)
+            if end == "cancelled":
+                control(disturbed, "cancel")
+
+        while_running(disturbed, path, meanwhile)
+        disturbed.deliver(node_queue("tool"))
+        disturbed.drain()
+        disturbed.check_end()
+        document, runs = disturbed.document(), Stores(disturbed.raw).runs
+        found = {each: runs.get(disturbed.execution_id, each, 1) for each in "ac"}
+        succeeded = [each for each, run in found.items() if run is not None and run.status is RunStatus.SUCCESS]
+        undone = [entry["node"] for entry in document["compensations"] if entry["status"] == "success"]
+        assert sorted(undone) == succeeded
+        if isinstance(faults, NoFaults):
+            assert succeeded == [each for each in ran(disturbed) if each in found], "no worker died"
+        return str(document["status"])
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+@pytest.mark.parametrize("path", ["a", "b", "c"])
+@FAULTS
+def test_p9_a_fault_at_any_call_leaves_nothing_undone_of_a_segment_that_was_cancelled(
+    fault: Fault, path: str, end: str
+) -> None:
+    at_every_call(cancelled_and_undone, fault, path, end, step=every(20))
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+@pytest.mark.parametrize("path", ["a", "b", "c"])
+def test_what_a_worker_has_done_in_place_is_undone_though_its_branch_was_cancelled(path: str, end: str) -> None:
+    assert cancelled_and_undone(0, NoFaults(), path, end) == end
 
 
 def test_what_ran_in_a_cancelled_segment_runs_anew_when_the_execution_is_reopened() -> None:

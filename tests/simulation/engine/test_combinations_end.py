@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import UNSET
 from tests.seeds import for_seeds
-from tests.unit.engine.driver import Driver, chart_of, control, loop, on, plan_of, state
+from tests.unit.engine.driver import START, Driver, chart_of, control, loop, on, plan_of, state
 
 from workflow_runtime.engine.commands import (
     AskApproval,
@@ -22,6 +22,7 @@ from workflow_runtime.engine.commands import (
     HoldEvent,
     RecordNode,
     StartChild,
+    StopRun,
     UpdateApproval,
 )
 from workflow_runtime.engine.events import (
@@ -31,6 +32,8 @@ from workflow_runtime.engine.events import (
     ChildStarted,
     Event,
     EventReturned,
+    ExecutionStarted,
+    NodeSucceeded,
     NodeYielded,
     ResumeRequested,
     RetryRequested,
@@ -39,8 +42,11 @@ from workflow_runtime.engine.events import (
     SuspendRequested,
     TaskCompleted,
     TaskFailed,
+    run_event_id,
 )
 from workflow_runtime.engine.state import GraphState
+from workflow_runtime.engine.values.evaluation import NodeValue
+from workflow_runtime.engine.visits import awaited_as
 from workflow_runtime.engine.waiting import path_in
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan.plan import Plan
@@ -158,8 +164,15 @@ class World(Driver):
         self.asked: set[int] = set()
         self.tokens: dict[str, tuple[str, int]] = {}
         self.kept: dict[int, Any] = {}
+        self.leaving: list[tuple[str, int]] = []  # told to stop, and at work all the same
+        self.stops: list[tuple[str, int]] = []
         self._left: set[tuple[str, int]] = set()  # runs whose code has returned
         self._number = 0
+
+    def start(self) -> Driver:
+        awaits_cancelled = bool(self.plan.undo_blocks) and self.random.random() < 0.7  # else it is an older one
+        self.take(ExecutionStarted("start", START, awaits_cancelled=awaits_cancelled))
+        return self
 
     def id(self, kind: str) -> str:
         self._number += 1
@@ -177,6 +190,14 @@ class World(Driver):
                 self.tokens.pop(command.task, None)
             case HoldEvent():
                 self.kept[command.number] = next(e for e in reversed(self.sent) if e.event_id == command.event_id)
+            case StopRun(path=path, serial=serial):
+                order = self.ordered.get(path)
+                if order is not None and order.serial == serial:
+                    self._give(path)
+                    del self.ordered[path]
+                    self.leaving.append((path, serial))
+                if command.closes or (path, serial) not in self.leaving:
+                    self.stops.append((path, serial))
             case RecordNode() if (command.path, command.serial) in self._left:
                 self.records.pop((command.path, command.serial), None)  # what its worker had recorded
         super().carry_out(command)
@@ -187,11 +208,22 @@ class World(Driver):
         while self.state.held and self.status == "running":
             number = self.state.held_first
             self.take(EventReturned(f"held:{number}", self.now, number, self.kept[number]))
-        while self.told:
-            path = self.told.pop()
-            serial = self.state.stopping.get(path)
-            if serial is not None and path not in self.ordered:
-                self.take(RunStopped(self.id("stop"), self.now, path, serial))
+        while self.stops:
+            run = self.stops.pop()
+            if awaited_as(self.state.stopping, *run):
+                self.take(RunStopped(self.id("stop"), self.now, *run))
+
+    def stop(self) -> None:
+        """The code of a run that was told to stop returns, or it never began."""
+        path, serial = self.leaving.pop(self.random.randrange(len(self.leaving)))
+        if self.random.random() < 0.3:
+            self.say(RunStopped(self.id("stop"), self.now, path, serial))
+            return
+        self.records[path, serial] = NodeValue("success", {"v": 1})
+        awaited, before = bool(awaited_as(self.state.stopping, path, serial)), len(self.state.undo)
+        self.say(NodeSucceeded(run_event_id(path, serial), self.now, path, serial))
+        if awaited:
+            assert len(self.state.undo) == before + 1, f"what {path} has done is not undone"
 
     def work(self, *, well: bool) -> None:
         path = self.random.choice(list(self.ordered))
@@ -265,6 +297,7 @@ class World(Driver):
         """Something of what may happen."""
         possible: list[Callable[[], None]] = [self.hear, self.let_time_pass]
         possible += [lambda: self.work(well=well), self.leave] if self.ordered else []
+        possible += [self.stop] if self.leaving else []
         possible += [lambda: self.complete(well=well)] if self.tokens else []
         possible += [lambda: self.end_child(well=well)] if self.children else []
         possible += [lambda: self.approve(well=well)] if self.asked else []
@@ -274,6 +307,7 @@ class World(Driver):
         state = self.state
         assert not state.pending
         assert not state.crowded
+        assert not state.stopping
         assert not state.queued
         assert not self.asked
         assert (state.in_flight, state.open_passes, state.kept_bytes) == (0, 0, 0)
@@ -283,11 +317,7 @@ class World(Driver):
     def assert_goes_on(self) -> None:
         """Something is awaited, or at work."""
         assert (
-            len(self.state.pending)
-            or self.ordered
-            or self.state.stopping
-            or self.plan.has_chart
-            or self.status == "suspended"
+            len(self.state.pending) or self.ordered or self.leaving or self.plan.has_chart or self.status == "suspended"
         )
 
 

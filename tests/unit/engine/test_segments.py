@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.engine.driver import START, Driver, chart_of, control, loop, plan_of, state
+from tests.unit.engine.driver import START, Driver, chart_of, control, loop, on, plan_of, state
 
 from workflow_runtime.engine.awaited import Wait
 from workflow_runtime.engine.commands import RunNode, StopRun
+from workflow_runtime.engine.compensation import STOP_SECONDS
 from workflow_runtime.engine.events import (
     CancelRequested,
     Event,
@@ -22,6 +23,7 @@ from workflow_runtime.engine.events import (
     SuspendRequested,
     run_event_id,
 )
+from workflow_runtime.engine.graph.concurrency import places_taken
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.segments import SEGMENT_NODES_MAX, after
@@ -41,8 +43,12 @@ def following(plan: Plan, id: str, block: int = 0) -> str:
 
 
 def driven(*nodes: dict[str, Any], **fields: Any) -> Driver:
-    driver = Driver(plan_of(list(nodes), **fields), {"x": 1})
-    driver.take(ExecutionStarted("start", START, segments=True))
+    return begun(plan_of(list(nodes), **fields))
+
+
+def begun(plan: Plan) -> Driver:
+    driver = Driver(plan, {"x": 1})
+    driver.take(ExecutionStarted("start", START, segments=True, awaits_cancelled=bool(plan.undo_blocks)))
     return driver
 
 
@@ -320,10 +326,18 @@ def test_a_first_node_that_cannot_be_undone_is_awaited_for_those_that_can() -> N
     assert undone(driver) == ["b"]
 
 
-def test_what_had_succeeded_in_place_when_its_branch_was_cancelled_is_undone_if_the_execution_fails() -> None:
-    go_on = [{"errors": ["*"], "do": "continue"}]
-    each = loop("each", tool("a", **UNDONE), tool("b", "a"), items=[1, 2], max_concurrency=0, on_error=go_on)
-    driver = driven(each, tool("bad", "each"))
+GO_ON = [{"errors": ["*"], "do": "continue"}]
+
+
+def passes(*nodes: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A loop of two passes, of which one is cancelled when the other fails; the execution goes on."""
+    return loop("each", *nodes, items=[1, 2], max_concurrency=0, on_error=GO_ON, **fields)
+
+
+def test_executions_of_older_deployments_count_what_had_succeeded_when_its_branch_was_cancelled() -> None:
+    each = passes(tool("a", **UNDONE), tool("b", "a"))
+    driver = Driver(plan_of([each, tool("bad", "each")]), {"x": 1})
+    driver.take(ExecutionStarted("start", START, segments=True))
     a = driver.success("each[1]/a")
     driver.fail("each[0]/a")
     assert driver.nodes["each"] == "failed"
@@ -334,4 +348,165 @@ def test_what_had_succeeded_in_place_when_its_branch_was_cancelled_is_undone_if_
     driver.fail("bad")
     driver.play()
     assert len(driver.state.fates) == 1
+    assert driver.replayed() == driver.state
+
+
+def compensated(driver: Driver) -> list[str]:
+    return [command.undoes.path(driver.plan) for command in driver.commands(RunNode) if command.undoes is not None]
+
+
+@pytest.mark.parametrize("follower", [(), (tool("b", "a"),)], ids=["alone", "in a segment"])
+@pytest.mark.parametrize("first", ["report", "failure"])
+def test_what_succeeds_in_a_cancelled_pass_is_undone_whenever_that_is_reported(
+    follower: tuple[dict[str, Any], ...], first: str
+) -> None:
+    driver = driven(passes(tool("a", **UNDONE), *follower), tool("bad", "each"))
+    a = driver.success("each[1]/a")
+    driver.fail("each[0]/a")
+    assert driver.told == ["each[1]/a"]
+    assert not driver.cancelled
+    if first == "report":
+        driver.take(a)
+    driver.fail("bad")
+    assert driver.status == "compensating"
+    if first == "failure":
+        assert not driver.ordered, "it waits until it is known what is to be undone"
+        driver.take(a)
+    driver.take(a)
+    assert undone(driver) == ["each/a"]
+    driver.play()
+    assert (driver.status, compensated(driver)) == ("failed", ["each[1]/a"])
+    assert driver.replayed() == driver.state
+
+
+def test_a_report_that_comes_with_the_failure_that_cancels_its_pass_counts() -> None:
+    driver = driven(passes(tool("a", **UNDONE), tool("b", "a")), tool("bad", "each"))
+    a = driver.success("each[1]/a")
+    driver.take(driver.failure("each[0]/a"), a)
+    assert undone(driver) == ["each/a"]
+
+
+def test_a_cancelled_pass_is_awaited_for_what_its_worker_may_go_on_with() -> None:
+    driver = driven(passes(tool("a"), tool("b", "a", **UNDONE)), tool("bad", "each"))
+    a, b = driver.success("each[1]/a"), in_place(driver, "each[1]/b")
+    driver.fail("each[0]/a")
+    driver.fail("bad")
+    driver.take(a, b)
+    assert undone(driver) == ["each/b"]
+
+
+def test_what_never_began_in_a_cancelled_pass_keeps_nobody_waiting() -> None:
+    driver = driven(passes(tool("a", **UNDONE), tool("b", "a")), tool("bad", "each"))
+    driver.fail("each[0]/a")
+    driver.take(RunStopped("stop:each[1]/a#1", driver.now, "each[1]/a", 1))
+    assert not driver.state.stopping
+    driver.fail("bad")
+    assert driver.status == "failed"
+
+
+def test_what_is_awaited_takes_no_place_and_is_cancelled_when_the_execution_completes() -> None:
+    driver = driven(passes(tool("a", **UNDONE), tool("b", "a")), tool("good", "each"), limits={"max_concurrency": 2})
+    driver.fail("each[0]/a")
+    assert places_taken(driver.state) == 1
+    driver.succeed("good")
+    assert driver.status == "completed"
+    assert driver.cancelled == ["each[1]/a"]
+    assert (driver.state.in_flight, driver.state.stopping) == (0, {})
+
+
+@pytest.mark.parametrize("ends", ["failure", "cancel"])
+@pytest.mark.parametrize("how", ["fail_fast", "first", "timeout"])
+def test_whatever_cancels_it_a_success_is_undone(how: str, ends: str) -> None:
+    nodes = {
+        "fail_fast": [passes(tool("a", **UNDONE), tool("b", "a"))],
+        "timeout": [loop("each", tool("a", **UNDONE), tool("b", "a"), items=[1, 2], timeout="10s", on_error=GO_ON)],
+        "first": [
+            control("race", "parallel", branches=["w", "a"], wait_all=False, cancel_rest=True),
+            tool("w"),
+            tool("a", **UNDONE),
+            tool("b", "a"),
+        ],
+    }[how]
+    driver = driven(*nodes, tool("bad", "race" if how == "first" else "each"))
+    path = {"fail_fast": "each[1]/a", "timeout": "each[0]/a", "first": "a"}[how]
+    a = driver.success(path)
+    if how == "fail_fast":
+        driver.fail("each[0]/a")
+    elif how == "first":
+        driver.succeed("w")
+    else:
+        driver.elapse(10)
+    assert driver.told == [path]
+    assert "bad" in driver.ordered
+    if ends == "cancel":
+        driver.take(CancelRequested("control:c", driver.now))
+    else:
+        driver.fail("bad")
+    driver.take(a)
+    while driver.state.stopping:  # what ran when the execution ended
+        left, serial = next(iter(driver.state.stopping.items()))
+        driver.take(RunStopped(f"stop:{left}#{serial}", driver.now, left, serial))
+    driver.play()
+    assert driver.state.status.terminal
+    assert compensated(driver) == [path]
+    assert driver.replayed() == driver.state
+
+
+def test_runs_of_a_state_that_is_left_and_entered_again_are_awaited_apart() -> None:
+    nodes = [{"type": "tool", "tool": "t", **node} for node in (tool("a", **UNDONE), tool("b", "a"))]
+    plan = chart_of([state("s", on("again", "s"), run=nodes)])
+    driver = begun(plan)
+    results = []
+    for _ in range(2):
+        (path,) = driver.ordered
+        results.append(driver.success(path))
+        driver.send("again")
+    (path, last), *_ = driver.ordered.items()
+    assert len(driver.state.stopping) == 2
+    driver.take(CancelRequested("control:c", driver.now))
+    assert driver.status == "compensating"
+    assert len(driver.state.stopping) == 3
+    driver.take(*reversed(results))
+    driver.take(RunStopped("stop", driver.now, path, last.serial))
+    assert [visit.serial for visit in driver.state.undo] == [result.serial for result in reversed(results)]
+    driver.play()
+    assert len(compensated(driver)) == 2
+    assert driver.replayed() == driver.state
+
+
+def test_what_a_fallback_did_in_the_place_of_a_node_of_a_cancelled_pass_is_undone_by_that_node() -> None:
+    driver = driven(passes(tool("a", **UNDONE, fallback="f"), tool("f")), tool("bad", "each"))
+    driver.fail("each[1]/a")
+    f = driver.success("each[1]/f")
+    driver.fail("each[0]/a")
+    driver.fail("each[0]/f")
+    driver.fail("bad")
+    driver.take(f)
+    assert undone(driver) == ["each/a"]
+    driver.play()
+    assert compensated(driver) == ["each[1]/a"]
+    assert driver.replayed() == driver.state
+
+
+def test_executions_without_compensations_await_nothing_that_they_cancel() -> None:
+    driver = driven(passes(tool("a"), tool("b", "a")), tool("bad", "each"))
+    driver.fail("each[0]/a")
+    assert driver.cancelled == ["each[1]/a"]
+    assert not driver.told
+    assert not driver.state.awaits_cancelled
+
+
+def test_when_the_time_is_up_what_has_succeeded_by_then_is_undone_though_its_worker_never_said_so() -> None:
+    driver = driven(passes(tool("a", **UNDONE), tool("b", "a", **UNDONE)), tool("bad", "each"))
+    a = driver.success("each[1]/a")
+    driver.fail("each[0]/a")
+    driver.fail("bad")
+    driver.elapse(STOP_SECONDS)
+    closing = [command for command in driver.commits[-1] if isinstance(command, StopRun)]
+    assert closing == [StopRun("each[1]/a", 1, closes=True), StopRun("each[1]/b", 1, closes=True)]
+    assert driver.status == "compensating"
+    driver.take(a, RunStopped("stop:each[1]/b#1", driver.now, "each[1]/b", 1))
+    assert undone(driver) == ["each/a"]
+    driver.play()
+    assert driver.status == "failed"
     assert driver.replayed() == driver.state

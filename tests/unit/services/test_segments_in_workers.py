@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from tests.handlers.bench import Bench
 
 from workflow_runtime.deployment.topology import DISPATCH, node_queue
-from workflow_runtime.engine.commands import CancelRun, RunNode
+from workflow_runtime.engine.commands import CancelRun, RunNode, StopRun
 from workflow_runtime.engine.events import Event, NodeFailed
 from workflow_runtime.errors import ErrorDocument, RetryableError
 from workflow_runtime.ports import Absent, Equals, Item, Key, Message
@@ -287,6 +287,39 @@ def test_what_a_worker_begins_while_a_run_is_closed_is_closed_too(bench: Bench, 
     closing.cancel(stored.state, CancelRun("a", 1))
     found = {run.path: run.status.value for run in runs.list(execution_id)}
     assert found == ({"a": "success", "b": "cancelled"} if begun == "in place" else {"a": "cancelled"})
+
+
+@pytest.mark.parametrize(
+    ("status", "reported"),
+    [(None, "run_stopped"), (RunStatus.RUNNING, "run_stopped"), (RunStatus.SUCCESS, "node_succeeded")],
+    ids=["never begun", "running", "succeeded"],
+)
+def test_a_run_that_is_awaited_no_longer_is_closed_and_told_of_by_its_record(
+    bench: Bench, status: RunStatus | None, reported: str
+) -> None:
+    execution_id = bench.start(CHAIN, {"start": 1})
+    bench.deliver(DISPATCH)
+    runs, sent = bench.runtime.stores.runs, Sent()
+    if status is not None:
+        assert runs.claim(execution_id, Run(path="a", serial=1, status=status, owner="w", started_at=1, lease_until=9))
+    stored = bench.runtime.stores.executions.load(execution_id)
+    assert stored is not None
+    plan = bench.runtime.stores.workflows.plan(stored.state.plan_hash)
+    Closing(bench.runtime.stores, sent).stop(plan, stored.state, StopRun("a", 1, closes=True))  # type: ignore[arg-type]
+    assert [event.__struct_config__.tag for event in sent.events] == [reported]
+    found = runs.get(execution_id, "a", 1)
+    assert found is not None
+    assert found.status is (RunStatus.CANCELLED if status is not RunStatus.SUCCESS else RunStatus.SUCCESS)
+
+
+class Sent:
+    """Takes what would be sent to an execution."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    def send(self, _execution_id: str, event: Any) -> None:
+        self.events.append(event)
 
 
 @pytest.mark.parametrize("finds", ["nothing", "the claim"])

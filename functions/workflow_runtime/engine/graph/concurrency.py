@@ -10,8 +10,14 @@ from bisect import insort
 from functools import partial
 
 from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.plan.graph import GraphBlock
 from workflow_runtime.plan.specs import ParallelSpec
+
+
+def places_taken(state: ExecutionState) -> int:
+    """How many nodes count: what was told to stop, because it was cancelled, has left its place."""
+    return state.in_flight - len(state.stopping) if state.awaits_cancelled else state.in_flight
 
 
 def enqueue(scope: GraphScope, node: int) -> None:
@@ -33,7 +39,7 @@ def next_to_begin(scope: GraphScope) -> int | None:
     """Takes the first node off the queue if it may start now; nodes that the dispatcher runs itself always may."""
     queue = scope.graph.queue
     limit = scope.plan.max_concurrency
-    if limit and scope.turn.state.in_flight >= limit and not decides_next(scope):
+    if limit and places_taken(scope.turn.state) >= limit and not decides_next(scope):
         return None
     return queue.pop(0)
 

@@ -135,19 +135,22 @@ class GraphScope(GraphValues):
     def cancel_run(self, node: int) -> None:
         """Have the run of a node that has begun, or was ordered, recorded as cancelled."""
         path, graph = self.path(node), self.graph
+        run = path, graph.serial(node)
         if self.turn.state.segments and graph.marks[node] == Mark.READY and node not in graph.serials:
             after = [each for each in segments.after(self.block, node) if each not in graph.serials]
-            self.turn.followers[path] = [(self.path(each), graph.serial(each)) for each in after]
+            self.turn.followers[run] = [(self.path(each), graph.serial(each)) for each in after]
             self.renumber(after)
         if node in graph.fallbacks or graph.marks[node] in (Mark.RETRYING, Mark.QUEUED):
-            self.turn.idle.add(path)
+            self.turn.idle.add(run)
         original = self.stands_in_for(node)
         while original >= 0 and self.block.nodes[original].compensate < 0:
             original = self.stands_in_for(original)
         if original >= 0:
-            run = self.path(original), graph.serial(original), graph.begun.get(original, 0)
-            self.turn.originals[path] = Original(*run, self.attempt(original), self.child(original))
-        self.turn.cancel(path, graph.serial(node), graph.begun.get(node, 0), self.child(node))
+            begun = graph.begun.get(original, 0)
+            self.turn.originals[run] = Original(
+                self.path(original), graph.serial(original), begun, self.attempt(original), self.child(original)
+            )
+        self.turn.cancel(*run, graph.begun.get(node, 0), self.child(node))
 
     def renumber(self, nodes: Iterable[int]) -> None:
         """Give what nodes have not done yet another record than the one that a worker may have made of it in place."""

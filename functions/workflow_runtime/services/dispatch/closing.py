@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import CancelRun, StopRun
-from workflow_runtime.engine.events import RunStopped
+from workflow_runtime.engine.events import Event, NodeSucceeded, RunStopped, run_event_id
 from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.visits import awaited_as
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.plan import segments
 from workflow_runtime.plan.plan import Plan
@@ -55,12 +56,24 @@ class Closing:
     def stop(self, plan: Plan, state: ExecutionState, command: StopRun) -> None:
         """Tell the run's worker, which then begins nothing more in place, and reports what it has run. Of what never
         began we report that, and close it if it was ordered. Raises `RetryableError`."""
+        if command.closes:
+            self._close(state, command)
+            return
         ran = self._stopped(state, command)
-        awaited = _awaited(plan, state, command)
-        for path, serial in awaited.items():
+        for path, serial in _awaited(plan, state, command).items():
             if path not in ran:
-                event = RunStopped(f"stop:{path}#{serial}", state.now, path, serial)
-                self._mailer.send(state.execution_id, event)
+                self._mailer.send(state.execution_id, _stopped_event(state, path, serial))
+
+    def _close(self, state: ExecutionState, command: StopRun) -> None:
+        """Close the run, and report what it has come to by its record. Raises `RetryableError`."""
+        path, serial = command.path, command.serial
+        self.cancel(state, CancelRun(path, serial))
+        found = self._runs.get(state.execution_id, path, serial)
+        if found is not None and found.status is RunStatus.SUCCESS:
+            event: Event = NodeSucceeded(run_event_id(path, serial), state.now, path, serial)
+        else:
+            event = _stopped_event(state, path, serial)
+        self._mailer.send(state.execution_id, event)
 
     def _stopped(self, state: ExecutionState, command: StopRun) -> set[str]:
         """Paths of what a worker has begun and reports, now that it begins nothing more. Raises `RetryableError`."""
@@ -98,10 +111,15 @@ class Closing:
         self._runs.record(state.execution_id, [replace(cancelled, attempt=found.attempt, started_at=found.started_at)])
 
 
+def _stopped_event(state: ExecutionState, path: str, serial: int) -> RunStopped:
+    return RunStopped(f"stop:{path}#{serial}", state.now, path, serial)
+
+
 def _awaited(plan: Plan, state: ExecutionState, command: StopRun) -> Mapping[str, int]:
     """The run, and those that may follow it in place, by path with their serials, as far as the execution waits for
     them."""
-    awaited = {command.path: command.serial}
+    serial = command.serial
+    awaited = {command.path: serial}
     place = plan.locate(command.path)
     if place is None or not state.segments:
         return awaited
@@ -109,6 +127,6 @@ def _awaited(plan: Plan, state: ExecutionState, command: StopRun) -> Mapping[str
     prefix = command.path.removesuffix(block.nodes[place.node].id)
     for each in segments.after(block, place.node):
         path = prefix + block.nodes[each].id
-        if path in state.stopping:
-            awaited[path] = state.stopping[path]
+        if awaited_as(state.stopping, path, serial):
+            awaited[path] = serial  # what is run in place has the serial of what it follows
     return awaited

@@ -29,7 +29,6 @@ from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import Command, RunNode, SetStatus
 from workflow_runtime.engine.events import (
     CancelRequested,
-    ControlEvent,
     Event,
     EventReturned,
     ExecutionStarted,
@@ -47,6 +46,7 @@ from workflow_runtime.services.dispatch.effects import Publisher
 from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.dispatch.pacing import TimeBudget
 from workflow_runtime.services.dispatch.reads import Knowledge
+from workflow_runtime.services.dispatch.starting import start_of, with_start
 from workflow_runtime.services.dispatch.storing import LargeValues
 from workflow_runtime.services.dispatch.warm import WarmStates
 from workflow_runtime.services.express import GIVEN_UP
@@ -190,7 +190,7 @@ class Dispatcher:
             )
             if header.express:
                 return self._run_express(plan, state, events, tags)
-            events = _with_start(events, ExecutionStarted("start", header.started_at, segments=True))
+            events = with_start(events, start_of(plan, header.started_at))
         events = self._knowledge.heard(state, events)
         returned = self._knowledge.heard(state, self._returned(state))
         try:
@@ -227,7 +227,7 @@ class Dispatcher:
             return self._abort(plan, state, error, tags)
         requests: list[Event] = [event for event in events if isinstance(event, CancelRequested)]
         if requests:
-            start = _with_start(requests, ExecutionStarted("start", state.started_at))
+            start = with_start(requests, ExecutionStarted("start", state.started_at))
             return self._commit(plan, state, self._decide(plan, state, start), start, tags)
         if any(isinstance(event, Poked) for event in events):
             self._courier.run_express(state.execution_id)
@@ -307,7 +307,7 @@ class Dispatcher:
 
     def _start_alone(self, plan: Plan, state: ExecutionState, tags: Tags) -> bool:
         """Start without the event that was refused; an execution that cannot even start fails, visibly."""
-        start = ExecutionStarted("start", state.started_at, segments=True)
+        start = start_of(plan, state.started_at)
         try:
             return self._commit(plan, state, self._decide(plan, state, [start]), [start], tags)
         except (RetryableError, ConflictError):
@@ -383,12 +383,6 @@ def _without_values(event: Event) -> Event:
     if isinstance(event, NodeSucceeded) and event.has_values and event.values_bytes > VALUE_KEPT_BYTES_MAX:
         return replace(event, values=None, has_values=False)
     return event
-
-
-def _with_start(events: Sequence[Event], start: ExecutionStarted) -> list[Event]:
-    """The first events of an execution: one that is cancelled or suspended before its start does nothing at all."""
-    requests: list[Event] = [event for event in events if isinstance(event, ControlEvent)]
-    return [*requests, start, *(event for event in events if not isinstance(event, ControlEvent))]
 
 
 def _log_failures(plan: Plan, execution_id: str, steps: Sequence[Macrostep]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from workflow_runtime.engine.commands import CancelRun, RecordNode, RunNode
-from workflow_runtime.engine.events import NodeFailed, NodeSucceeded
+from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, RunStopped
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, NodeStatus
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.language.json_values import Json
@@ -78,11 +78,16 @@ def _ordered(entries: list[JournalEntry]) -> dict[str, tuple[int, int]]:
     """Newest serial by path of the nodes that these commits ordered, recorded or cancelled, or were told of; and the
     commit after which that was."""
     found: dict[str, tuple[int, int]] = {}
+
+    def note(path: str, serial: int, version: int) -> None:
+        if path not in found or serial >= found[path][0]:
+            found[path] = serial, version
+
     for entry in entries:
         for event in entry.events:
-            if isinstance(event, (NodeSucceeded, NodeFailed)):
-                found[event.path] = event.serial, entry.version - 1
+            if isinstance(event, (NodeSucceeded, NodeFailed, RunStopped)):
+                note(event.path, event.serial, entry.version - 1)
         for command in entry.commands:
             if isinstance(command, (RunNode, RecordNode, CancelRun)):
-                found[command.path] = command.serial, entry.version
+                note(command.path, command.serial, entry.version)
     return found
