@@ -258,6 +258,7 @@ class LimitsWorld:
 
     def drawn(self, name: str, key: str = "") -> tuple[int, int]:
         """What is drawn of a limiter's budget in this window: micro-dollars, tokens."""
+        self.services.looks.read()
         limiter = self.services.looks.limiters[name]
         _, used, _ = self.services.budgets.spent(LimiterName(name, key), limiter)
         return tuple(used)

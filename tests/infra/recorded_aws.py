@@ -19,6 +19,7 @@ from typing import Any
 import boto3
 import botocore.handlers
 from botocore.awsrequest import AWSResponse
+from msgspec.structs import replace
 from tests.ahead_clock import AheadClock
 from tests.handlers.bench import LONGER_THAN_ANY_TIMEOUT_SECONDS
 
@@ -26,6 +27,7 @@ from workflow_runtime.backends.aws.items import PARTITION_ATTRIBUTE
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.backends.simulated_aws import simulated
 from workflow_runtime.deployment.topology import TOPOLOGY
+from workflow_runtime.ports import in_turn
 from workflow_runtime.runtime.aws import aws_runtime
 from workflow_runtime.storage.keys import LIMITERS
 
@@ -193,6 +195,8 @@ class RecordedSystem:
             if name not in self._handlers:
                 environment = {**self._environments[name], **self._further}
                 runtime = aws_runtime(environment, lambda *metric: self.metrics.append(metric), self.clock)
+                # moto reads, decides and writes without a lock: of two threads, both could find a condition met
+                runtime.ports = replace(runtime.ports, together=in_turn)
                 module = importlib.import_module(function.handler.rpartition(".")[0])
                 self._handlers[name] = module.create(runtime, function)
             answer = self._handlers[name](event, LocalContext(function))
