@@ -185,6 +185,26 @@ def test_what_a_worker_has_done_in_place_is_undone_though_its_branch_was_cancell
     assert cancelled_and_undone(0, NoFaults(), path, end) == end
 
 
+def test_nobody_waits_for_what_a_worker_runs_in_place_after_what_is_undone() -> None:
+    with world("segment_cancelled_and_undone") as simulated:
+
+        def cancel_at_b() -> None:
+            control(simulated, "cancel")
+            simulated.deliver(DISPATCH)
+            seen.append(simulated.document()["compensations"][0]["status"])
+
+        seen: list[str] = []
+        simulated.start()
+        while_running(simulated, "b", cancel_at_b)
+        simulated.deliver(DISPATCH)
+        simulated.deliver(node_queue("tool"))
+        assert seen == ["ready"], "`a` is being undone while the code of `b` runs"
+        simulated.drain()
+        simulated.check_end()
+        assert [entry["node"] for entry in simulated.document()["compensations"]] == ["a"]
+        assert set(simulated.effects.counts.values()) == {1}
+
+
 def test_what_ran_in_a_cancelled_segment_runs_anew_when_the_execution_is_reopened() -> None:
     with world("segment") as simulated:
         simulated.start()

@@ -6,7 +6,7 @@ A worker may have gone on in place with others (`plan.segments`), the claim of e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from msgspec.structs import replace
 
@@ -54,15 +54,19 @@ class Closing:
                 self.cancel(state, command)
 
     def stop(self, plan: Plan, state: ExecutionState, command: StopRun) -> None:
-        """Tell the run's worker, which then begins nothing more in place, and reports what it has run. Of what never
-        began we report that, and close it if it was ordered. Raises `RetryableError`."""
+        """Tell the run's worker, which then begins nothing more in place, and reports how what it runs ends. Of what
+        never began we report that, and close it if it was ordered; and what has succeeded, so that nobody waits for
+        what its worker does since. Raises `RetryableError`."""
         if command.closes:
             self._close(state, command)
             return
-        ran = self._stopped(state, command)
-        for path, serial in _awaited(plan, state, command).items():
+        awaited = _awaited(plan, state, command)
+        ran = self._stopped(state, command, awaited)
+        for path, serial in awaited.items():
             if path not in ran:
                 self._mailer.send(state.execution_id, _stopped_event(state, path, serial))
+            elif ran[path] is RunStatus.SUCCESS and state.awaits_cancelled:
+                self._mailer.send(state.execution_id, _succeeded_event(state, path, serial))
 
     def _close(self, state: ExecutionState, command: StopRun) -> None:
         """Close the run, and report what it has come to by its record. Raises `RetryableError`."""
@@ -70,36 +74,47 @@ class Closing:
         self.cancel(state, CancelRun(path, serial))
         found = self._runs.get(state.execution_id, path, serial)
         if found is not None and found.status is RunStatus.SUCCESS:
-            event: Event = NodeSucceeded(run_event_id(path, serial), state.now, path, serial)
+            event: Event = _succeeded_event(state, path, serial)
         else:
             event = _stopped_event(state, path, serial)
         self._mailer.send(state.execution_id, event)
 
-    def _stopped(self, state: ExecutionState, command: StopRun) -> set[str]:
-        """Paths of what a worker has begun and reports, now that it begins nothing more. Raises `RetryableError`."""
+    def _stopped(self, state: ExecutionState, command: StopRun, awaited: Container[str]) -> dict[str, RunStatus]:
+        """Paths of what a worker has begun and reports, now that it begins nothing more, and how that stood. Raises
+        `RetryableError`."""
         closed = Run.cancelled(command.path, command.serial, DISPATCHER, state.now)
         if self._runs.claim(state.execution_id, closed):
-            return set()
+            return {}
         found = self._runs.get(state.execution_id, command.path, command.serial)
         if found is None:
             raise RetryableError("a run moved on while it was told to stop")
         chain = self._runs.segment(state.execution_id, found)
-        begun, last = {run.path for run in chain}, chain[-1]
-        if last.status is RunStatus.RUNNING:
+        begun, last = {run.path: run.status for run in chain}, chain[-1]
+        if last.status is RunStatus.RUNNING and last.path not in awaited and state.awaits_cancelled:
+            self._close_other(state, last)
+        elif last.status is RunStatus.RUNNING:
             if not self._runs.ask_to_stop(state.execution_id, last):
                 raise RetryableError("a run moved on while it was told to stop")
         elif last.status is RunStatus.YIELDED:
             self._close_yielded(state, Run.cancelled(last.path, last.serial, DISPATCHER, state.now), last)
-            begun.discard(last.path)
+            del begun[last.path]
         elif last.status.unclaimed:
             again = Run.cancelled(last.path, last.serial, DISPATCHER, state.now)
             if not self._runs.finish(state.execution_id, again, last.owner):
                 raise RetryableError("a worker took a run that was being closed")
             self.leave(last)
-            begun.discard(last.path)
+            del begun[last.path]
         elif last.status is RunStatus.CANCELLED:
-            begun.discard(last.path)
+            del begun[last.path]
         return begun  # what has ended otherwise, whoever ran it says so
+
+    def _close_other(self, state: ExecutionState, found: Run) -> None:
+        """Close what a worker runs in place after others, and nobody awaits. Raises `RetryableError`."""
+        closed = Run.cancelled(found.path, found.serial, DISPATCHER, state.now, started_at=found.started_at)
+        if found.in_place and self._runs.claim(state.execution_id, closed):
+            return
+        if not self._runs.finish(state.execution_id, closed, found.owner):
+            raise RetryableError("a run moved on while it was closed")
 
     def leave(self, run: Run) -> None:
         """Who waits for a limiter does not any more."""
@@ -113,6 +128,10 @@ class Closing:
 
 def _stopped_event(state: ExecutionState, path: str, serial: int) -> RunStopped:
     return RunStopped(f"stop:{path}#{serial}", state.now, path, serial)
+
+
+def _succeeded_event(state: ExecutionState, path: str, serial: int) -> NodeSucceeded:
+    return NodeSucceeded(run_event_id(path, serial), state.now, path, serial)
 
 
 def _awaited(plan: Plan, state: ExecutionState, command: StopRun) -> Mapping[str, int]:
