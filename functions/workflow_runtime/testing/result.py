@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from workflow_runtime.engine.commands import RecordNode, RunNode
-from workflow_runtime.engine.graph.work import OUTPUTS_PATH
+from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, NodeYielded
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.testing.differences import (
     Steps,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
 
 RAN = ("success", "compensated", "failed")
+ENDED = (NodeSucceeded, NodeFailed, NodeYielded)
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -239,11 +240,10 @@ def result_of(services: Runtime, execution_id: str) -> Result:
     """The execution as it is now. Raises `RequestError` (``not_found``)."""
     document = services.documents.document(execution_id)
     entries = document["node_executions"]
-    started = [
-        command.path
-        for entry in services.stores.executions.journal(execution_id)
-        for command in entry.commands
-        if isinstance(command, (RunNode, RecordNode)) and command.path != OUTPUTS_PATH
-    ]
+    started: list[str] = []
+    for entry in services.stores.executions.journal(execution_id):
+        # What a worker began in place after another node was ordered by no command: its end tells of it.
+        started += [event.path for event in entry.events if isinstance(event, ENDED)]
+        started += [command.path for command in entry.commands if isinstance(command, (RunNode, RecordNode))]
     path = tuple(node for node in dict.fromkeys(started) if node in entries and entries[node]["status"] in RAN)
     return Result(document, path)

@@ -28,7 +28,7 @@ def nodes(count: int) -> list[dict[str, Any]]:
             "type": "tool",
             "tool": "echo",
             "dependencies": [f"第{n - 1}步"] if n else [],
-            "when": "1 == 1",
+            "when": "uuid() != ''",  # evaluated by the dispatcher
         }
         for n in range(count)
     ]

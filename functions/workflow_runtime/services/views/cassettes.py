@@ -75,11 +75,17 @@ def _check(document: Mapping[str, Any], recording: Recording) -> None:
 
 
 def _visits(recording: Recording, taken: TakenPage) -> Iterator[VisitOnTape]:
-    begun: dict[str, list[int]] = defaultdict(list)
+    begun: dict[str, set[int]] = defaultdict(set)
+    in_place: dict[int, int] = {}  # the visit of what a worker ran after others, by its serial, which is that of all
     for entry in recording.entries:
         for command in entry.commands:
-            if isinstance(command, RunNode) and command.visit not in begun[command.path]:
-                begun[command.path].append(command.visit)
+            if isinstance(command, RunNode):
+                begun[command.path].add(command.visit)
+                if command.followers:
+                    in_place[command.serial] = command.visit
+    for run in taken.runs:
+        if run.serial in in_place:
+            begun[run.path].add(in_place[run.serial])
     runs: dict[tuple[str, int], list[TakenRun]] = defaultdict(list)
     steps: dict[tuple[str, int], list[TakenStep]] = defaultdict(list)
     for run in taken.runs:

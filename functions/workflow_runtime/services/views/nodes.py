@@ -113,9 +113,12 @@ def _node_entry(
     if graph is None:
         over = state is not None and state.status.terminal
         return _entry(block.nodes[index], _status_of(run, over=over), run, None)
-    if run is not None and run.serial < graph.visit(index):
-        run = None  # of an earlier visit
     status = STATUS_OF_MARK[graph.marks[index]]
+    if run is not None and run.serial < graph.visit(index):  # of an earlier visit, or begun in place and given up
+        given_up = status is NodeStatus.SKIPPED and run.status is RunStatus.CANCELLED
+        if given_up and run.started_at and state is not None and state.attempt == 1:
+            return _entry(block.nodes[index], NodeStatus.CANCELLED, run, None)
+        run = None
     if status is NodeStatus.READY and run is not None and run.status is RunStatus.RUNNING:
         status = NodeStatus.RUNNING
     if status is NodeStatus.WAITING and run is not None and run.status in ENDED_IN_PLACE:  # and the execution rests
