@@ -39,6 +39,7 @@ class Deployed:
         self._capsys = capsys
         self._lines = io.StringIO()
         entry.logger.registered_handler.setStream(self._lines)  # type: ignore[attr-defined]
+        entry.metrics.clear_metrics()  # of other tests in this process
         monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
         for name, value in bench.backend.settings.to_environment().items():
             monkeypatch.setenv(name, value)
