@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -45,6 +45,7 @@ ELSEWHERE_CODES = ("unexpected_answer", "redirected")
 LOCAL_CODES = ("no_credentials", "no_region", "credentials_expired")  # found before anything was sent
 
 Document: TypeAlias = dict[str, Json]
+Answer = TypeVar("Answer")
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -289,6 +290,16 @@ async def api(server: Server, *, changes: bool = False) -> AsyncIterator[Api]:
     )
     async with _connected(connection, server):
         yield connection
+
+
+def ask(server: Server, call: Callable[[Api], Awaitable[Answer]], *, changes: bool = False) -> Answer:
+    """What one call is answered, over a connection of its own; ``changes`` as in `api`. Raises `CliError`."""
+
+    async def answered() -> Answer:
+        async with api(server, changes=changes) as connection:
+            return await call(connection)
+
+    return asyncio.run(answered())
 
 
 @asynccontextmanager

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 import typer
 
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
-from workflow_runtime.frontends.cli.api import Api, Document, api
-from workflow_runtime.frontends.cli.commands.tools import catalogue_here, show_entries
+from workflow_runtime.frontends.cli.api import Document, api, ask
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
 from workflow_runtime.frontends.cli.files import read_source
 from workflow_runtime.frontends.cli.options import AsJson, Definitions, MocksFile, Profile, Region, Token, Url
@@ -24,8 +22,6 @@ from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
 from workflow_runtime.frontends.client.errors import InvalidDefinition
 from workflow_runtime.frontends.client.sources import Source
 from workflow_runtime.invokers.entries import SUFFIXES
-
-Answer = TypeVar("Answer")
 
 
 class Action(StrEnum):
@@ -82,6 +78,8 @@ def agents(
     if what not in set(Action):
         if given or force:
             raise usage_error(f"awr agents takes one agent, or one of {', '.join(Action)}")
+        from workflow_runtime.frontends.cli.commands.tools import catalogue_here, show_entries  # an API needs none here
+
         return show_entries(out, "agent", catalogue_here(definitions, mocks).agents, what)
     return _at_api(out, server, Action(what or ""), given, force=force)
 
@@ -93,7 +91,7 @@ def _at_api(out: Output, server: Server, action: Action, given: list[str], *, fo
         case Action.LIST:
             if given:
                 raise usage_error("list takes no names", "awr agents show ID")
-            return _list(out, _ask(server, lambda connection: connection.agents()))
+            return _list(out, ask(server, lambda api: api.agents()))
         case Action.PUBLISH:
             if not given:
                 raise usage_error("publish needs a file", "awr agents publish definitions/agents/reviewer.yaml")
@@ -102,16 +100,8 @@ def _at_api(out: Output, server: Server, action: Action, given: list[str], *, fo
             if len(given) != 1:
                 raise usage_error(f"{action} needs one agent", f"awr agents {action} ID")
     if action is Action.SHOW:
-        return _show(out, _ask(server, lambda connection: connection.agent(given[0], None)))
+        return _show(out, ask(server, lambda api: api.agent(given[0], None)))
     return asyncio.run(_delete(out, server, given[0], force=force))
-
-
-def _ask(server: Server, call: Callable[[Api], Awaitable[Answer]]) -> Answer:
-    async def ask() -> Answer:
-        async with api(server) as connection:
-            return await call(connection)
-
-    return asyncio.run(ask())
 
 
 def _sources(names: list[str]) -> list[Source]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
 from msgspec import UNSET
 
-from workflow_runtime.frontends.cli.api import Api, Document, api
+from workflow_runtime.frontends.cli.api import Api, Document, ask
 from workflow_runtime.frontends.cli.approvals import approval_lines, listed_line
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode
 from workflow_runtime.frontends.cli.files import read_json
@@ -66,14 +65,13 @@ def approvals(
     if approval is not None:
         return _show(out, server, approval)
 
-    async def ask() -> list[Document]:
-        async with api(server) as connection:
-            status = "ended" if ended else "open"
-            return await connection.approvals(
-                assignee=assignee, workflow=workflow, older_than=older_than, status=status, limit=limit, kind=kind
-            )
-
-    found = asyncio.run(ask())
+    status = "ended" if ended else "open"
+    found = ask(
+        server,
+        lambda api: api.approvals(
+            assignee=assignee, workflow=workflow, older_than=older_than, status=status, limit=limit, kind=kind
+        ),
+    )
     out.document({"approvals": found})
     for item in found:
         out.line(listed_line(item))
@@ -193,12 +191,8 @@ def _say(
 
 
 def _sent(server: Server, send: Callable[[Api], Awaitable[Document]], by: str | None) -> Document:
-    async def ask() -> Document:
-        async with api(server, changes=True) as connection:
-            return await send(connection)
-
     try:
-        return asyncio.run(ask())
+        return ask(server, send, changes=True)
     except CliError as error:
         is_open = server.db is not None or (server.loopback is not None and server.token is None)  # to whoever is on it
         if error.code == "forbidden" and by is None and is_open:
@@ -212,11 +206,7 @@ def _check_key(key: str | None) -> None:
 
 
 def _show(out: Output, server: Server, approval: str) -> int:
-    async def ask() -> Document:
-        async with api(server) as connection:
-            return await connection.approval(approval)
-
-    found = asyncio.run(ask())
+    found = ask(server, lambda api: api.approval(approval))
     out.document(found)
     for line in approval_lines(found):
         out.line(line)

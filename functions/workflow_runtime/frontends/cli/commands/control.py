@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from workflow_runtime.frontends.cli.api import Document, api
+from workflow_runtime.frontends.cli.api import ask
 from workflow_runtime.frontends.cli.errors import ExitCode, usage_error
 from workflow_runtime.frontends.cli.files import read_json
 from workflow_runtime.frontends.cli.many import (
@@ -222,12 +221,7 @@ def _ask(
     if isinstance(whom, Many):
         return ask_many(out, server, operation, whom, reason, key, said)
     execution = str(whom)
-
-    async def send() -> Document:
-        async with api(server, changes=True) as connection:
-            return await connection.control(operation, execution, reason, key=key, said=said)
-
-    answer = asyncio.run(send())
+    answer = ask(server, lambda api: api.control(operation, execution, reason, key=key, said=said), changes=True)
     out.document(answer)
     out.line([(f"{words[0] if answer['changed'] else words[1]}: ", "yellow"), execution])
     if server.db is not None and operation not in ("cancel", "suspend"):

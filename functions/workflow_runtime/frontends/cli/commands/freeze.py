@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from workflow_runtime.errors import RequestError
-from workflow_runtime.frontends.cli.api import Document, api
+from workflow_runtime.frontends.cli.api import Document, ask
 from workflow_runtime.frontends.cli.errors import ExitCode, usage_error
 from workflow_runtime.frontends.cli.options import AsJson, ChangedDatabase, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Line, Output
@@ -49,11 +48,7 @@ def freeze(
         return _list(out, server)
     scope = _scope(workflow, agent, all_)
 
-    async def send() -> Document:
-        async with api(server, changes=True) as connection:
-            return await connection.freeze(scope, reason)
-
-    answer = asyncio.run(send())
+    answer = ask(server, lambda api: api.freeze(scope, reason), changes=True)
     out.document(answer)
     out.line([("frozen: " if answer["changed"] else "frozen already: ", "cyan"), *_shown(answer)])
     return ExitCode.OK
@@ -79,12 +74,7 @@ def thaw(
     """
     out, server = Output(json=json), Server(url, token, profile, region, db)
     scope = _scope(workflow, agent, all_)
-
-    async def send() -> Document:
-        async with api(server, changes=True) as connection:
-            return await connection.thaw(scope)
-
-    answer = asyncio.run(send())
+    answer = ask(server, lambda api: api.thaw(scope), changes=True)
     out.document(answer)
     out.line([("thawed: " if answer["changed"] else "thawed already: ", "green"), (scope, "bold")])
     return ExitCode.OK
@@ -107,11 +97,7 @@ def _scope(workflow: str | None, agent: str | None, everything: bool) -> str:
 
 
 def _list(out: Output, server: Server) -> int:
-    async def ask() -> list[Document]:
-        async with api(server) as connection:
-            return await connection.freezes()
-
-    found = asyncio.run(ask())
+    found = ask(server, lambda api: api.freezes())
     out.document({"freezes": found})
     for switch in found:
         out.line(_shown(switch))

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from workflow_runtime.definition.limits_file import read_limits_file
 from workflow_runtime.errors import DefinitionError
-from workflow_runtime.frontends.cli.api import Api, Document, api
+from workflow_runtime.frontends.cli.api import Api, Document, ask
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
 from workflow_runtime.frontends.cli.options import AsJson, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
 from workflow_runtime.services.limits.requests import limiter_json
-
-Answer = TypeVar("Answer")
 
 FIELDS = ("requests", "tokens", "concurrency", "burst", "horizon", "key", "weight")
 
@@ -74,7 +70,7 @@ def limits(
         option = "usd" if usd is not None else next(iter(fields))
         raise usage_error(f"--{option} is for `awr limits set`", "awr limits set NAME --requests 60/min")
     if action is Action.LIST:
-        return _list(out, _ask(server, lambda connection: connection.limits()))
+        return _list(out, ask(server, lambda api: api.limits()))
     if name is None:
         what = "FILE" if action is Action.DECLARE else "NAME"
         raise usage_error(f"{action.value} needs a {what.lower()}", f"awr limits {action.value} {what}")
@@ -82,7 +78,7 @@ def limits(
         return _declare(out, server, Path(name))
     if action is Action.SET and not fields:
         raise usage_error("set needs a limit", f"awr limits set {name} --requests 60/min")
-    return _one(out, action, name, _ask(server, lambda connection: _change(connection, action, name, fields)))
+    return _one(out, action, name, ask(server, lambda api: _change(api, action, name, fields)))
 
 
 async def _change(connection: Api, action: Action, name: str, fields: Document) -> Document:
@@ -100,21 +96,13 @@ async def _change(connection: Api, action: Action, name: str, fields: Document) 
     return await connection.limit(name)
 
 
-def _ask(server: Server, call: Callable[[Api], Awaitable[Answer]]) -> Answer:
-    async def ask() -> Answer:
-        async with api(server) as connection:
-            return await call(connection)
-
-    return asyncio.run(ask())
-
-
 def _declare(out: Output, server: Server, file: Path) -> int:
     try:
         limiters = read_limits_file(file)
     except DefinitionError as error:
         raise CliError("invalid_definition", f"{file} is not valid", findings=error.findings) from None
     declared = {name: limiter_json(limiter) for name, limiter in limiters.items()}
-    found = _ask(server, lambda connection: connection.declare_limits(declared))
+    found = ask(server, lambda api: api.declare_limits(declared))
     out.line([("declared ", "green"), (", ".join(declared) or "nothing", "bold")])
     out.document({"limits": found})
     return ExitCode.OK

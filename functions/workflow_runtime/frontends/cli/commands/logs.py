@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,7 @@ import typer
 
 from workflow_runtime.backends.aws.log_search import LogSearch, create_client
 from workflow_runtime.errors import RequestError
-from workflow_runtime.frontends.cli.api import api
+from workflow_runtime.frontends.cli.api import ask
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
 from workflow_runtime.frontends.cli.options import AsJson, ExecutionId, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Output, Span
@@ -77,11 +76,7 @@ class DevLines:
         self._server = server
 
     def lines(self, execution_id: str, start: int, end: int) -> Sequence[Mapping[str, str]]:
-        async def ask() -> Sequence[Mapping[str, str]]:
-            async with api(self._server) as connection:
-                return await connection.log_lines(execution_id, start, end)
-
-        return asyncio.run(ask())
+        return ask(self._server, lambda api: api.log_lines(execution_id, start, end))
 
 
 def source_of(server: Server, stack: str | None) -> Lines:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
 
-from workflow_runtime.frontends.cli.api import Document, api
+from workflow_runtime.frontends.cli.api import Document, ask
 from workflow_runtime.frontends.cli.errors import ExitCode, usage_error
 from workflow_runtime.frontends.cli.options import AsJson, ChangedDatabase, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Line, Output
@@ -56,11 +55,7 @@ def redrive(
 
 
 def _redrive(out: Output, server: Server, execution_id: str | None, dry_run: bool) -> int:
-    async def ask() -> list[Document]:
-        async with api(server, changes=True) as connection:
-            return await connection.redrive(execution_id, dry_run=dry_run)
-
-    found = asyncio.run(ask())
+    found = ask(server, lambda api: api.redrive(execution_id, dry_run=dry_run), changes=True)
     out.document({"dead_letters": found})
     for letter in found:
         words, style = _WORDS[letter["outcome"]]
@@ -72,11 +67,7 @@ def _redrive(out: Output, server: Server, execution_id: str | None, dry_run: boo
 
 
 def _list(out: Output, server: Server) -> int:
-    async def ask() -> list[Document]:
-        async with api(server) as connection:
-            return await connection.dead_letters(None, LISTED_MAX)
-
-    found = asyncio.run(ask())
+    found = ask(server, lambda api: api.dead_letters(None, LISTED_MAX))
     out.document({"dead_letters": found})
     for letter in found:
         again = (f"  brought back at {letter['redriven_at']}", "green") if letter["redriven_at"] else ""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from workflow_runtime.frontends.cli.api import Api, Document, api
+from workflow_runtime.frontends.cli.api import Document, ask
 from workflow_runtime.frontends.cli.errors import ExitCode, usage_error
 from workflow_runtime.frontends.cli.options import AsJson, ChangedDatabase, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Output
@@ -56,16 +55,16 @@ def sessions(
     if action is Action.LIST:
         if session is not None:
             raise usage_error("list takes an agent, and no session", f"awr sessions show {agent} {session}")
-        return asyncio.run(_list(out, server, agent, tenant, limit))
+        return _list(out, server, agent, tenant, limit)
     if agent is None or session is None:
         usage = f"awr sessions {action.value} AGENT SESSION"
         raise usage_error(f"{action.value} needs an agent and the name of a session", usage)
-    return asyncio.run(_one(out, server, action, agent, session, tenant or ""))
+    tell = _delete if action is Action.DELETE else _show
+    return tell(out, server, agent, session, tenant or "")
 
 
-async def _list(out: Output, server: Server, agent: str | None, tenant: str | None, limit: int) -> int:
-    async with api(server) as connection:
-        found = await connection.sessions(agent, tenant, limit)
+def _list(out: Output, server: Server, agent: str | None, tenant: str | None, limit: int) -> int:
+    found = ask(server, lambda api: api.sessions(agent, tenant, limit))
     out.document({"sessions": found})
     for each in found:
         out.line(_standing(each))
@@ -74,14 +73,12 @@ async def _list(out: Output, server: Server, agent: str | None, tenant: str | No
     return ExitCode.OK
 
 
-async def _one(out: Output, server: Server, action: Action, agent: str, session: str, tenant: str) -> int:
-    async with api(server) as connection:
-        if action is Action.DELETE:
-            return await _delete(out, connection, agent, session, tenant)
-        found = await connection.session(agent, session, tenant)
+def _show(out: Output, server: Server, agent: str, session: str, tenant: str) -> int:
+    found = ask(server, lambda api: api.session(agent, session, tenant))
     out.document(found)
     out.line(_standing(found))
-    for turn in _turns(found):
+    told: Any = found["told"]
+    for turn in told:
         out.line([(f"  {turn['number']}", "cyan"), (f"  {turn['at']}  {turn['execution_id']} {turn['path']}", "dim")])
         if turn["summary"]:
             out.line([("    before: ", "dim"), (shorten(turn["summary"], TEXT_COLUMNS), "")])
@@ -90,8 +87,8 @@ async def _one(out: Output, server: Server, action: Action, agent: str, session:
     return ExitCode.OK
 
 
-async def _delete(out: Output, connection: Api, agent: str, session: str, tenant: str) -> int:
-    await connection.delete_session(agent, session, tenant)
+def _delete(out: Output, server: Server, agent: str, session: str, tenant: str) -> int:
+    ask(server, lambda api: api.delete_session(agent, session, tenant))
     out.document({"deleted": {"agent": agent, "session": session, "tenant": tenant or None}})
     out.line([("deleted ", "green"), (f"{agent} {session}", "bold")])
     return ExitCode.OK
@@ -108,11 +105,6 @@ def _standing(session: Document) -> list[tuple[str, str]]:
     parts += [f"{len(waiting)} wait"] if waiting else []
     tenant = f" [{session['tenant']}]" if session["tenant"] else ""
     return [(f"{session['agent']} {session['session']}{tenant}", "bold"), (f"  {', '.join(parts)}", "dim")]
-
-
-def _turns(session: Document) -> list[dict[str, Any]]:
-    told: Any = session["told"]
-    return list(told)
 
 
 def _said(turn: dict[str, Any]) -> list[tuple[str, str]]:

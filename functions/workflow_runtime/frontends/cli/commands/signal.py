@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import Annotated
 
 import typer
 
-from workflow_runtime.frontends.cli.api import Document, api
+from workflow_runtime.frontends.cli.api import Document, ask
 from workflow_runtime.frontends.cli.charts import event_lines, failure_lines, state_lines, timer_lines, transition_spans
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
 from workflow_runtime.frontends.cli.files import read_json
@@ -58,12 +57,7 @@ def signal(
         header_value("--key", key)
     example = f"""awr signal {execution} {event} '{{"name": "value"}}'"""
     value = read_json(data, "DATA", f"the data of event {event!r}", example) if data is not None else None
-
-    async def send() -> Document:
-        async with api(server, changes=True) as connection:
-            return await connection.send_event(execution, event, value, key=key, wait=wait)
-
-    answer = asyncio.run(send())
+    answer = ask(server, lambda api: api.send_event(execution, event, value, key=key, wait=wait), changes=True)
     out.document(answer)
     if "outcome" in answer:
         return _show(out, answer)
@@ -134,11 +128,7 @@ def _event_of(file: str) -> tuple[str, str, Document]:
 
 
 def _publish(out: Output, server: Server, source: str, detail_type: str, detail: Document) -> ExitCode:
-    async def publish() -> None:
-        async with api(server) as connection:
-            await connection.publish_event(source, detail_type, detail)
-
-    asyncio.run(publish())
+    ask(server, lambda api: api.publish_event(source, detail_type, detail))
     out.line([("published: ", "green"), (detail_type, "bold"), f" from {source}"])
     out.document({"source": source, "detail_type": detail_type})
     return ExitCode.OK

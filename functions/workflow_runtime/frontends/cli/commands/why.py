@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import typer
 
-from workflow_runtime.frontends.cli.api import Document, api
+from workflow_runtime.frontends.cli.api import Document, ask
 from workflow_runtime.frontends.cli.charts import event_lines, state_lines, timer_lines
 from workflow_runtime.frontends.cli.errors import ExitCode
 from workflow_runtime.frontends.cli.options import AsJson, Database, ExecutionId, Profile, Region, Token, Url
@@ -51,12 +50,7 @@ def why(
     Exit codes: 0 fine, 1 there is no such execution or node, 2 wrong usage, 6 the API cannot be reached.
     """
     out, server = Output(json=json), Server(url, token, profile, region, db)
-
-    async def ask() -> Document:
-        async with api(server) as connection:
-            return await connection.why(execution, node, limit)
-
-    document = asyncio.run(ask())
+    document = ask(server, lambda api: api.why(execution, node, limit))
     out.document(document)
     for line in _lines(document, round(time.time() * 1000), whole=node is None):
         out.line(line)
