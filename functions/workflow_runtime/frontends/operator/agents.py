@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from workflow_runtime.frontends.client.errors import Conflict, InvalidDefinition, NotFound
+from workflow_runtime.frontends.client.errors import Conflict, InvalidDefinition
 from workflow_runtime.frontends.client.sources import Source
 from workflow_runtime.frontends.operator.caring import Carer, kept
 from workflow_runtime.frontends.operator.conditions import Condition, findings_json, invalid
-from workflow_runtime.frontends.operator.deciding import DeletionPolicy, Reason, deletion_policy, publishing
+from workflow_runtime.frontends.operator.deciding import Reason, publishing
 from workflow_runtime.frontends.operator.resources import Kind, Resource
 
 UNFIT = "conflict"  # the code of what the API says of a change that published workflows do not fit
@@ -23,10 +23,7 @@ logger = logging.getLogger(__name__)
 class Agents(Carer):
     async def care(self, resource: Resource) -> float:
         world = self._world
-        owner = world.store.owner(Kind.AGENT, resource.claim)
-        if owner is not None and owner.seniority < resource.seniority:
-            taken = f"the agent {resource.claim} is that of the object {owner.key.name}"
-            await world.write(resource, {}, Condition("Ready", False, "Duplicate", taken))
+        if await self.is_taken(resource):
             return world.resync_seconds
         try:
             status = await self._published(resource)
@@ -69,17 +66,4 @@ class Agents(Carer):
         }
 
     async def undo(self, resource: Resource) -> float | None:
-        world, policy = self._world, deletion_policy(resource)
-        if world.store.owner(Kind.AGENT, resource.claim) is not None or policy is DeletionPolicy.RETAIN:
-            return None  # another object goes on with it
-        seen = await world.api.seen_agent(resource.claim)
-        if seen is None:
-            return None
-        try:
-            await world.api.remove_agent(resource.claim, seen, force=policy is DeletionPolicy.FORCE)
-        except NotFound:
-            return None
-        except Conflict as error:
-            await world.write(resource, kept(resource), Condition("Ready", False, "DeletionWaits", error.message))
-            return world.resync_seconds
-        return None
+        return await self.unpublish(resource, self._world.api.seen_agent, self._world.api.remove_agent)

@@ -13,10 +13,7 @@ OPERATORS_OWN = ("name", "paused")  # fields of `spec` that are none of the limi
 class Limits(Carer):
     async def care(self, resource: Resource) -> float:
         world = self._world
-        owner = world.store.owner(Kind.LIMIT, resource.claim)
-        if owner is not None and owner.seniority < resource.seniority:
-            taken = f"the limiter {resource.claim} is that of the object {owner.key.name}"
-            await world.write(resource, {}, Condition("Ready", False, "Duplicate", taken))
+        if await self.is_taken(resource):
             return world.resync_seconds
         fields = {name: value for name, value in resource.spec.items() if name not in OPERATORS_OWN}
         await world.api.put_limit(resource.claim, fields)

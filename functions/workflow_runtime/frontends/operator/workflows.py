@@ -5,17 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from workflow_runtime.frontends.client.errors import Conflict, InvalidDefinition, NotFound
+from workflow_runtime.frontends.client.errors import InvalidDefinition
 from workflow_runtime.frontends.operator.caring import Carer, kept
 from workflow_runtime.frontends.operator.composing import Composed, composed, trigger_mark
 from workflow_runtime.frontends.operator.conditions import Condition, findings_json, invalid
-from workflow_runtime.frontends.operator.deciding import (
-    DeletionPolicy,
-    Reason,
-    deletion_policy,
-    publishing,
-    run_summary,
-)
+from workflow_runtime.frontends.operator.deciding import Reason, publishing, run_summary
 from workflow_runtime.frontends.operator.resources import Kind, Resource
 from workflow_runtime.frontends.operator.work_queue import Later
 
@@ -28,10 +22,7 @@ logger = logging.getLogger(__name__)
 class Workflows(Carer):
     async def care(self, resource: Resource) -> float:
         world = self._world
-        owner = world.store.owner(Kind.WORKFLOW, resource.claim)
-        if owner is not None and owner.seniority < resource.seniority:
-            taken = f"the workflow {resource.claim} is that of the object {owner.key.name}"
-            await world.write(resource, {}, Condition("Ready", False, "Duplicate", taken))
+        if await self.is_taken(resource):
             return world.resync_seconds
         wanted = composed(resource, world.store.claiming(Kind.TRIGGER, resource.claim))
         try:
@@ -70,20 +61,7 @@ class Workflows(Carer):
         }
 
     async def undo(self, resource: Resource) -> float | None:
-        world, policy = self._world, deletion_policy(resource)
-        if world.store.owner(Kind.WORKFLOW, resource.claim) is not None or policy is DeletionPolicy.RETAIN:
-            return None  # another object goes on with it
-        seen = await world.api.seen(resource.claim)
-        if seen is None:
-            return None
-        try:
-            await world.api.remove(resource.claim, seen, force=policy is DeletionPolicy.FORCE)
-        except NotFound:
-            return None
-        except Conflict as error:
-            await world.write(resource, kept(resource), Condition("Ready", False, "DeletionWaits", error.message))
-            return world.resync_seconds
-        return None
+        return await self.unpublish(resource, self._world.api.seen, self._world.api.remove)
 
 
 class Triggers(Carer):
