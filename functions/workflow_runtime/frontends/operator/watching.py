@@ -16,19 +16,27 @@ from workflow_runtime.frontends.operator.cluster import Access
 from workflow_runtime.frontends.operator.resources import GROUP, VERSION, Key, Kind, Resource, resource_of
 from workflow_runtime.frontends.operator.store import Store
 
-ENDING_SECONDS_MAX = 10.0  # for kopf to end its connections; the process ends without it after that
+ENDING_SECONDS_MAX = 10.0
 
 
 class Watches:
     """``mark``: has an object looked at. ``complete`` is set when every object there was has been heard of.
+    ``ending_seconds_max``: how long kopf may take to end its connections; the process ends without it after that.
 
     kopf has a thread with an event loop of its own: when it ends, it cancels whatever else runs in its loop.
     """
 
-    def __init__(self, access: Access, store: Store, mark: Callable[[Key], None]) -> None:
+    def __init__(
+        self,
+        access: Access,
+        store: Store,
+        mark: Callable[[Key], None],
+        ending_seconds_max: float = ENDING_SECONDS_MAX,
+    ) -> None:
         self._access = access
         self._store = store
         self._mark = mark
+        self._ending_seconds_max = ending_seconds_max
         self._loop = asyncio.get_running_loop()
         self.complete = asyncio.Event()
 
@@ -42,7 +50,7 @@ class Watches:
             await asyncio.shield(watching)
         finally:
             stopping.add_done_callback(lambda stop: stop.result()())
-            await asyncio.wait({watching}, timeout=ENDING_SECONDS_MAX)
+            await asyncio.wait({watching}, timeout=self._ending_seconds_max)
 
     def _watch(self, stopping: Future[Callable[[], None]], ended: Future[None]) -> None:
         """``stopping`` becomes what makes this end, called from any thread, and ``ended`` what it ended with."""
