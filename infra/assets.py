@@ -23,14 +23,14 @@ class Layers:
 
 
 def function_code(
-    *, definitions: Path = ROOT / "definitions", mocks_for_tests: Path | None = None
+    *, definitions: Path = ROOT / "definitions", python: str = PYTHON, mocks_for_tests: Path | None = None
 ) -> lambda_.AssetCode:
-    """The code of all functions, with ``definitions``' agents and tools.
+    """The code of all functions, with ``definitions``' agents and tools, and bytecode for ``python``.
 
     ``mocks_for_tests`` takes the place of agents and tools in functions whose variable ``MOCKS_FILE_FOR_TESTS`` names
     `bundling.MOCKS_FILE`; code deployed without it has no such file.
     """
-    return _code(code_bundle(definitions=definitions, mocks_for_tests=mocks_for_tests))
+    return _code(code_bundle(definitions=definitions, python=python, mocks_for_tests=mocks_for_tests))
 
 
 def layers(
@@ -41,7 +41,8 @@ def layers(
 ) -> Layers:
     """The layers, built from the lock files now unless they were before (the first time takes about 20 s).
 
-    ``python`` is what wheels are for, if it is not Lambda's: an emulator runs functions with this machine's Python.
+    ``python`` is what wheels and bytecode are for, if it is not Lambda's: an emulator runs functions with this
+    machine's Python.
     """
 
     def layer(id: str, bundle: Bundle, description: str) -> lambda_.LayerVersion:

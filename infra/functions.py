@@ -202,7 +202,9 @@ class _Bundled:
     """Code and layers, built here."""
 
     def __init__(self, scope: Construct, props: RuntimeProps) -> None:
-        self._code = function_code(definitions=props.definitions, mocks_for_tests=props.mocks_for_tests)
+        self._code = function_code(
+            definitions=props.definitions, python=props.wheels_for_python, mocks_for_tests=props.mocks_for_tests
+        )
         self._layers: Layers = layers(scope, architecture=props.architecture, python=props.wheels_for_python)
 
     def of(self, function: Function, pool: WorkerPool) -> dict[str, Any]:
