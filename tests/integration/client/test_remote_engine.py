@@ -28,7 +28,8 @@ from workflow_runtime.frontends.client import (
     WaitTimeout,
     WorkflowEngine,
 )
-from workflow_runtime.frontends.client.remote import ATTEMPTS_MAX, RemoteConnection
+from workflow_runtime.frontends.client.calls import ATTEMPTS_MAX
+from workflow_runtime.frontends.client.remote import RemoteConnection
 from workflow_runtime.frontends.client.signing import SigV4, aws_region
 from workflow_runtime.frontends.server.gateway import Gateway
 from workflow_runtime.handlers.api import create

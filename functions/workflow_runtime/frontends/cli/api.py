@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeAlias, TypeVar
-from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -21,6 +20,7 @@ from workflow_runtime.frontends.cli.dispatching import dispatching
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode
 from workflow_runtime.frontends.cli.server import Server
 from workflow_runtime.frontends.cli.writing import Reader, Writing
+from workflow_runtime.frontends.client.calls import PAGE_ITEMS_MAX, definition_of, segment
 from workflow_runtime.frontends.client.errors import (
     EngineError,
     InvalidDefinition,
@@ -29,7 +29,6 @@ from workflow_runtime.frontends.client.errors import (
     Unavailable,
 )
 from workflow_runtime.frontends.client.remote import RemoteConnection
-from workflow_runtime.frontends.client.remote_people import PAGE_ITEMS_MAX
 from workflow_runtime.frontends.client.sources import Source
 from workflow_runtime.frontends.server.gateway import Gateway
 from workflow_runtime.language.json_values import Json
@@ -75,15 +74,15 @@ class Api(RemoteConnection):
     """The SDK's connection, with the calls that only commands make. Every method raises `EngineError`."""
 
     async def validate(self, source: Source) -> Verdict:
-        return msgspec.convert(await self._call("POST", "/workflows/validate", **_definition(source)), Verdict)
+        return msgspec.convert(await self._call("POST", "/workflows/validate", **definition_of(source)), Verdict)
 
     async def put(self, workflow_id: str, source: Source) -> Document:
         """Publish as the latest version of this id: what it became, and the compiler's warnings."""
-        answer = await self._call("PUT", f"/workflows/{_segment(workflow_id)}", **_definition(source))
+        answer = await self._call("PUT", f"/workflows/{segment(workflow_id)}", **definition_of(source))
         return msgspec.convert(answer, Document)
 
     async def workflow(self, workflow_id: str) -> Document:
-        return msgspec.convert(await self._call("GET", f"/workflows/{_segment(workflow_id)}"), Document)
+        return msgspec.convert(await self._call("GET", f"/workflows/{segment(workflow_id)}"), Document)
 
     async def workflows(self, limit: int) -> tuple[list[Document], bool]:
         """Published workflows, the newest first; and whether there are more."""
@@ -114,7 +113,7 @@ class Api(RemoteConnection):
 
     async def history(self, execution_id: str) -> AsyncIterator[Document]:
         """What happened until now, commit by commit."""
-        async for page in self._pages(f"/executions/{_segment(execution_id)}/history", {}, PAGE_ITEMS_MAX):
+        async for page in self._pages(f"/executions/{segment(execution_id)}/history", {}, PAGE_ITEMS_MAX):
             if not page.items:  # the execution goes on, and so would we
                 return
             for entry in page.items:
@@ -142,7 +141,7 @@ class Api(RemoteConnection):
 
     async def read_along(self, execution_id: str, reader: Reader, writing: Writing) -> None:
         """Take what agents have written since; nothing where the API is of a version that does not tell."""
-        path = f"/executions/{_segment(execution_id)}/stream"
+        path = f"/executions/{segment(execution_id)}/stream"
         headers = {"last-event-id": reader.last} if reader.last else {}
         try:
             answer = await self._answer("GET", path, params={"format": "awr", "hold": "0"}, headers=headers)
@@ -161,14 +160,12 @@ class Api(RemoteConnection):
 
     async def definition(self, workflow_id: str) -> Source:
         """The definition of the latest version, as it was published."""
-        answer = await self._answer(
-            "GET", f"/workflows/{_segment(workflow_id)}", headers={"accept": "application/yaml"}
-        )
+        answer = await self._answer("GET", f"/workflows/{segment(workflow_id)}", headers={"accept": "application/yaml"})
         return Source(answer.content)
 
     async def records(self, execution_id: str) -> AsyncIterator[Document]:
         """All that is stored of an ended execution, page by page: ``records_schema``, ``records``, ``next_cursor``."""
-        path, cursor = f"/executions/{_segment(execution_id)}/records", None
+        path, cursor = f"/executions/{segment(execution_id)}/records", None
         while True:
             page = await self._call("GET", path, params={"cursor": cursor} if cursor is not None else {})
             yield dict(page)
@@ -180,7 +177,7 @@ class Api(RemoteConnection):
         """Hand over a page. False: the execution is there already."""
         body = {name: page[name] for name in ("records_schema", "records")}
         content, headers = msgspec.json.encode(body), {"content-type": "application/json"}
-        path = f"/executions/{_segment(execution_id)}/records"
+        path = f"/executions/{segment(execution_id)}/records"
         return bool((await self._call("PUT", path, content=content, headers=headers))["taken"])
 
     async def every_execution(self, workflow: str | None = None) -> AsyncIterator[Document]:
@@ -192,7 +189,7 @@ class Api(RemoteConnection):
 
     async def trace(self, execution_id: str, *, content: bool = False) -> AsyncIterator[Document]:
         """The execution's trace in OTLP's JSON, in parts that a collector takes; ``content``: with what was said."""
-        path = f"/executions/{_segment(execution_id)}/trace"
+        path = f"/executions/{segment(execution_id)}/trace"
         cursor: str | None = None
         while True:
             given = {"content": "true"} if content else {}
@@ -205,7 +202,7 @@ class Api(RemoteConnection):
 
     async def recording(self, execution_id: str) -> Recording:
         """The execution's journal until now, with what its decisions read."""
-        path = f"/executions/{_segment(execution_id)}/journal"
+        path = f"/executions/{segment(execution_id)}/journal"
         pages: list[RecordedPage] = []
         cursor: str | None = None
         while True:
@@ -218,7 +215,7 @@ class Api(RemoteConnection):
 
     async def taken(self, execution_id: str) -> TakenPage:
         """What its nodes and the steps of its agents came to until now."""
-        path = f"/executions/{_segment(execution_id)}/steps"
+        path = f"/executions/{segment(execution_id)}/steps"
         pages: list[TakenPage] = []
         while not pages or pages[-1].next is not None:
             cursor = pages[-1].next if pages else None
@@ -228,10 +225,10 @@ class Api(RemoteConnection):
 
     async def drawing(self, execution_id: str, format: str) -> str:
         """The graph that an execution runs, with how far it is."""
-        execution = await self._call("GET", f"/executions/{_segment(execution_id)}", params={"include": "output"})
+        execution = await self._call("GET", f"/executions/{segment(execution_id)}", params={"include": "output"})
         workflow_id = msgspec.convert(execution, Document)["workflow_id"]
         given = {"execution": execution_id, "format": format}
-        return (await self._answer("GET", f"/workflows/{_segment(workflow_id)}/graph", params=given)).text
+        return (await self._answer("GET", f"/workflows/{segment(workflow_id)}/graph", params=given)).text
 
     async def log_lines(self, execution_id: str, start: int, end: int) -> list[dict[str, str]]:
         """What `awr dev` logged about an execution between two times (epoch ms)."""
@@ -366,13 +363,3 @@ def _hint(server: Server, error: NotAuthorized) -> str:
             "account, or without execute-api:Invoke? --profile chooses others, --region what to sign for"
         )
     return "--token (or AWR_TOKEN) is sent as a bearer token; --profile or --region has requests signed"
-
-
-def _definition(source: Source) -> dict[str, Any]:
-    """The part of a request that carries a definition."""
-    kind = "application/json" if source.is_json else "application/yaml"
-    return {"content": source.data, "headers": {"content-type": kind}}
-
-
-def _segment(text: str) -> str:
-    return quote(text, safe="")

@@ -3,7 +3,7 @@
 ``engine``      `WorkflowEngine`, what people use; ``sync`` its twin for code without an event loop
 ``connection``  what an engine needs of either side
 ``local``       a connection to a runtime in this process, which runs in the background of the caller's event loop
-``remote``      a connection to `awr dev` or a deployed API; ``signing`` SigV4 for it
+``remote``      a connection to `awr dev` or a deployed API; ``calls`` how it is called, ``signing`` SigV4 for it
 ``limits``      quotas and rates, which become limiters
 ``events``      the engine's `EventBus`; ``following`` reads events from the histories that a remote side has
 ``errors``      what calls raise, the same on both sides

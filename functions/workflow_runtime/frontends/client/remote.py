@@ -3,49 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
 
-import httpx
 import msgspec
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.frontends.client.answers import PASSING_STATUSES, Answer, answer_of, error_of, unexpected
+from workflow_runtime.frontends.client.calls import PAGE_ITEMS_MAX, definition_of, is_left_out, key_or_new, segment
 from workflow_runtime.frontends.client.errors import (
     Conflict,
     EngineError,
     NotFound,
-    Unavailable,
     WaitTimeout,
     checked_json,
 )
 from workflow_runtime.frontends.client.following import Follower
 from workflow_runtime.frontends.client.remote_agents import RemoteAgents
-from workflow_runtime.frontends.client.remote_people import (
-    PAGE_ITEMS_MAX,
-    RemotePeople,
-    is_left_out,
-    key_or_new,
-    segment,
-)
-from workflow_runtime.frontends.client.signing import SigV4, aws_region
+from workflow_runtime.frontends.client.remote_people import RemotePeople
 from workflow_runtime.frontends.client.sources import Source
-from workflow_runtime.language.json_values import Json, read_json
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.services.session_ids import session_id
 
-ATTEMPTS_MAX = 5
-PAUSE_SECONDS_MIN = 0.1
-PAUSE_SECONDS_MAX = 5.0
 LOOK_SECONDS_MIN = 0.1  # between looks at an execution that is waited for
 LOOK_SECONDS_MAX = 2.0
 LOOK_GROWTH = 1.5
 ENDED = frozenset(status.value for status in ExecutionStatus if status.terminal)
 WAIT_SECONDS_MAX = 20.0  # the API takes 25
 VALUES = ("input", "output", "variables")  # parts of a document that may have any size
-Sleep = Callable[[float], Awaitable[None]]
 
 
 class RemoteConnection(RemotePeople, RemoteAgents):
@@ -56,55 +40,13 @@ class RemoteConnection(RemotePeople, RemoteAgents):
     ``sleep`` and ``now`` (seconds, growing) are for tests.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        sign: bool | None = None,
-        profile: str | None = None,
-        region: str | None = None,
-        timeout_seconds: float = 30.0,
-        transport: httpx.AsyncBaseTransport | None = None,
-        sleep: Sleep = asyncio.sleep,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._url = url.rstrip("/")
-        asked = profile is not None or region is not None
-        region = region or aws_region(url)
-        wanted = asked or region is not None if sign is None else sign
-        self._auth = SigV4(region, profile=profile) if wanted else None
-        self._headers = dict(headers or {})
-        self._timeout = timeout_seconds
-        self._transport = transport
-        self._sleep = sleep
-        self._now = now
-        self._client: httpx.AsyncClient | None = None
-        self._followers: set[Follower] = set()
-
-    async def open(self) -> None:
-        self._client = httpx.AsyncClient(
-            auth=self._auth, headers=self._headers, timeout=self._timeout, transport=self._transport
-        )
-
-    async def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
-
     async def publish(self, source: Source) -> str:
-        kind = "application/json" if source.is_json else "application/yaml"
+        definition = definition_of(source)
         try:
-            answer = await self._call("POST", "/workflows", content=source.data, headers={"content-type": kind})
+            answer = await self._call("POST", "/workflows", **definition)
         except Conflict:  # it is there with another plan: ours is its next version
-            workflow_id = await self._id_of(source, kind)
-            path = f"/workflows/{segment(workflow_id)}"
-            answer = await self._call("PUT", path, content=source.data, headers={"content-type": kind})
-        return str(answer["workflow_id"])
-
-    async def _id_of(self, source: Source, kind: str) -> str:
-        path = "/workflows/validate"
-        answer = await self._call("POST", path, content=source.data, headers={"content-type": kind})
+            checked = await self._call("POST", "/workflows/validate", **definition)
+            answer = await self._call("PUT", f"/workflows/{segment(str(checked['workflow_id']))}", **definition)
         return str(answer["workflow_id"])
 
     async def start(self, workflow_id: str, input: Json, *, version: int | None, idempotency_key: str | None) -> str:
@@ -130,18 +72,6 @@ class RemoteConnection(RemotePeople, RemoteAgents):
             if is_left_out(entry.get("output")):
                 entry["output"] = await self._value(f"{path}/nodes/{segment(node)}", {})
         return document
-
-    async def _value(self, path: str, parameters: dict[str, str]) -> Json:
-        """A value that was too large for a document, read in slices of its JSON text."""
-        text = b""
-        while True:
-            response = await self._answer("GET", path, params={**parameters, "range": f"{len(text)}-"})
-            text += response.content
-            length = response.headers.get("content-range", "").rpartition("/")[2]
-            if not length.isdecimal() or not response.content:
-                raise unexpected(f"a part of {response.request.url} was answered without its range")
-            if len(text) >= int(length):
-                return read_json(text)
 
     async def wait(self, execution_id: str, seconds: float | None) -> dict[str, Json]:
         end = self._now() + seconds if seconds is not None else None
@@ -252,20 +182,6 @@ class RemoteConnection(RemotePeople, RemoteAgents):
         headers = {"content-type": "application/json"}
         return await self._pages_of("POST", "/dead-letters/redrive", {}, None, content=content, headers=headers)
 
-    async def _pages_of(
-        self, method: str, path: str, params: dict[str, str], limit: int | None, **request: Any
-    ) -> list[dict[str, Json]]:
-        """Items of all pages, at most ``limit``."""
-        found: list[dict[str, Json]] = []
-        cursor: str | None = ""
-        while cursor is not None and (limit is None or len(found) < limit):
-            size = PAGE_ITEMS_MAX if limit is None else min(limit - len(found), PAGE_ITEMS_MAX)
-            given = {**params, "limit": str(size), **({"cursor": cursor} if cursor else {})}
-            page = await self._call(method, path, params=given, **request)
-            found += page["items"]
-            cursor = page["next_cursor"]
-        return found
-
     async def freezes(self) -> list[dict[str, Json]]:
         found: list[dict[str, Json]] = (await self._call("GET", "/freezes"))["items"]
         return found
@@ -339,11 +255,6 @@ class RemoteConnection(RemotePeople, RemoteAgents):
 
         return stop
 
-    async def _followers_are_ready(self) -> None:
-        """What is done here after somebody began to listen is delivered to that caller."""
-        for follower in list(self._followers):
-            await follower.ready.wait()
-
     async def list(
         self, workflow_id: str | None, status: str | None, since: datetime | None, limit: int
     ) -> list[dict[str, Json]]:
@@ -353,41 +264,3 @@ class RemoteConnection(RemotePeople, RemoteAgents):
         given = {"workflow": workflow_id, "status": status, "started_after": started_after}
         params = {name: value for name, value in given.items() if value is not None}
         return await self._pages_of("GET", "/executions", params, limit)
-
-    async def _call(self, method: str, path: str, **request: Any) -> Answer:
-        """The answer's JSON. Raises `EngineError`."""
-        return answer_of(await self._answer(method, path, **request))
-
-    async def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """An answer that is a success. Calls that fail for a passing reason are repeated. Raises `EngineError`."""
-        if self._client is None:
-            raise Unavailable("the engine is not open: use `async with WorkflowEngine.remote(…) as engine`", "not_open")
-        url = self._url + path
-        for attempt in range(1, ATTEMPTS_MAX + 1):
-            pause = random.uniform(0, min(PAUSE_SECONDS_MIN * 2**attempt, PAUSE_SECONDS_MAX))
-            try:
-                response = await self._client.request(method, url, **request)
-            except httpx.TransportError as error:
-                failure: EngineError = Unavailable(f"{self._url} cannot be reached: {error!r}", "unavailable")
-            except httpx.DecodingError as error:
-                raise unexpected(
-                    f"{method} {url} was answered with a body that cannot be unpacked ({error})"
-                ) from error
-            except httpx.InvalidURL as error:
-                raise EngineError(f"{url} is not a URL: {error}", "invalid_url") from error
-            else:
-                if response.is_success:
-                    return response
-                failure = error_of(response)
-                if response.status_code not in PASSING_STATUSES:
-                    raise failure
-                pause = _retry_after(response, pause)
-            if attempt < ATTEMPTS_MAX:
-                await self._sleep(pause)
-        raise failure
-
-
-def _retry_after(response: httpx.Response, pause: float) -> float:
-    """What the server asks for, if it is not too long."""
-    asked = response.headers.get("retry-after", "")
-    return min(float(asked), PAUSE_SECONDS_MAX) if asked.isdecimal() else pause

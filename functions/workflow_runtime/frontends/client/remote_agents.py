@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Any
-
-import httpx
 import msgspec
 
 from workflow_runtime.findings import Finding
-from workflow_runtime.frontends.client.answers import Answer
+from workflow_runtime.frontends.client.calls import Calls, definition_of, forced, segment
 from workflow_runtime.frontends.client.errors import InvalidDefinition
-from workflow_runtime.frontends.client.remote_people import segment
 from workflow_runtime.frontends.client.sources import Source
 from workflow_runtime.language.json_values import Json
 
 
-class RemoteAgents(ABC):
+class RemoteAgents(Calls):
     """Of `remote.RemoteConnection`."""
-
-    @abstractmethod
-    async def _call(self, method: str, path: str, **request: Any) -> Answer:
-        """The answer's JSON. Raises `EngineError`."""
-
-    @abstractmethod
-    async def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """The answer of a success. Raises `EngineError`."""
-
-    @abstractmethod
-    async def _pages_of(
-        self, method: str, path: str, params: dict[str, str], limit: int | None, **request: Any
-    ) -> list[dict[str, Json]]:
-        """Items of all pages, at most ``limit``."""
 
     async def publish_agent(self, source: Source, *, force: bool) -> dict[str, Json]:
         agent_id = await self.check_agent(source)
-        answer = await self._call("PUT", _path(agent_id), params=_forced(force), **_definition(source))
+        answer = await self._call("PUT", _path(agent_id), params=forced(force), **definition_of(source))
         return answer.plain("agent_id", "version")
 
     async def check_agent(self, source: Source) -> str:
         """The id of the agent that a definition is of. Raises `InvalidDefinition` with every finding."""
-        answer = await self._call("POST", "/agents/validate", **_definition(source))
+        answer = await self._call("POST", "/agents/validate", **definition_of(source))
         if not answer["valid"]:
             raise InvalidDefinition(msgspec.convert(answer["findings"], list[Finding]))
         return str(answer["agent_id"])
@@ -57,17 +38,8 @@ class RemoteAgents(ABC):
         return Source((await self._answer("GET", _path(agent_id), headers={"accept": "application/yaml"})).content)
 
     async def delete_agent(self, agent_id: str, *, force: bool) -> None:
-        await self._answer("DELETE", _path(agent_id), params=_forced(force))
+        await self._answer("DELETE", _path(agent_id), params=forced(force))
 
 
 def _path(agent_id: str) -> str:
     return f"/agents/{segment(agent_id)}"
-
-
-def _forced(force: bool) -> dict[str, str]:
-    return {"force": "true"} if force else {}
-
-
-def _definition(source: Source) -> dict[str, Any]:
-    kind = "application/json" if source.is_json else "application/yaml"
-    return {"content": source.data, "headers": {"content-type": kind}}

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
-from abc import ABC, abstractmethod
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET
 
-from workflow_runtime.frontends.client.answers import Answer
+from workflow_runtime.frontends.client.calls import Calls, is_left_out, key_or_new, segment
 from workflow_runtime.frontends.client.errors import checked_json
 from workflow_runtime.frontends.server.admission import AS_HEADER
 from workflow_runtime.language.json_values import Json
 
-PAGE_ITEMS_MAX = 100  # the API's
 
-
-class RemotePeople(ABC):
+class RemotePeople(Calls):
     """Of `remote.RemoteConnection`."""
-
-    @abstractmethod
-    async def _call(self, method: str, path: str, **request: Any) -> Answer:
-        """The answer's JSON. Raises `EngineError`."""
-
-    @abstractmethod
-    async def _value(self, path: str, parameters: dict[str, str]) -> Json:
-        """A value that was too large for a document, read in slices of its JSON text."""
-
-    @abstractmethod
-    async def _followers_are_ready(self) -> None:
-        """What is done here after somebody began to listen is delivered to that caller."""
 
     async def approvals(
         self,
@@ -46,17 +29,7 @@ class RemotePeople(ABC):
         said = {"workflow": workflow, "older_than": older_than, "status": status, "kind": kind}
         given = {"assignee": assignee, **said}
         params = {name: value for name, value in given.items() if value is not None}
-        found: list[dict[str, Json]] = []
-        cursor: str | None = None
-        while len(found) < limit:
-            more = {"cursor": cursor} if cursor is not None else {}
-            size = str(min(limit, PAGE_ITEMS_MAX))
-            page = await self._call("GET", "/approvals", params={**params, **more, "limit": size})
-            found += page["items"]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                break
-        return found[:limit]
+        return await self._pages_of("GET", "/approvals", params, limit)
 
     async def approval(self, approval_id: str) -> dict[str, Json]:
         path = f"/approvals/{segment(approval_id)}"
@@ -99,16 +72,3 @@ class RemotePeople(ABC):
             headers={"content-type": "application/json", "idempotency-key": key_or_new(key), **headers},
         )
         return answer.plain("approval_id")
-
-
-def is_left_out(value: Json) -> bool:
-    """Whether this is the API's note in place of a large value. A value that looks like one is read again as it is."""
-    return isinstance(value, dict) and value.get("truncated") is True and isinstance(value.get("href"), str)
-
-
-def key_or_new(given: str | None) -> str:
-    return given if given is not None else uuid.uuid4().hex
-
-
-def segment(text: str) -> str:
-    return quote(text, safe="")
