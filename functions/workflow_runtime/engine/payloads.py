@@ -39,7 +39,7 @@ def payload(command: Command) -> Json:
 
 def without_payload(command: Command, blob: str) -> Command:
     """The command with `payload` stored apart, under ``blob``."""
-    return replace(command, blob=blob, **dict(_PAYLOADS[type(command)]))
+    return replace(command, blob=blob, **dict(_PAYLOADS[type(command)]))  # type: ignore[arg-type]  # some have none
 
 
 def with_payload(command: RunNode, stored: dict[str, Json]) -> RunNode:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from threading import Lock
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import boto3
 from msgspec.structs import replace
@@ -62,10 +62,9 @@ class Backend:
         bus = _NoticedBus(ports.bus, self, [rule.queue for rule in topology.rules])
         self._tables = OtherTables(ports.table, clients)
         self._outlets = OtherOutlets(ports.outlets, clients)
-        table = cast("Table", _OneCallAtATime(self._tables))
         self.ports = replace(
             ports,
-            table=table,
+            table=_OneCallAtATime(self._tables),
             queues=queues,
             bus=bus,
             schedules=schedules,
@@ -128,7 +127,7 @@ class _OneCallAtATime:
     threads, both could find a condition met.
     """
 
-    def __init__(self, table: OtherTables) -> None:
+    def __init__(self, table: Table) -> None:
         self._table = table
         self._lock = Lock()
 

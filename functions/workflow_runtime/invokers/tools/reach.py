@@ -4,7 +4,7 @@ inner one."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -64,7 +64,7 @@ class Reach(msgspec.Struct, frozen=True):
     def from_settings(cls, settings: Mapping[str, str]) -> Reach:
         """The reach that ``settings`` (by the names in `SETTINGS`) allow; an empty or absent one leaves its tool
         off."""
-        lists = {area: _entries(settings.get(name, "")) for area, name in SETTINGS.items()}
+        lists: dict[str, Any] = {area: _entries(settings.get(name, "")) for area, name in SETTINGS.items()}
         return replace(cls(), **lists)
 
     def require(self, area: Area, tool: str) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ class Reach(msgspec.Struct, frozen=True):
         return NodeError("not_allowed", "; ".join(part for part in (what, *advice) if part))
 
 
-_STANDING_IN: dict[str, tuple[str, ...]] = {"tables": ("*",), "queues": ("*",), "buses": ("*",)}
+_STANDING_IN: dict[str, Any] = {"tables": ("*",), "queues": ("*",), "buses": ("*",)}
 """What is open on one machine unless the settings say otherwise: something in its own database stands for it."""
 
 LOCAL_REACH = replace(Reach(http=("*",), advice=LOCAL), **_STANDING_IN)

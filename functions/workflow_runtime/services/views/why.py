@@ -192,8 +192,8 @@ class Explanations:
             is_held = node.path in ordered or waiting.waiting_on == Cause.FROZEN
             switch = self._looks.holding_run(plan, node.path) if is_held else None
             if switch is not None:
-                frozen = {"waiting_on": Cause.FROZEN, "on": (switch.scope,), "moves": thaw_text(switch)}
-                waiting = msgspec.structs.replace(waiting, **frozen)
+                on, moves = (switch.scope,), thaw_text(switch)
+                waiting = msgspec.structs.replace(waiting, waiting_on=Cause.FROZEN, on=on, moves=moves)
             yield waiting
 
     def _ordered(self, state: ExecutionState, wanted: Iterable[str]) -> dict[str, int]:
