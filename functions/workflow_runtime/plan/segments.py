@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Set
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from workflow_runtime.plan.formulas import PREVIOUS, BindingKind, Formula
 from workflow_runtime.plan.graph import EdgeKind, GraphBlock, JoinKind, NodePlan
 from workflow_runtime.plan.specs import AgentSpec, ToolSpec
+
+if TYPE_CHECKING:
+    from workflow_runtime.plan.plan import Plan
 
 SEGMENT_NODES_MAX = 10  # what one message reports, and one turn of a mailbox takes
 EDGES_MAX = 20  # of a node in a segment, each way: what has more is hardly in a chain, and looking costs time
@@ -31,6 +35,17 @@ def after(block: GraphBlock, node: int) -> tuple[int, ...]:
     if found is None:
         found = block.segments[node] = _Chain(block, node).closed[1:]
     return found
+
+
+def paths_after(plan: Plan, path: str) -> list[str]:
+    """The same of the node of this path of an execution: paths, in order. None for a path that the plan does not
+    have."""
+    place = plan.locate(path)
+    if place is None:
+        return []
+    nodes = plan.blocks[place.block].nodes
+    prefix = path.removesuffix(nodes[place.node].id)
+    return [prefix + nodes[each].id for each in after(plan.blocks[place.block], place.node)]
 
 
 def may_follow(block: GraphBlock, node: int) -> bool:

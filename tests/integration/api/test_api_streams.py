@@ -32,6 +32,13 @@ workflow:
     - {id: done, type: control, subtype: pass, dependencies: [write]}
 """
 OPEN = WORKFLOW.replace(',\n       inputs: {key: "${secrets.KEY}"}', "")
+CHAIN = """
+workflow:
+  id: chain
+  nodes:
+    - {id: write, type: agent, agent: writer}
+    - {id: more, type: agent, agent: writer, dependencies: [write]}
+"""
 STILL = "workflow: {id: still, nodes: [{id: ask, type: control, subtype: approval, prompt: Sure?}]}"
 
 
@@ -155,6 +162,40 @@ def test_a_reader_who_was_cut_off_anywhere_goes_on_without_loss_or_repeats(folde
         assert [event["type"] for event, _ in whole].count("wrote") == 4
 
     play(api, scenario, OPEN)
+
+
+def test_an_agent_that_its_worker_goes_on_with_is_read_along_while_it_writes(folder: Path) -> None:
+    read_along = asyncio.Event()
+
+    async def writes(call: NodeCall) -> NodeResult:
+        await call.live.tell(Part("start", 1))
+        await call.live.tell(Part("text", 1, "x" * 400))
+        if call.path == "more":
+            await asyncio.wait_for(read_along.wait(), 20)
+        await call.live.tell(Part("stop", 1))
+        await call.live.tell(Part("end", 1))
+        return NodeResult("done")
+
+    api = serving(folder, writes)
+
+    async def scenario() -> None:
+        execution_id = await started(api, "chain")
+        found: list[dict[str, Any]] = []
+        last = ""
+        while not any(event.get("messageId", "").startswith("more") for event in found):
+            for event, id in frames(await ask(api, execution_id, last, "?hold=5")):
+                found.append(event)
+                last = id or last
+        read_along.set()
+        found += [event for event, _ in await read(api, execution_id, last)]
+        steps = [(event["type"], event["stepName"]) for event in found if "stepName" in event]
+        assert steps == [(f"STEP_{what}", node) for node in ("write", "more") for what in ("STARTED", "FINISHED")]
+        assert sum(len(event.get("delta", "")) for event in found) == 800
+        assert found[-1]["type"] == "RUN_FINISHED"
+        whole = [event for event, _ in await read(api, execution_id)]
+        assert [event for event in whole if "delta" in event] == [event for event in found if "delta" in event]
+
+    play(api, scenario, CHAIN)
 
 
 def test_what_a_lost_run_had_not_finished_is_void(folder: Path) -> None:

@@ -14,6 +14,8 @@ from workflow_runtime.engine.events import ExecutionStarted, NodeFailed, NodeSuc
 from workflow_runtime.engine.graph.approvals import approval_id
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
+from workflow_runtime.plan import segments
+from workflow_runtime.plan.plan import Plan
 from workflow_runtime.services.views.charts import transition_json
 from workflow_runtime.services.views.streams import News, Wrote
 from workflow_runtime.storage.live import Part
@@ -21,21 +23,25 @@ from workflow_runtime.storage.live import Part
 Event = dict[str, Any]
 
 
-def events_of(execution_id: str, news: News) -> Iterator[Event]:
+def events_of(plan: Plan, execution_id: str, news: News) -> Iterator[Event]:
     if isinstance(news, Wrote):
         yield from _written(news)
         return
-    for event in _events(execution_id, news):
+    for event in _events(plan, execution_id, news):
         yield {**event, "timestamp": news.now}
 
 
-def _events(execution_id: str, entry: JournalEntry) -> Iterator[Event]:
+def _events(plan: Plan, execution_id: str, entry: JournalEntry) -> Iterator[Event]:
     run = {"threadId": execution_id, "runId": execution_id}
+    in_place: set[tuple[str, int]] = set()  # runs that no command has ordered if they end here too: a worker went on
     for taken in entry.events:
         if isinstance(taken, ExecutionStarted):
             yield {"type": "RUN_STARTED", **run}
         elif isinstance(taken, NodeSucceeded | NodeFailed):
+            if (taken.path, taken.serial) in in_place:
+                yield {"type": "STEP_STARTED", "stepName": taken.path}
             yield {"type": "STEP_FINISHED", "stepName": taken.path}
+            in_place.update((path, taken.serial) for path in segments.paths_after(plan, taken.path))
     for step in entry.macrosteps:
         yield {"type": "CUSTOM", "name": "transition", "value": transition_json(entry.version, step)}
     for command in entry.commands:

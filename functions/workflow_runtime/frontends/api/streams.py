@@ -69,7 +69,7 @@ class EventStreams:
             return Answer(204)
         frames = [f"retry: {RETRY_MS}\n\n"]
         for news, after in told.news:
-            shown = [_own(execution_id, news)] if format == "awr" else list(events_of(execution_id, news))
+            shown = [_own(execution_id, news)] if format == "awr" else list(events_of(told.plan, execution_id, news))
             frames += _frames(shown, after) or [f"id: {after}\n\n"]
         return Answer(200, "".join(frames).encode(), EVENT_STREAM)
 

@@ -139,13 +139,7 @@ def _awaited(plan: Plan, state: ExecutionState, command: StopRun) -> Mapping[str
     them."""
     serial = command.serial
     awaited = {command.path: serial}
-    place = plan.locate(command.path)
-    if place is None or not state.segments:
-        return awaited
-    block = plan.blocks[place.block]
-    prefix = command.path.removesuffix(block.nodes[place.node].id)
-    for each in segments.after(block, place.node):
-        path = prefix + block.nodes[each].id
+    for path in segments.paths_after(plan, command.path) if state.segments else ():
         if awaited_as(state.stopping, path, serial):
             awaited[path] = serial  # what is run in place has the serial of what it follows
     return awaited

@@ -17,6 +17,7 @@ from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, NodeYielde
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.errors import RequestError
+from workflow_runtime.plan import segments
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
@@ -28,6 +29,7 @@ from workflow_runtime.storage.stores import Stores
 
 ENTRIES_AT_ONCE = 50
 OPEN_MAX = 40  # agents' runs of which a reader is told what they write: their places stand in the reader's position
+ENDS = (NodeSucceeded, NodeFailed, NodeYielded, RunStopped)
 WATCH_SECONDS = 60  # that a reader is believed to be there
 RENEWAL_SECONDS = 30  # of that, before it is renewed
 RUN_DIGITS = 8  # of a run's name in a position
@@ -124,19 +126,37 @@ class _Reading:
 
     def took(self, entry: JournalEntry) -> Iterator[News]:
         """What a commit tells: first what the agents whose runs it closes wrote until then."""
-        for event in entry.events:
-            if isinstance(event, NodeSucceeded | NodeFailed | NodeYielded | RunStopped):
-                yield from self._closed(event.path, event.serial)
+        ended = [event for event in entry.events if isinstance(event, ENDS)]
+        for event in ended:
+            yield from self._closed(event.path, event.serial)
+        for event in ended:
+            self._forget_after(event.path, event.serial)
         for command in entry.commands:
             if isinstance(command, CancelRun):
-                yield from self._closed(command.path, command.serial)
+                for path in (command.path, *segments.paths_after(self._plan, command.path)):
+                    yield from self._closed(path, command.serial)
         for command in entry.commands:
-            if isinstance(command, RunNode) and len(self._seen) < OPEN_MAX and runs_agent(self._plan, command.path):
-                self._seen[_name(command.path, command.serial)] = 0
+            if isinstance(command, RunNode):
+                self._open(command)
             elif isinstance(command, SetStatus) and ExecutionStatus(command.status).terminal:
                 self._seen.clear()
         self._version = entry.version
         yield entry
+
+    def _open(self, order: RunNode) -> None:
+        """What is ordered, and what its worker may go on with in place, may write from now on."""
+        after = segments.paths_after(self._plan, order.path) if order.followers else ()
+        for path in (order.path, *after):
+            if len(self._seen) < OPEN_MAX and runs_agent(self._plan, path):
+                self._seen.setdefault(_name(path, order.serial), 0)
+
+    def _forget_after(self, path: str, serial: int) -> None:
+        """What could have been run in place after a run that has ended, and has written nothing, was not begun: it may
+        write once it is ordered by itself."""
+        for later in segments.paths_after(self._plan, path):
+            name = _name(later, serial)
+            if self._seen.get(name) == 0:
+                del self._seen[name]
 
     def written(self) -> Iterator[Wrote]:
         """What open runs have written since."""
