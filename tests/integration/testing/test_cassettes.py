@@ -116,6 +116,27 @@ def test_an_execution_that_another_one_started_answers_as_it_ended(project: Call
     Replays(definitions, ROOT)(cassette).assert_output({"said": "hello"})
 
 
+def test_what_the_engine_decides_is_not_on_tape_and_what_a_worker_goes_on_with_is(
+    project: Callable[..., Path],
+) -> None:
+    nodes = """
+    - {id: a, type: tool, tool: echo, inputs: {q: 1}}
+    - {id: b, type: tool, tool: echo, dependencies: [a], inputs: {q: "${a}"}}
+    - {id: c, type: tool, tool: echo, inputs: {q: 2}}
+    - {id: all, type: aggregation, dependencies: [c], strategy: collect}
+"""
+    definitions = project(workflow(nodes))
+    with WorkflowTester.embedded(definitions) as tester:
+        recorded = tester.run("w", {}).assert_completed()
+        cassette = tester.cassette(recorded.execution_id)
+    assert sorted((visit.path, visit.number, len(visit.runs)) for visit in cassette.visits) == [
+        ("a", 1, 1),
+        ("b", 1, 1),
+        ("c", 1, 1),
+    ]
+    Replays(definitions, ROOT)(cassette).assert_output(recorded.output)
+
+
 def test_each_pass_of_a_loop_is_answered_by_its_own(project: Callable[..., Path]) -> None:
     nodes = """
     - id: each

@@ -31,6 +31,7 @@ from workflow_runtime.invokers.cassettes.file import (
     in_session,
 )
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan import segments
 from workflow_runtime.services.views.taken import TakenPage, TakenRun, TakenStep
 
 ENDED = ("completed", "failed")
@@ -76,16 +77,16 @@ def _check(document: Mapping[str, Any], recording: Recording) -> None:
 
 def _visits(recording: Recording, taken: TakenPage) -> Iterator[VisitOnTape]:
     begun: dict[str, set[int]] = defaultdict(set)
-    in_place: dict[int, int] = {}  # the visit of what a worker ran after others, by its serial, which is that of all
+    in_place: dict[tuple[str, int], int] = {}  # visits of what workers may have gone on with, by path and serial
     for entry in recording.entries:
         for command in entry.commands:
             if isinstance(command, RunNode):
                 begun[command.path].add(command.visit)
-                if command.followers:
-                    in_place[command.serial] = command.visit
+                for path in segments.paths_after(recording.compiled, command.path) if command.followers else ():
+                    in_place[path, command.serial] = command.visit
     for run in taken.runs:
-        if run.serial in in_place:
-            begun[run.path].add(in_place[run.serial])
+        if (run.path, run.serial) in in_place:
+            begun[run.path].add(in_place[run.path, run.serial])
     runs: dict[tuple[str, int], list[TakenRun]] = defaultdict(list)
     steps: dict[tuple[str, int], list[TakenStep]] = defaultdict(list)
     for run in taken.runs:
