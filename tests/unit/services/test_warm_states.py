@@ -79,6 +79,18 @@ class Town:
         self.there = self.bench.runtime_on(ports)
         self.bench.runtime = self.here
 
+    def start_overtaken(self) -> str:
+        """An execution of whose first node this process knows, and only the other one that `b` has been ordered, whose
+        result is in the mailbox."""
+        execution_id = self.bench.start(CHAIN)
+        self.bench.deliver(DISPATCH)
+        self.bench.deliver(node_queue("tool"))
+        self.bench.runtime = self.there
+        self.bench.deliver(DISPATCH)
+        self.bench.deliver(node_queue("agent"))
+        self.bench.runtime = self.here
+        return execution_id
+
     def version(self, execution_id: str) -> int:
         stored = self.there.stores.executions.load(execution_id)
         assert stored is not None
@@ -102,13 +114,7 @@ def test_a_process_reads_the_state_of_an_execution_once(town: Town) -> None:
 
 
 def test_who_has_been_overtaken_reads_the_state_and_sends_nothing_twice(town: Town) -> None:
-    execution_id = town.bench.start(CHAIN)
-    town.bench.deliver(DISPATCH)
-    town.bench.deliver(node_queue("tool"))
-    town.bench.runtime = town.there
-    town.bench.deliver(DISPATCH)
-    town.bench.deliver(node_queue("agent"))
-    town.bench.runtime = town.here
+    execution_id = town.start_overtaken()
     loads = town.table.loads
     town.bench.deliver(DISPATCH)
     assert town.table.loads == loads + 1
@@ -119,12 +125,7 @@ def test_who_has_been_overtaken_reads_the_state_and_sends_nothing_twice(town: To
 
 def test_what_seems_to_change_nothing_is_decided_by_what_is_stored(town: Town) -> None:
     """By what this process knows, nobody has ordered the run that it is told of."""
-    execution_id = town.bench.start(CHAIN)
-    town.bench.deliver(DISPATCH)
-    town.bench.deliver(node_queue("tool"))
-    town.bench.runtime = town.there
-    town.bench.deliver(DISPATCH)
-    town.bench.deliver(node_queue("agent"))
+    execution_id = town.start_overtaken()
     town.bench.receive(DISPATCH)  # the result of `b`, which is lost
     event = NodeSucceeded(run_event_id("b", 1), town.bench.clock.now(), "b", 1)
     assert town.here.dispatcher.dispatch(execution_id, [Delivery(event)]) == 1
