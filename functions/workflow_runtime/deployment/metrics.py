@@ -18,6 +18,8 @@ MILLISECONDS = "Milliseconds"
 COUNT = "Count"
 PERCENT = "Percent"
 RATE_LIMITED = "rate_limited"  # the error of an attempt that a provider or service had no room for
+BY_FORMULA = "(by formula)"  # an agent or tool that the plan does not name
+OTHER = "(other)"  # what is not told apart any more
 
 
 class Metric(StrEnum):
@@ -118,6 +120,21 @@ class AttemptEnded:
     error: str | None = None
     usage: Mapping[str, Any] | None = None
     goes_on: bool = False
+
+
+class Bounded:
+    """What is told apart by, as it is, until there are ``values_max``; then `OTHER`."""
+
+    def __init__(self, values_max: int) -> None:
+        self._values_max = values_max
+        self._known: set[str] = set()
+
+    def __call__(self, value: str) -> str:
+        if value not in self._known:
+            if len(self._known) >= self._values_max:
+                return OTHER
+            self._known.add(value)
+        return value
 
 
 def count_attempt(count: Callable[[str, int], None], ended: AttemptEnded) -> None:

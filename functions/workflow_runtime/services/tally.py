@@ -16,14 +16,18 @@ import threading
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from itertools import islice
 from typing import NamedTuple
 
 from workflow_runtime.deployment.metrics import (
+    BY_FORMULA,
     DURATION_BUCKETS_SECONDS,
     MILLISECONDS,
+    OTHER,
     PERCENT,
     AttemptEnded,
+    Bounded,
     Metric,
 )
 from workflow_runtime.deployment.topology import DISPATCH
@@ -44,13 +48,27 @@ DOLLARS = 1_000_000  # micro-dollars in one: counts are whole numbers
 CARRIER_CHARS_MAX = 100_000  # a message that is large already takes nothing along
 ERRORS_MAX = 50  # error types that one process tells apart
 ERRORS_KEPT_MAX = 200  # about so many are told apart in the sums of a workflow: an item has 400 KB
-OTHER = "(other)"
-BY_FORMULA = "(by formula)"  # an agent or tool that the plan does not name
 BETWEEN = "\x1f"  # the parts of what names a count; no id has it
 
 STARTED = "started"
-ERRORS = "node_errors"
+SUM = "sum"  # of durations, beside their buckets
 ENDS = frozenset(status.value for status in ExecutionStatus if status.terminal)
+
+
+class Kind(StrEnum):
+    """What is counted: the first part of the name of a series."""
+
+    EXECUTIONS = "executions"
+    EXECUTION_DURATION = "execution_duration"
+    NODE_RUNS = "node_runs"
+    NODE_RUN_DURATION = "node_run_duration"
+    NODE_ERRORS = "node_errors"
+    REQUESTS = "requests"
+    INPUT_TOKENS = "input_tokens"
+    OUTPUT_TOKENS = "output_tokens"
+    MICRO_DOLLARS = "micro_dollars"
+    EVENTS = "events"
+    LATENESS = "lateness"
 
 
 class Counted(NamedTuple):
@@ -60,8 +78,8 @@ class Counted(NamedTuple):
     series: str
 
     @classmethod
-    def of(cls, workflow: str, *parts: str) -> Counted:
-        return cls(workflow, BETWEEN.join(parts))
+    def of(cls, workflow: str, kind: Kind, *parts: str) -> Counted:
+        return cls(workflow, BETWEEN.join((kind, *parts)))
 
 
 class Tally:
@@ -71,7 +89,7 @@ class Tally:
         self._now = now
         self._lock = threading.Lock()
         self._counts: Counter[Counted] = Counter()
-        self._errors: set[str] = set()
+        self._error = Bounded(ERRORS_MAX)  # types of errors are the authors', who may make up any number of them
         self._has_news = False
         self._written_at = now()
         self._writes = float(BURST_WRITES)
@@ -81,10 +99,10 @@ class Tally:
         """An execution began or came to an end, as the lifecycle event says, so long after its start."""
         status = detail_type.removeprefix("execution.")
         if status == STARTED:
-            counts = {Counted.of(workflow_id, "executions", status): 1}
+            counts = {Counted.of(workflow_id, Kind.EXECUTIONS, status): 1}
         elif status in ENDS:
-            counts = _duration(workflow_id, "execution_duration", status, milliseconds=milliseconds)
-            counts[Counted.of(workflow_id, "executions", status)] = 1
+            counts = _duration(workflow_id, Kind.EXECUTION_DURATION, status, milliseconds=milliseconds)
+            counts[Counted.of(workflow_id, Kind.EXECUTIONS, status)] = 1
         else:
             return
         self._add(counts)
@@ -95,32 +113,26 @@ class Tally:
         workflow, counts = ended.workflow_id, dict[Counted, int]()
         if ended.usage:
             agent, model = ended.target or BY_FORMULA, str(ended.usage.get("model") or "")
-            for what in ("requests", "input_tokens", "output_tokens"):
-                counts[Counted.of(workflow, what, agent, model)] = _whole(ended.usage.get(what))
+            for kind in (Kind.REQUESTS, Kind.INPUT_TOKENS, Kind.OUTPUT_TOKENS):
+                counts[Counted.of(workflow, kind, agent, model)] = _whole(ended.usage.get(kind))
             if "usd" in ended.usage:
-                counts[Counted.of(workflow, "micro_dollars", agent, model)] = _whole(ended.usage["usd"], DOLLARS)
+                counts[Counted.of(workflow, Kind.MICRO_DOLLARS, agent, model)] = _whole(ended.usage["usd"], DOLLARS)
         if not ended.goes_on:
             status = "success" if ended.error is None else "failed"
-            counts[Counted.of(workflow, "node_runs", ended.node_type, status)] = 1
-            counts |= _duration(workflow, "node_run_duration", ended.node_type, status, milliseconds=ended.milliseconds)
+            counts[Counted.of(workflow, Kind.NODE_RUNS, ended.node_type, status)] = 1
+            kind = Kind.NODE_RUN_DURATION
+            counts |= _duration(workflow, kind, ended.node_type, status, milliseconds=ended.milliseconds)
             if ended.error is not None:
-                counts[Counted.of(workflow, ERRORS, ended.node_type, self._error(ended.error))] = 1
+                counts[Counted.of(workflow, Kind.NODE_ERRORS, ended.node_type, self._error(ended.error))] = 1
         self._add(counts)
 
     def count(self, name: str, value: int) -> None:
         """Something of the catalogue of metrics."""
         unit = Metric(name).unit
         if unit == MILLISECONDS:
-            self._add(_duration("", "lateness", name, milliseconds=value))
+            self._add(_duration("", Kind.LATENESS, name, milliseconds=value))
         elif unit != PERCENT:  # of which only the last one means something
-            self._add({Counted.of("", "events", name): value})
-
-    def _error(self, error: str) -> str:
-        """Types of errors are the authors', who may make up any number of them."""
-        if error not in self._errors and len(self._errors) >= ERRORS_MAX:
-            return OTHER
-        self._errors.add(error)
-        return error
+            self._add({Counted.of("", Kind.EVENTS, name): value})
 
     def _add(self, counts: Mapping[Counted, int]) -> None:
         with self._lock:
@@ -223,7 +235,7 @@ class Sums:
 
 
 def _is_of_errors(series: str) -> bool:
-    return series.startswith(ERRORS + BETWEEN)
+    return series.startswith(Kind.NODE_ERRORS + BETWEEN)
 
 
 def _parts(due: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, dict[str, int]]]:
@@ -251,11 +263,11 @@ def _by_workflow(counts: Mapping[Counted, int]) -> dict[str, dict[str, int]]:
     return found
 
 
-def _duration(workflow: str, *parts: str, milliseconds: int) -> dict[Counted, int]:
+def _duration(workflow: str, kind: Kind, *parts: str, milliseconds: int) -> dict[Counted, int]:
     """A bucket of a histogram (each by itself, not with the smaller ones), and the sum in milliseconds."""
     milliseconds = max(milliseconds, 0)
     bucket = bisect_left(DURATION_BUCKETS_SECONDS, milliseconds / 1000)
-    return {Counted.of(workflow, *parts, str(bucket)): 1, Counted.of(workflow, *parts, "sum"): milliseconds}
+    return {Counted.of(workflow, kind, *parts, str(bucket)): 1, Counted.of(workflow, kind, *parts, SUM): milliseconds}
 
 
 def _whole(value: Json, times: int = 1) -> int:

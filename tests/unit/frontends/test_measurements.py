@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from workflow_runtime.deployment.metrics import AttemptEnded, Metric
-from workflow_runtime.frontends.metrics.families import LABEL_VALUES_MAX, OTHER
+from workflow_runtime.deployment.metrics import OTHER, AttemptEnded, Metric
+from workflow_runtime.frontends.metrics.families import LABEL_VALUES_MAX
 from workflow_runtime.frontends.serve.metrics import Measurements
 from workflow_runtime.storage.keys import HEADER
 

@@ -17,12 +17,12 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, I
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from workflow_runtime.deployment.metrics import DURATION_BUCKETS_SECONDS
+from workflow_runtime.deployment.metrics import DURATION_BUCKETS_SECONDS, Bounded
 from workflow_runtime.frontends.metrics import families
-from workflow_runtime.frontends.metrics.families import Bounded, Family, snake
+from workflow_runtime.frontends.metrics.families import LABEL_VALUES_MAX, Family, snake
 from workflow_runtime.frontends.metrics.gauges import TableGauges, gauge
 from workflow_runtime.runtime.services import Runtime
-from workflow_runtime.services.tally import BETWEEN, DOLLARS, ENDS, STARTED
+from workflow_runtime.services.tally import BETWEEN, DOLLARS, ENDS, STARTED, SUM, Kind
 
 READ_SECONDS = 30.0  # how long sums stand that were read: all of them are read at once
 
@@ -62,69 +62,58 @@ class DeployedMetrics(Collector):
 
 def _families(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
     sums = _sums(counts)
-    yield _counter(families.EXECUTIONS, sums["executions"])
-    yield _histogram(families.EXECUTION_SECONDS, sums["execution_duration"])
-    yield _counter(families.RUNS, sums["node_runs"])
-    yield _histogram(families.RUN_SECONDS, sums["node_run_duration"])
-    yield _counter(families.ERRORS, sums["node_errors"])
+    yield _counter(families.EXECUTIONS, sums[Kind.EXECUTIONS])
+    yield _histogram(families.EXECUTION_SECONDS, sums[Kind.EXECUTION_DURATION])
+    yield _counter(families.RUNS, sums[Kind.NODE_RUNS])
+    yield _histogram(families.RUN_SECONDS, sums[Kind.NODE_RUN_DURATION])
+    yield _counter(families.ERRORS, sums[Kind.NODE_ERRORS])
     tokens = {
         (*labels, direction): value
-        for direction in ("input", "output")
-        for labels, value in sums[f"{direction}_tokens"].items()
+        for direction, kind in (("input", Kind.INPUT_TOKENS), ("output", Kind.OUTPUT_TOKENS))
+        for labels, value in sums[kind].items()
     }
     yield _counter(families.TOKENS, tokens)
-    yield _counter(families.REQUESTS, sums["requests"])
-    yield _counter(families.DOLLARS, {labels: value / DOLLARS for labels, value in sums["micro_dollars"].items()})
-    yield _counter(families.EVENTS, sums["events"])
-    yield _histogram(families.LATENESS, sums["lateness"])
-    text = families.OPEN_EXECUTIONS
-    yield gauge(text.name, text.text, *text.labels).filled(_open(sums["executions"]).items())
+    yield _counter(families.REQUESTS, sums[Kind.REQUESTS])
+    dollars = {labels: value / DOLLARS for labels, value in sums[Kind.MICRO_DOLLARS].items()}
+    yield _counter(families.DOLLARS, dollars)
+    yield _counter(families.EVENTS, sums[Kind.EVENTS])
+    yield _histogram(families.LATENESS, sums[Kind.LATENESS])
+    family = families.OPEN_EXECUTIONS
+    yield gauge(family.name, family.text, *family.labels).filled(_open(sums[Kind.EXECUTIONS]).items())
     yield InfoMetricFamily(families.BUILD.full_name, families.BUILD.text, value=_build())
 
 
-def _sums(counts: Mapping[str, Mapping[str, int]]) -> dict[str, Sums]:
+def _sums(counts: Mapping[str, Mapping[str, int]]) -> dict[Kind, Sums]:
     """By kind and labels, with as many values of a label as are told apart: the first of them by name."""
-    workflow_of, agent, model, error = Bounded(), Bounded(), Bounded(), Bounded()
-    found: dict[str, Sums] = {kind: Counter() for kind in KINDS}
+    workflow_of, agent, model, error = (Bounded(LABEL_VALUES_MAX) for _ in range(4))
+    found: dict[Kind, Sums] = {kind: Counter() for kind in Kind}
     for workflow in sorted(counts):
         for series, value in sorted(counts[workflow].items()):
             kind, *parts = series.split(BETWEEN)
             match kind, parts:
-                case "executions", [status]:
+                case Kind.EXECUTIONS, [status]:
                     labels: Labels = (workflow_of(workflow), status)
-                case "execution_duration", [status, place]:
+                case Kind.EXECUTION_DURATION, [status, place]:
                     labels = (workflow_of(workflow), status, place)
-                case "node_runs", [node_type, status]:
+                case Kind.NODE_RUNS, [node_type, status]:
                     labels = (workflow_of(workflow), node_type, status)
-                case "node_run_duration", [_, _, _]:
+                case Kind.NODE_RUN_DURATION, [_, _, _]:
                     labels = tuple(parts)
-                case "node_errors", [node_type, name]:
+                case Kind.NODE_ERRORS, [node_type, name]:
                     labels = (node_type, error(name))
-                case (("requests" | "input_tokens" | "output_tokens" | "micro_dollars"), [name, of_model]):
+                case (
+                    (Kind.REQUESTS | Kind.INPUT_TOKENS | Kind.OUTPUT_TOKENS | Kind.MICRO_DOLLARS),
+                    [name, of_model],
+                ):
                     labels = (agent(name), model(of_model))
-                case "events", [name]:
+                case Kind.EVENTS, [name]:
                     labels = (snake(name),)
-                case "lateness", [name, place]:
+                case Kind.LATENESS, [name, place]:
                     labels = (snake(name), place)
                 case _:  # of a newer version of the runtime
                     continue
-            found[kind][labels] += value
+            found[Kind(kind)][labels] += value
     return found
-
-
-KINDS = (
-    "executions",
-    "execution_duration",
-    "node_runs",
-    "node_run_duration",
-    "node_errors",
-    "requests",
-    "input_tokens",
-    "output_tokens",
-    "micro_dollars",
-    "events",
-    "lateness",
-)
 
 
 def _open(executions: Sums) -> dict[str, int]:
@@ -144,7 +133,7 @@ def _counter(family: Family, sums: Mapping[Labels, float]) -> Metric:
 
 
 def _histogram(family: Family, sums: Mapping[Labels, int]) -> Metric:
-    """``sums``: by labels and either the number of a bucket or ``sum``, in milliseconds."""
+    """``sums``: by labels and either the number of a bucket or `SUM`, in milliseconds."""
     metric = HistogramMetricFamily(family.full_name, family.text, labels=family.labels)
     for labels in dict.fromkeys(labels[:-1] for labels in sums):
         total = 0
@@ -152,7 +141,7 @@ def _histogram(family: Family, sums: Mapping[Labels, int]) -> Metric:
         for number, bound in enumerate(BOUNDS):
             total += sums.get((*labels, str(number)), 0)
             buckets.append((bound, total))
-        metric.add_metric(labels, buckets, sums.get((*labels, "sum"), 0) / 1000)
+        metric.add_metric(labels, buckets, sums.get((*labels, SUM), 0) / 1000)
     return metric
 
 

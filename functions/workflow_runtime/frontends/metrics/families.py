@@ -9,7 +9,6 @@ from typing import NamedTuple
 PREFIX = "awr"
 DISTRIBUTION = "agent-workflow-runtime"
 LABEL_VALUES_MAX = 200  # of one label of one metric: more would cost the server that scrapes
-OTHER = "(other)"
 
 
 class Family(NamedTuple):
@@ -36,20 +35,6 @@ EVENTS = Family("events", "What the runtime counts (deployment/metrics.py).", ("
 LATENESS = Family("lateness_seconds", "How late timers and the sweep are.", ("what",))
 OPEN_EXECUTIONS = Family("open_executions", "Executions that have not ended.", ("workflow",))
 BUILD = Family("build", "What runs.", ())
-
-
-class Bounded:
-    """Values of a label as they are, until there are too many."""
-
-    def __init__(self) -> None:
-        self._known: set[str] = set()
-
-    def __call__(self, value: str) -> str:
-        if value not in self._known:
-            if len(self._known) >= LABEL_VALUES_MAX:
-                return OTHER
-            self._known.add(value)
-        return value
 
 
 def snake(name: str) -> str:

@@ -18,22 +18,22 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import choose_encoder
 
 from workflow_runtime.deployment.metrics import (
+    BY_FORMULA,
     DURATION_BUCKETS_SECONDS,
     DURATIONS,
     MILLISECONDS,
     PERCENT,
     RATE_LIMITED,
     AttemptEnded,
+    Bounded,
     Metric,
 )
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.frontends.metrics import families
-from workflow_runtime.frontends.metrics.families import DISTRIBUTION, PREFIX, Bounded, Family, snake
+from workflow_runtime.frontends.metrics.families import DISTRIBUTION, LABEL_VALUES_MAX, PREFIX, Family, snake
 from workflow_runtime.runtime.observation import Silence
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.records import Header
-
-BY_FORMULA = "(by formula)"  # an agent or tool that the plan does not name
 
 
 class _Open(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ class Measurements(Silence):
         self.registry = CollectorRegistry()
         self._lock = threading.Lock()
         self._open: dict[str, _Open] = {}
-        self._workflow, self._agent, self._model, self._error = Bounded(), Bounded(), Bounded(), Bounded()
+        self._workflow, self._agent, self._model, self._error = (Bounded(LABEL_VALUES_MAX) for _ in range(4))
         self._executions = self._counter(families.EXECUTIONS)
         self._execution_seconds = self._histogram(families.EXECUTION_SECONDS)
         self._runs = self._counter(families.RUNS)
