@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
@@ -14,7 +14,17 @@ from workflow_runtime.frontends.api import models
 from workflow_runtime.frontends.api.answers import JSON_TYPE, Answer, json_answer
 from workflow_runtime.frontends.api.bodies import YAML_TYPES, definition_source
 from workflow_runtime.frontends.api.chart_models import Time
-from workflow_runtime.frontends.api.http import decode_cursor, encode_cursor, etag, expected, is_current, page
+from workflow_runtime.frontends.api.http import (
+    IF_MATCH,
+    IF_NONE_MATCH,
+    TAG_HEADER,
+    decode_cursor,
+    encode_cursor,
+    etag,
+    expected,
+    is_current,
+    page,
+)
 from workflow_runtime.frontends.api.parameters import (
     PAGE_ITEMS_DEFAULT,
     AgentId,
@@ -22,6 +32,7 @@ from workflow_runtime.frontends.api.parameters import (
     ForceAgent,
     Limit,
     StoredVersion,
+    is_set,
 )
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.route import LOCATION_HEADER, Reply, Route, Scope, json_reply
@@ -30,7 +41,9 @@ if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
 
 AGENT_BODY = "the definition of an agent"
-TAG_HEADER = {"ETag": "The version, for If-Match and If-None-Match."}
+HidesPackaged = Annotated[
+    bool | None, Field(description="Whether it takes the place of one that was packaged; null where that is not known.")
+]
 
 
 class AgentVersionModel(BaseModel):
@@ -52,9 +65,7 @@ class AgentDetail(BaseModel):
     digest: str | None
     published_at: Time | None
     etag: str | None
-    hides_packaged: bool | None = Field(
-        description="Whether it takes the place of one that was packaged; null where that is not known."
-    )
+    hides_packaged: HidesPackaged
     description: str
     models: list[str] = Field(description="In the order in which they are asked.")
     output_schema: Any = Field(None, description="JSON Schema of its output; null if it says none.")
@@ -63,9 +74,7 @@ class AgentDetail(BaseModel):
 class AgentPublished(AgentVersionModel):
     """What a definition became."""
 
-    hides_packaged: bool | None = Field(
-        description="Whether it takes the place of one that was packaged; null where that is not known."
-    )
+    hides_packaged: HidesPackaged
 
 
 class AgentItem(BaseModel):
@@ -112,9 +121,9 @@ class AgentRequests:
     async def replace(self, request: Request, agent_id: AgentId, force: ForceAgent = None) -> Answer:
         """Publish an agent's next version, or its first; it is in force within seconds. Visits that have begun go on
         with the version that they began with. Publishing the same definition again changes nothing."""
-        source, forced = definition_source(request, AGENT_BODY), force in ("", "true")
+        source = definition_source(request, AGENT_BODY)
         published = await asyncio.to_thread(  # checking workflows against it takes its time
-            self._runtime.agents.publish, agent_id, source, expected(request), force=forced
+            self._runtime.agents.publish, agent_id, source, expected(request), force=is_set(force)
         )
         headers = {"ETag": etag(published.version)}
         if published.is_new:
@@ -163,8 +172,7 @@ class AgentRequests:
     async def remove(self, request: Request, agent_id: AgentId, force: ForceAgent = None) -> Answer:
         """Publish an agent no more: one of its id that was packaged is in force again; if there is none, nodes that
         name it fail with `not_found`. Visits that have begun go on."""
-        forced = force in ("", "true")
-        await asyncio.to_thread(self._runtime.agents.remove, agent_id, expected(request), force=forced)
+        await asyncio.to_thread(self._runtime.agents.remove, agent_id, expected(request), force=is_set(force))
         return Answer(204)
 
 
@@ -194,7 +202,7 @@ def agent_routes(runtime: Runtime) -> tuple[Route, ...]:
             ),
             (400, 409, 412, 413, 415, 422, 429),
             AGENT_BODY,
-            ("If-Match", "If-None-Match"),
+            (IF_MATCH, IF_NONE_MATCH),
         ),
         Route(
             "GET",
@@ -206,7 +214,7 @@ def agent_routes(runtime: Runtime) -> tuple[Route, ...]:
                 Reply(304, "The caller has this version", headers=TAG_HEADER),
             ),
             (404, 422),
-            conditions=("If-None-Match",),
+            conditions=(IF_NONE_MATCH,),
         ),
         Route(
             "GET",
@@ -223,6 +231,6 @@ def agent_routes(runtime: Runtime) -> tuple[Route, ...]:
             "deleteAgent",
             (Reply(204, "Deleted; what was packaged is in force again"),),
             (404, 409, 412, 422),
-            conditions=("If-Match",),
+            conditions=(IF_MATCH,),
         ),
     )

@@ -24,6 +24,10 @@ from workflow_runtime.frontends.api.answers import BODY_BYTES_MAX, JSON_TYPE, An
 from workflow_runtime.frontends.api.problems import Problem
 from workflow_runtime.frontends.api.request import Request
 
+IF_MATCH = "If-Match"
+IF_NONE_MATCH = "If-None-Match"
+TAG_HEADER = {"ETag": "The version, for If-Match and If-None-Match."}
+
 _TAG = re.compile(r'(W/)?("[^"]*")')
 
 

@@ -72,12 +72,9 @@ ControlKey = Annotated[
     ),
 ]
 AgentId = Annotated[str, BeforeValidator(unquote), Path(description="Letters, digits, `_` and `-` of any script.")]
-ForceAgent = Annotated[
-    Literal["", "true", "false"] | None, Query(description="Also if published workflows do not fit the change.")
-]
-Force = Annotated[
-    Literal["", "true", "false"] | None, Query(description="Remove the workflow even while executions of it run.")
-]
+Flag = Literal["", "true", "false"] | None
+ForceAgent = Annotated[Flag, Query(description="Also if published workflows do not fit the change.")]
+Force = Annotated[Flag, Query(description="Remove the workflow even while executions of it run.")]
 GraphFormat = Annotated[
     Literal["mermaid", "dot", "svg", "text", "json"] | None,
     Query(description="By default as Accept says, JSON or else mermaid."),
@@ -88,3 +85,8 @@ def check_id(execution_id: str) -> None:
     """Malformed ids answer 404, like ids that do not exist."""
     if EXECUTION_ID.fullmatch(execution_id) is None:
         raise Problem("not_found", f"there is no execution {execution_id!r}")
+
+
+def is_set(flag: Flag) -> bool:
+    """Whether it is there, and not there as ``false``."""
+    return flag in ("", "true")

@@ -15,6 +15,7 @@ from workflow_runtime.frontends.api.events import Events
 from workflow_runtime.frontends.api.executions import Executions
 from workflow_runtime.frontends.api.freezes import Switches
 from workflow_runtime.frontends.api.graphs import TYPES, Graphs
+from workflow_runtime.frontends.api.http import IF_MATCH, IF_NONE_MATCH, TAG_HEADER
 from workflow_runtime.frontends.api.journal import Journals
 from workflow_runtime.frontends.api.limits import limit_routes
 from workflow_runtime.frontends.api.mcp_routes import CALL_BODY, mcp_routes
@@ -32,9 +33,6 @@ from workflow_runtime.services.control.operations import OPERATIONS
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
 
-TAG_HEADER = {"ETag": "The version, for If-Match and If-None-Match."}
-IF_MATCH = "If-Match"
-IF_NONE_MATCH = "If-None-Match"
 WORKFLOW = "/workflows/<workflow_id>"
 SOURCE_BODY = "a workflow definition"
 START_BODY = "the input"

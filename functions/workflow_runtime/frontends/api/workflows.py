@@ -11,7 +11,7 @@ from workflow_runtime.findings import findings_json
 from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.bodies import definition_source
 from workflow_runtime.frontends.api.http import decode_cursor, encode_cursor, etag, expected, is_current, page
-from workflow_runtime.frontends.api.parameters import PAGE_ITEMS_DEFAULT, Cursor, Force, Limit, WorkflowId
+from workflow_runtime.frontends.api.parameters import PAGE_ITEMS_DEFAULT, Cursor, Force, Limit, WorkflowId, is_set
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
@@ -106,8 +106,8 @@ class Workflows:
 
     async def remove(self, request: Request, workflow_id: WorkflowId, force: Force = None) -> Answer:
         """Unpublish a workflow: it cannot be started any more, its executions go on and stay readable."""
-        forced = force in ("", "true")
-        await self._runtime.ports.offload(self._runtime.publishing.remove, workflow_id, expected(request), force=forced)
+        remove = self._runtime.publishing.remove
+        await self._runtime.ports.offload(remove, workflow_id, expected(request), force=is_set(force))
         return Answer(204)
 
 

@@ -21,6 +21,7 @@ from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.texts import quoted
 from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
 from workflow_runtime.ports import Clock
+from workflow_runtime.services.catalog.catalog import version_numbers
 from workflow_runtime.services.catalog.dependants import Broken, Dependants
 from workflow_runtime.services.catalog.published_agents import PUBLISHED
 from workflow_runtime.services.freeze.looks import Looks
@@ -46,8 +47,6 @@ ExpectedAgent = Callable[[AgentVersion | None], bool]
 
 
 PACKAGED = "packaged"  # where an agent comes from that is in the files of a deployment
-
-
 UNKNOWN = ("version", "digest", "published_at")  # of an agent that was packaged
 
 
@@ -242,8 +241,7 @@ class Agents:
         latest = self.latest(agent_id)
         if latest is None:
             raise self._not_found(agent_id)
-        newest = min(before - 1, latest.number) if before is not None else latest.number
-        return self._agents.versions(latest.agent_id, range(newest, max(newest - limit, 0), -1))
+        return self._agents.versions(latest.agent_id, version_numbers(latest.number, limit, before))
 
     def list(self, after: str, limit: int | None) -> list[ListedAgent]:
         """Agents that are published or packaged, by id, behind ``after``."""

@@ -64,6 +64,12 @@ def _object(schema: Json) -> dict[str, Json] | None:
     return schema if isinstance(schema, dict) else None
 
 
+def version_numbers(latest: int, limit: int, before: int | None) -> range:
+    """Numbers of versions, from the newest on, below ``before``; ``limit`` at most."""
+    newest = min(before - 1, latest) if before is not None else latest
+    return range(newest, max(newest - limit, 0), -1)
+
+
 class Catalog:
     """``catalogue``: the agents and tools of the deployment; ``pools``: the worker pools; ``agents``: those that were
     published at run time. None: that is not known here."""
@@ -191,8 +197,7 @@ class Catalog:
 
     def versions(self, latest: WorkflowVersion, limit: int, before: int | None) -> list[WorkflowVersion]:
         """Versions of a workflow, newest first, older than the number ``before``."""
-        newest = min(before - 1, latest.number) if before is not None else latest.number
-        numbers = range(newest, max(newest - limit, 0), -1)
+        numbers = version_numbers(latest.number, limit, before)
         found = self._workflows.versions(latest.workflow_id, numbers)
         return [found[number] for number in numbers if number in found]
 
