@@ -230,12 +230,18 @@ def test_what_is_kept_of_a_key_that_nobody_uses_any_more_is_deleted_in_weeks() -
     assert world.calls["writes"] - again == again - written
 
 
-def test_publishing_reads_once_which_agents_there_are_and_no_rules_of_others() -> None:
+def test_publishing_reads_the_rules_of_its_own_limiters_only() -> None:
     world = LimitsWorld(1.0)
     world.publish(fan("w", 1, "limiter: code", "  limits: {code: {concurrency: 1}, gone: {concurrency: 2}}\n"))
     world.publish(fan("w", 1, "limiter: code", "  limits: {code: {concurrency: 3}}\n"))
-    assert world.calls[f"queried {keys.FREEZES}"] == 2
+    assert world.calls[f"queried {keys.FREEZES}"] == 0
     assert [(one["name"], one["concurrency"]) for one in world.services.limits.list()] == [("w/code", 3)]
+
+
+def test_publishing_reads_once_which_agents_are_published_if_it_names_any() -> None:
+    world = LimitsWorld(1.0)
+    world.publish(fan("w", 3, "agent: echo", what="type: agent"))
+    assert world.calls[f"queried {keys.FREEZES}"] == 1
 
 
 def test_without_a_value_for_its_key_a_limiter_does_not_apply() -> None:

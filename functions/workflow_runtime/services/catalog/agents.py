@@ -140,8 +140,6 @@ class Agents:
             raise RequestError("too_large", what)
         document = parse_document(source)
         known = self._catalog.known_now()
-        if known is not None:
-            self._agents.load(self._looks.agents.values())  # whom each of them calls is asked next
         found = read_agents([document], _calls(known))
         if len(found) != 1:
             message = f"the definition of one agent is needed; here are {len(found)}"
@@ -292,7 +290,7 @@ class Agents:
 
 def _calls(known: Catalogue | None) -> Mapping[str, Collection[str]]:
     """Whom each of the agents there are calls."""
-    return {id: known.agents[id].calls for id in known.agents} if known is not None else {}
+    return {agent.id: agent.calls for agent in known.agents.values()} if known is not None else {}
 
 
 def _workflows_of(known: Catalogue | None) -> Callable[[str], Collection[str]]:

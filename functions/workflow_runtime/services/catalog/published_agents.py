@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, ValuesView
+from functools import cached_property
 
 from msgspec.structs import replace
 
@@ -40,36 +41,42 @@ class PublishedAgents:
             raise RetryableError(str(error)) from error
 
     def beside(self, packaged: Mapping[str, CatalogueEntry]) -> KnownAgents:
-        """All agents there are now, by id. Raises `RetryableError`."""
-        self._looks.read()
-        return KnownAgents(self._looks.agents, self._agents, packaged)
+        """All agents there are, by id."""
+        return KnownAgents(self._agents, packaged)
 
 
 class KnownAgents(Mapping[str, CatalogueEntry]):
-    """Agents by id: what is known of published ones is read when it is asked for. ``packaged``: those of the
-    deployment, which published ones hide."""
+    """Agents by id. Which are published is read when the first one is asked for, and does not change from then on; what
+    is known of one, when that one is. ``packaged``: those of the deployment, which published ones hide. All raise
+    `RetryableError`."""
 
-    def __init__(
-        self, published: Mapping[str, AgentPointer], agents: AgentStore, packaged: Mapping[str, CatalogueEntry]
-    ) -> None:
-        self._published = published
+    def __init__(self, agents: AgentStore, packaged: Mapping[str, CatalogueEntry]) -> None:
         self._agents = agents
-        self.packaged = packaged
+        self._packaged = packaged
+
+    @cached_property
+    def _published(self) -> Mapping[str, AgentPointer]:
+        return {pointer.agent_id: pointer for pointer in self._agents.pointers() if pointer.is_published}
 
     def __getitem__(self, id: str) -> CatalogueEntry:
         pointer = self._published.get(id)
         if pointer is None:
-            return self.packaged[id]
+            return self._packaged[id]
         return replace(self._agents.entry(id, pointer.latest), source=PUBLISHED)
 
     def __contains__(self, id: object) -> bool:
-        return id in self._published or id in self.packaged
+        return id in self._published or id in self._packaged
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._published, *self.packaged}))
+        return iter(sorted({*self._published, *self._packaged}))
 
     def __len__(self) -> int:
-        return len({*self._published, *self.packaged})
+        return len({*self._published, *self._packaged})
+
+    def values(self) -> ValuesView[CatalogueEntry]:
+        """Those that are published are read together."""
+        self._agents.load(self._published.values())
+        return super().values()
 
 
 class OtherAgents(Mapping[str, CatalogueEntry]):
