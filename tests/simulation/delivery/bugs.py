@@ -7,7 +7,21 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from workflow_runtime.ports import Absent, Attribute, Condition, ConditionFailed, Item, Key, Message, Ports
+from workflow_runtime.ports import (
+    Absent,
+    AnyOf,
+    Attribute,
+    Change,
+    Condition,
+    ConditionFailed,
+    Equals,
+    Item,
+    Key,
+    Message,
+    Missing,
+    Ports,
+)
+from workflow_runtime.services.limits import arithmetic
 from workflow_runtime.storage import keys
 
 COMPENSATE = "~compensate"  # at the end of the path of what undoes a node
@@ -185,6 +199,19 @@ class NewestFirst(Tampered):
 
 def newest_first_sweep(ports: Ports) -> Ports:
     return replace(ports, table=NewestFirst(ports.table))
+
+
+class Pumpless(Tampered):
+    """Who joins a line does not see to it that it has a pump."""
+
+    def change(self, key: Key, change: Change, condition: Condition | None = None) -> Item:
+        begins_pump = isinstance(condition, AnyOf) and Missing(arithmetic.PUMP) in condition.conditions
+        changed: Item = self._port.change(key, change, Equals(arithmetic.PUMP, -1) if begins_pump else condition)
+        return changed
+
+
+def line_without_pump(ports: Ports) -> Ports:
+    return replace(ports, table=Pumpless(ports.table))
 
 
 def unknown_events_buried(body: str) -> str:

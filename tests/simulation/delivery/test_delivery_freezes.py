@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from tests.simulation.delivery import scenarios
+from tests.simulation.delivery.bugs import Bug, line_without_pump
 from tests.simulation.delivery.faults import FAULTS, Crash, Fault, FaultAt, Plan, at_every_call, every, without_faults
 from tests.simulation.delivery.invariants import Violation, require
 from tests.simulation.delivery.schedule import run_wildly
@@ -142,6 +143,8 @@ def test_a_process_that_has_not_seen_the_thaw_holds_nothing_back_for_good() -> N
 def test_these_simulations_find_the_bugs_that_they_are_for() -> None:
     with pytest.raises(Violation, match="at once"):
         unseen_thaw(looks_once)
+    with pytest.raises(Violation, match="at once"):
+        unseen_thaw(nothing, line_without_pump)
     found = 0
     for place in range(without_faults(frozen_and_thawed, "agent:echo")[1]):
         try:
@@ -151,9 +154,9 @@ def test_these_simulations_find_the_bugs_that_they_are_for() -> None:
     assert found
 
 
-def unseen_thaw(bug: Callable[[World], None]) -> None:
+def unseen_thaw(bug: Callable[[World], None], planted: Bug = lambda ports: ports) -> None:
     """What is started after a thaw, by a process that takes the switch for one that holds."""
-    with world("chain") as late:
+    with world("chain", planted=planted) as late:
         persistently(late, "all", freezes=True)
         bug(late)
         late.dispatching = [late.runtime]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from tests.simulation.delivery.bugs import line_without_pump
 from tests.simulation.delivery.invariants import Violation
 from tests.simulation.limits.limited import NAMES, Planted, Stop, run_seed, tell_all
 
@@ -134,6 +135,7 @@ PLANTED: dict[str, tuple[str, Planted]] = {
     "a waiter deleted before its message is sent": ("rated", deleting_before_sending),
     "no condition on the size": ("one_place", changing(has_no_size)),
     "a line cleared without its nonce": ("rated", changing(has_no_nonce)),
+    "a line without a pump": ("rated", line_without_pump),
     "a grant without its fence": ("one_place", changing(has_no_fence)),
     "a late start that is not booked again": ("paced", never_books_again),
     "a counter by ADD": ("one_place", changing(counts_what_is_freed_twice)),
