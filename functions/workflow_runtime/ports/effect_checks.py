@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -34,10 +35,11 @@ EVENT_BYTES_MAX = 1023 * 1024  # EventBridge: 1 MiB with what it adds to a deliv
 SOURCE_CHARACTERS_MAX = 256  # EventBridge
 FIFO = ".fifo"
 
-_TABLE = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
-_QUEUE = re.compile(r"[a-zA-Z0-9_-]{1,75}(\.fifo)?")
+TABLE_NAME = r"^[a-zA-Z0-9_.-]{3,255}$"
+QUEUE_NAME = r"^[a-zA-Z0-9_-]{1,75}(\.fifo)?$"
+MESSAGE_GROUP = r"^[!-~]{1,128}$"
+
 _BUS = re.compile(r"[/.\-_A-Za-z0-9]{1,256}|arn:[^\s*?]{1,1600}")
-_GROUP = re.compile(r"[!-~]{1,128}")
 _ATTRIBUTE = re.compile(r"(?!AWS\.|Amazon\.)(?![.])[A-Za-z0-9_.-]{1,256}(?<![.])", re.IGNORECASE)
 _NOT_IN_MESSAGES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
@@ -48,33 +50,30 @@ def refuse(text: str) -> NoReturn:
 
 def check_write(write: TableWrite) -> None:
     """Raises `EffectRefused` (``validation_error``)."""
-    if not _TABLE.fullmatch(write.table):
+    if not re.fullmatch(TABLE_NAME, write.table):
         refuse(f"{write.table[:80]!r} cannot be the name of a table: 3 to 255 letters, digits, `_`, `.` and `-`")
     _check_key(write)
     changes = bool(write.set or write.add or write.remove)
     if (write.put is not None) + changes + write.delete != 1:
         refuse("give one of `put`, `delete`, and changes (`set`, `add`, `remove`)")
-    names = [*(write.put or ()), *write.set, *write.add, *write.remove]
-    if (
-        twice := sorted({name for name in names if names.count(name) > 1})
-        if len(names) <= CHANGED_ATTRIBUTES_MAX
-        else []
-    ):
+    changed = [*write.set, *write.add, *write.remove]
+    if len(changed) > CHANGED_ATTRIBUTES_MAX:
+        refuse(f"{len(changed)} attributes are changed, at most {CHANGED_ATTRIBUTES_MAX} can be")
+    if twice := sorted(name for name, count in Counter(changed).items() if count > 1):
         refuse(f"the attribute {twice[0]!r} is changed twice")
-    if changes and len(names) > CHANGED_ATTRIBUTES_MAX:
-        refuse(f"{len(names)} attributes are changed, at most {CHANGED_ATTRIBUTES_MAX} can be")
+    names = [*(write.put or ()), *changed]
     needs = write.needs if isinstance(write.needs, dict) else {}
     if write.needs == {} or len(needs) > CHANGED_ATTRIBUTES_MAX:
         refuse(f"`needs` is `absent`, `present`, or has 1 to {CHANGED_ATTRIBUTES_MAX} attributes")
     for name in (*names, *needs):
-        if not name or len(name.encode(errors="replace")) > 64 * 1024:
+        if not 1 <= _bytes(name) <= 64 * 1024:
             refuse("an attribute has a name of 1 to 65,536 bytes")
     for name in names:
         if name in write.key:
             refuse(f"the attribute {name!r} is part of the key, which says which item it is")
-    size = sum(len(name) + _checked_bytes(value, name) for name, value in write.key.items())
-    for values in (write.put or {}, write.set, write.add, needs):
-        size += sum(len(name.encode(errors="replace")) + _checked_bytes(value, name) for name, value in values.items())
+    size = 0
+    for values in (write.key, write.put or {}, write.set, write.add, needs):
+        size += sum(_bytes(name) + _checked_bytes(value, name) for name, value in values.items())
     if size > ITEM_BYTES_MAX:
         refuse(f"the item has {size:,} bytes, more than the {ITEM_BYTES_MAX:,} that an item may have")
 
@@ -83,9 +82,9 @@ def _check_key(write: TableWrite) -> None:
     if not 1 <= len(write.key) <= TABLE_KEY_ATTRIBUTES_MAX:
         refuse("`key` has one attribute, or two: the partition key, and the sort key")
     for (name, value), bytes_max in zip(write.key.items(), KEY_BYTES_MAX, strict=False):
-        if not 1 <= len(name.encode(errors="replace")) <= NAME_BYTES_MAX:
+        if not 1 <= _bytes(name) <= NAME_BYTES_MAX:
             refuse(f"an attribute of `key` has a name of 1 to {NAME_BYTES_MAX} bytes")
-        if isinstance(value, str) and not 1 <= len(value.encode(errors="replace")) <= bytes_max:
+        if isinstance(value, str) and not 1 <= _bytes(value) <= bytes_max:
             refuse(f"`key`: {name!r} is a text of 1 to {bytes_max} bytes, or a number")
 
 
@@ -107,14 +106,17 @@ def _checked_bytes(value: Json, name: str, levels: int = 1) -> int:
                 refuse(f"{name!r} holds half of a surrogate pair")
         case list():
             return 3 + sum(1 + _checked_bytes(each, name, levels + 1) for each in value)
-    return 3 + sum(
-        1 + len(key.encode(errors="replace")) + _checked_bytes(each, name, levels + 1) for key, each in value.items()
-    )
+    return 3 + sum(1 + _bytes(key) + _checked_bytes(each, name, levels + 1) for key, each in value.items())
+
+
+def _bytes(text: str) -> int:
+    """In UTF-8; half of a surrogate pair, which has no bytes, counts as a character of one."""
+    return len(text.encode(errors="replace"))
 
 
 def check_message(message: QueueMessage) -> None:
     """Raises `EffectRefused` (``validation_error``)."""
-    if not _QUEUE.fullmatch(message.queue):
+    if not re.fullmatch(QUEUE_NAME, message.queue):
         name = message.queue[:90]
         refuse(f"{name!r} cannot be the name of a queue: 1 to 75 letters, digits, `_` and `-`, and perhaps `{FIFO}`")
     if len(message.attributes) > ATTRIBUTES_MAX:
@@ -134,7 +136,7 @@ def check_message(message: QueueMessage) -> None:
     is_fifo = message.queue.endswith(FIFO)
     if is_fifo and message.group is None:
         refuse("a FIFO queue needs a `group`: messages of one group arrive in the order in which they were sent")
-    if message.group is not None and not _GROUP.fullmatch(message.group):
+    if message.group is not None and not re.fullmatch(MESSAGE_GROUP, message.group):
         refuse("`group` has 1 to 128 ASCII letters, digits and punctuation")
     if is_fifo and message.delay_seconds:
         refuse("a FIFO queue takes no delay of a single message")
@@ -161,6 +163,6 @@ def check_event(event: BusMessage) -> None:
         refuse(f"`topic` must have 1 to {TOPIC_CHARACTERS_MAX} characters")
     if not 0 < len(event.source) <= SOURCE_CHARACTERS_MAX:
         refuse(f"`source` must have 1 to {SOURCE_CHARACTERS_MAX} characters")
-    size = sum(len(text.encode(errors="replace")) for text in (event.detail, event.topic, event.source))
+    size = sum(map(_bytes, (event.detail, event.topic, event.source)))
     if size > EVENT_BYTES_MAX:
         refuse(f"the event has {size:,} bytes, more than {EVENT_BYTES_MAX:,}")

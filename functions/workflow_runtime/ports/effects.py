@@ -13,7 +13,6 @@ from workflow_runtime.language.json_values import Json
 KeyValue: TypeAlias = str | int | float
 
 TABLE_KEY_ATTRIBUTES_MAX = 2  # DynamoDB: a partition key, and perhaps a sort key
-TABLE_LEVELS_MAX = 32  # DynamoDB: nested attributes
 
 
 class EffectRefused(NodeError):

@@ -116,11 +116,10 @@ class OutboxStore:
             with suppress(ConditionFailed):
                 self._table.put(item, Equals("st", REFUSED))
 
-    def due(self, shard: int, until: int, limit: int, after: Entry | None = None) -> list[Entry]:
-        """Those of a shard that the sweep is to look at, the oldest first; ``after`` continues a list."""
+    def due(self, shard: int, until: int, limit: int) -> list[Entry]:
+        """Those of a shard that the sweep is to look at, the oldest first."""
         items = self._table.query_index(
             keys.outbox_shard(shard),
-            after=_position(after) if after is not None else None,
             before=f"{until + 1:015d}",
             descending=False,
             limit=limit,
@@ -137,12 +136,8 @@ class OutboxStore:
             )
 
 
-def _position(entry: Entry) -> str:
-    return f"{entry.at:015d}#{entry.execution_id}#{entry.id}"
-
-
 def _item(entry: Entry) -> Item:
-    index = Key(keys.outbox_shard(shard_of(entry.execution_id)), _position(entry))
+    index = Key(keys.outbox_shard(shard_of(entry.execution_id)), f"{entry.at:015d}#{entry.execution_id}#{entry.id}")
     attributes: dict[str, Attribute] = {
         "id": entry.id,
         "st": entry.status,

@@ -74,6 +74,11 @@ class Reach(msgspec.Struct, frozen=True):
             raise self.refusal(area, f"the tool {tool!r} is off here")
         return allowed
 
+    def check(self, area: Area, tool: str, what: str, name: str) -> None:
+        """Raises `NodeError` ``not_allowed`` unless the allow-list of ``area`` names it; ``what`` says what it is."""
+        if not _is_listed(name, self.require(area, tool)):
+            raise self.refusal(area, f"{what} {name} is not on the allow-list")
+
     def refusal(self, area: Area, what: str) -> NodeError:
         """That something is not allowed, and what would change that."""
         advice = [self.advice.format(setting=SETTINGS[area]), self.http_advice if area == "http" else ""]
@@ -99,7 +104,7 @@ def local_reach(environ: Mapping[str, str], allow_http: Sequence[str] | None = N
     )
 
 
-def is_listed(name: str, entries: Sequence[str]) -> bool:
+def _is_listed(name: str, entries: Sequence[str]) -> bool:
     """Whether an allow-list names it; a final ``*`` of an entry matches any rest."""
     return any(name.startswith(entry[:-1]) if entry.endswith("*") else name == entry for entry in entries)
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from workflow_runtime.invokers.committing import Committed
-from workflow_runtime.invokers.tools.reach import Reach, is_listed
+from workflow_runtime.invokers.tools.reach import Reach
 from workflow_runtime.ports import TableWrite
-from workflow_runtime.ports.effect_checks import CHANGED_ATTRIBUTES_MAX, check_write
+from workflow_runtime.ports.effect_checks import CHANGED_ATTRIBUTES_MAX, TABLE_NAME, check_write
 from workflow_runtime.ports.effects import TABLE_KEY_ATTRIBUTES_MAX, KeyValue
 from workflow_runtime.sdk import tool
 
@@ -26,7 +26,7 @@ def dynamodb_write_function(reach: Reach) -> Callable[..., Any]:
         "if it is as `needs` says. Returns {table, key}.",
     )
     async def dynamodb_write(
-        table: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{3,255}$")],
+        table: Annotated[str, Field(pattern=TABLE_NAME)],
         key: Annotated[dict[str, KeyValue], Field(min_length=1, max_length=TABLE_KEY_ATTRIBUTES_MAX)],
         put: dict[str, Any] | None = None,
         set: Annotated[dict[str, Any], Field(min_length=1, max_length=CHANGED_ATTRIBUTES_MAX)] | None = None,
@@ -35,8 +35,7 @@ def dynamodb_write_function(reach: Reach) -> Callable[..., Any]:
         delete: bool = False,
         needs: Literal["absent", "present"] | Annotated[dict[str, Any], Field(min_length=1)] | None = None,
     ) -> Committed[Written]:
-        if not is_listed(table, reach.require("tables", "dynamodb_write")):
-            raise reach.refusal("tables", f"the table {table} is not on the allow-list")
+        reach.check("tables", "dynamodb_write", "the table", table)
         write = TableWrite(
             table=table,
             key=key,

@@ -10,7 +10,7 @@ import msgspec
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.tools.builtin.aws_errors import call_aws
 from workflow_runtime.invokers.tools.builtin.foreign_json import read_json
-from workflow_runtime.invokers.tools.reach import Reach, is_listed
+from workflow_runtime.invokers.tools.reach import Reach
 from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.sdk import NodeContext, tool
@@ -26,9 +26,7 @@ def lambda_invoke_function(reach: Reach, services: ToolServices) -> Callable[...
         "with `asynchronous`, returns {accepted: true} at once."
     )
     def lambda_invoke(function: str, context: NodeContext, payload: Any = None, asynchronous: bool = False) -> Any:
-        allowed = reach.require("functions", "lambda_invoke")
-        if not is_listed(function, allowed):
-            raise reach.refusal("functions", f"the function {function} is not on the allow-list")
+        reach.check("functions", "lambda_invoke", "the function", function)
         data = msgspec.json.encode(payload)
         limit = ASYNC_PAYLOAD_BYTES_MAX if asynchronous else PAYLOAD_BYTES_MAX
         if len(data) > limit:

@@ -12,7 +12,7 @@ from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.committing import Committed
 from workflow_runtime.invokers.invocation import ORIGIN_KEY, origin
 from workflow_runtime.invokers.tools.builtin.effect_ids import effect_id
-from workflow_runtime.invokers.tools.reach import Reach, is_listed
+from workflow_runtime.invokers.tools.reach import Reach
 from workflow_runtime.plan.events import TOPIC_CHARACTERS_MAX
 from workflow_runtime.ports import BusMessage
 from workflow_runtime.ports.effect_checks import SOURCE_CHARACTERS_MAX, check_event
@@ -41,8 +41,8 @@ def publish_event_function(reach: Reach) -> Callable[..., Any]:
     ) -> Committed[Published]:
         if source.startswith(RESERVED_SOURCES):
             raise NodeError("validation_error", f"`source` may not begin with {' or '.join(RESERVED_SOURCES)}")
-        if bus is not None and not is_listed(bus, reach.require("buses", "publish_event")):
-            raise reach.refusal("buses", f"the bus {bus} is not on the allow-list")
+        if bus is not None:
+            reach.check("buses", "publish_event", "the bus", bus)
         id = effect_id(context)
         mark = origin(context.execution_id, context.workflow_id, context.hops + 1, context.correlation_id)
         detail = msgspec.json.encode({**payload, ORIGIN_KEY: {**mark[ORIGIN_KEY], "id": id}}).decode()

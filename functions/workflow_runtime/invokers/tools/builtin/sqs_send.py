@@ -10,9 +10,15 @@ from pydantic import BaseModel, Field
 
 from workflow_runtime.invokers.committing import Committed
 from workflow_runtime.invokers.tools.builtin.effect_ids import effect_id
-from workflow_runtime.invokers.tools.reach import Reach, is_listed
+from workflow_runtime.invokers.tools.reach import Reach
 from workflow_runtime.ports import QueueMessage
-from workflow_runtime.ports.effect_checks import ATTRIBUTES_MAX, DELAY_SECONDS_MAX, check_message
+from workflow_runtime.ports.effect_checks import (
+    ATTRIBUTES_MAX,
+    DELAY_SECONDS_MAX,
+    MESSAGE_GROUP,
+    QUEUE_NAME,
+    check_message,
+)
 from workflow_runtime.ports.effects import ID_ATTRIBUTE
 from workflow_runtime.sdk import NodeContext, ToolError, tool
 
@@ -29,15 +35,14 @@ def sqs_send_function(reach: Reach) -> Callable[..., Any]:
         description="Sends a message to an SQS queue; a `body` that is no text is sent as JSON. Returns {queue, id}.",
     )
     async def sqs_send(
-        queue: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,75}(\.fifo)?$")],
+        queue: Annotated[str, Field(pattern=QUEUE_NAME)],
         body: Any,
         context: NodeContext,
-        group: Annotated[str, Field(pattern=r"^[!-~]{1,128}$")] | None = None,
+        group: Annotated[str, Field(pattern=MESSAGE_GROUP)] | None = None,
         delay: Annotated[int, Field(ge=0, le=DELAY_SECONDS_MAX)] = 0,
         attributes: Annotated[dict[str, Text], Field(max_length=ATTRIBUTES_MAX)] | None = None,
     ) -> Committed[Sent]:
-        if not is_listed(queue, reach.require("queues", "sqs_send")):
-            raise reach.refusal("queues", f"the queue {queue} is not on the allow-list")
+        reach.check("queues", "sqs_send", "the queue", queue)
         if ID_ATTRIBUTE in (attributes or {}):
             raise ToolError(
                 "validation_error", f"the attribute {ID_ATTRIBUTE!r} is the message's id, which is set anyway"
