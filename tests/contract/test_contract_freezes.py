@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.ports import Item
+from workflow_runtime.ports import Item, Key
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.freezes import FreezeStore, Switch
 from workflow_runtime.storage.payloads import pack_bytes
@@ -45,7 +45,8 @@ def test_what_an_earlier_version_has_left_under_a_switch_comes_back_and_is_dropp
     store = FreezeStore(harness.table, harness.blobs)
     held = {"2": {"kind": "event", "body": pack_bytes(b"{}")}, "1": {"kind": "start"}}
     for place, attributes in held.items():
-        harness.table.put(Item(keys.held("all", NOW, place), {**attributes, "execution": "e", "at": NOW}))
+        key = Key(keys.held_by("all"), f"{NOW:015d}#{place}")
+        harness.table.put(Item(key, {**attributes, "execution": "e", "at": NOW}))
     left = store.left("all", 10)
     assert [one.is_event for one in left] == [False, True]
     assert store.body(left[1]) == "{}"

@@ -13,28 +13,39 @@ from tests.handlers.bench import Bench
 from tests.handlers.http_requests import ask
 
 from workflow_runtime.deployment.topology import DISPATCH, LIMITS, node_queue
+from workflow_runtime.ports import Item, Key
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.freeze.looks import SEEN_MS
+from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import shard_of
+from workflow_runtime.storage.payloads import pack_bytes
 
 AGENT = "    - {id: 写, type: agent, agent: 作者}\n"
 CHAIN = AGENT + "    - {id: 后, type: tool, tool: echo, dependencies: [写]}\n"
 
+CHART = """
+workflow:
+  id: chart
+  type: state_machine
+  initial_state: open
+  states:
+    - {name: open, transitions: [{event: press, target: pressed}]}
+    - {name: pressed, transitions: [{event: close, target: done}]}
+    - {name: done, type: final}
+"""
+
 
 class DiesAt:
-    """A port of which one method ends the process: after the call, or before it."""
+    """A port of which one method ends the process instead."""
 
-    def __init__(self, port: Any, method: str, *, after: bool = True) -> None:
+    def __init__(self, port: Any, method: str) -> None:
         self._port = port
         self._method = method
-        self._after = after
 
     def __getattr__(self, name: str) -> Any:
         return self._call if name == self._method else getattr(self._port, name)
 
-    def _call(self, *arguments: Any) -> None:
-        if self._after:
-            getattr(self._port, self._method)(*arguments)
+    def _call(self, *_: Any) -> None:
         raise SystemExit
 
 
@@ -221,7 +232,7 @@ def test_a_crash_between_sending_and_deleting_sends_again_and_does_nothing_twice
     thaw(frozen, scope)
     records = frozen.receive(LIMITS)
     ports = frozen.runtime.ports
-    dying = replace(ports, table=DiesAt(ports.table, "delete_all", after=False))
+    dying = replace(ports, table=DiesAt(ports.table, "delete_all"))
     with frozen.on(dying), pytest.raises(SystemExit):
         frozen.invoke(LIMITS, records)
     assert held(frozen, scope), "it was sent, and is not deleted"
@@ -235,7 +246,7 @@ def test_when_the_thaw_dies_before_it_asks_for_the_release_a_tick_does_it(frozen
     id = frozen.start(AGENT)
     frozen.settle()
     ports = frozen.runtime.ports
-    with frozen.on(replace(ports, queues=DiesAt(ports.queues, "send", after=False))), pytest.raises(SystemExit):
+    with frozen.on(replace(ports, queues=DiesAt(ports.queues, "send"))), pytest.raises(SystemExit):
         frozen.runtime.freezes.thaw("workflow:w")
     frozen.settle()
     assert status_of(frozen, id) == "pending"
@@ -337,6 +348,32 @@ def test_suspended_time_does_not_count_against_max_wait_either(frozen: Bench, bu
     assert document["status"] == status
     if status == "failed":
         assert document["error"]["type"] == "throttled"
+
+
+def test_what_an_earlier_version_has_frozen_goes_on_when_it_is_thawed(frozen: Bench) -> None:
+    """It holds a start, and two events that have come for it, under the switch; not in a line."""
+    frozen.runtime.catalog.publish(CHART.encode())
+    execution_id = frozen.runtime.starter.start("chart")
+    for event in ("press", "close"):
+        frozen.runtime.signalling.send(execution_id, event)
+    records = frozen.receive(DISPATCH)
+    frozen.backend.poller.delete(DISPATCH, [record.receipt_handle for record in records])
+    bodies = [str(record.event_record["body"]).encode() for record in records[1:]]
+    held = [{"kind": "start"}, *({"kind": "event", "body": pack_bytes(body)} for body in bodies)]
+    freeze(frozen, "workflow:chart")
+    table = frozen.backend.ports.table
+    for place, attributes in enumerate(held):
+        key = Key(keys.held_by("workflow:chart"), f"{frozen.clock.now():015d}#{place}")
+        table.put(Item(key, {**attributes, "execution": execution_id, "at": frozen.clock.now()}))
+    frozen.runtime.freezes.look_after()
+    assert len(table.query(keys.held_by("workflow:chart"))) == 3
+    thaw(frozen, "workflow:chart")
+    frozen.settle()
+    frozen.runtime.freezes.look_after()
+    frozen.settle()
+    assert frozen.document(execution_id)["current_states"] == ["done"]
+    assert table.query(keys.held_by("workflow:chart")) == []
+    assert frozen.runtime.freezes.list() == []
 
 
 def test_many_are_released_page_by_page() -> None:

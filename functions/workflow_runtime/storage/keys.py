@@ -235,13 +235,8 @@ def freeze(scope: str) -> Key:
 
 
 def held_by(scope: str) -> str:
-    """The partition of what the switches of a scope hold."""
+    """The partition of what an earlier version of the runtime holds under the switches of a scope."""
     return f"{FREEZES}#{safe(scope)}"
-
-
-def held(scope: str, generation: int, place: str) -> Key:
-    """Something that the switch of this generation holds."""
-    return Key(held_by(scope), f"{generation:015d}#{place}")
 
 
 def limiter_rule(name: str) -> Key:
