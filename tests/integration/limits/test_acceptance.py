@@ -192,6 +192,28 @@ def test_an_execution_that_is_reopened_takes_a_place_again() -> None:
     assert world.gauge("w/whole")["n"] == 0
 
 
+def test_an_execution_that_is_reopened_has_its_place_until_it_ends_however_long_that_takes() -> None:
+    world = LimitsWorld(lambda _call: 20.0 if world.now < 30_000 else 400.0)
+    nodes = (
+        f"    - {{id: n{at}, type: tool, tool: echo, dependencies: [{f'n{at - 1}' if at else ''}]}}\n"
+        for at in range(3)
+    )
+    head = "  limiter: whole\n  limits: {whole: {concurrency: 1}}\n"
+    world.publish(f"workflow:\n  id: w\n{head}  nodes:\n{''.join(nodes)}")
+    first = world.start("w")
+    world.worker.raises = lambda _call: RuntimeError("no") if world.now < 30_000 else None
+    assert world.run(first) == "failed"
+    second: list[str] = []
+    world.play(
+        (31_000, lambda: world.ask("retry", first)),
+        (40_000, lambda: second.append(world.start("w"))),
+        (3_000_000, lambda: None),
+    )
+    assert [world.document(one)["status"] for one in (first, *second)] == ["completed"] * 2
+    assert [one.execution_id for one in world.worker.begun] == [first] * 4 + second * 3
+    assert world.worker.most == 1
+
+
 @pytest.mark.parametrize("operation", ["cancel", "suspend"])
 def test_what_ends_early_gives_its_places_back(operation: str) -> None:
     """Semaphores of other engines leak when what holds them is terminated, deleted or restarted."""

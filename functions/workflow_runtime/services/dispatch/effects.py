@@ -158,8 +158,8 @@ class Publisher:
                 self._starts.give_back(plan, state)
             elif state.status is ExecutionStatus.SUSPENDED:
                 self._leave_lines(state.execution_id)
-            elif any(command.reopened for command in statuses):
-                self._starts.keep(plan, state)
+        if any(command.reopened for command in statuses) and not state.status.terminal:
+            self._starts.keep(plan, state)
         if any(isinstance(command, OrderAgain) for command in commands):  # after the status, at which workers look
             self._order_again(StoredState(state, entry, False, tags))
         self._publish_events(plan, state, commands, tags.correlation_id)
