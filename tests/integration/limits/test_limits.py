@@ -355,6 +355,17 @@ def test_a_pause_or_a_resumption_that_dies_half_way_is_carried_through(which: in
     assert world.run(execution) == "completed"
 
 
+def test_a_pause_that_dies_before_it_has_closed_a_gate_holds_on_all_shards() -> None:
+    world = LimitsWorld(20.0)
+    world.publish(fan("w", 160, "limiter: code", "  limits: {code: {concurrency: 80}}\n"))
+    execution = world.start("w")
+    world.play((500, lambda: world.services.stores.limiters.pause("w/code")), (3_600_000, lambda: None))
+    assert len(world.worker.begun) == 80
+    world.services.limits.put("w/code", {"paused": False})
+    assert world.run(execution) == "completed"
+    assert world.worker.most == 80
+
+
 def test_who_names_several_limiters_takes_of_all_or_waits_and_holds_none() -> None:
     world = LimitsWorld(10.0)
     head = "  limits: {a: {concurrency: 3}, b: {concurrency: 2}, c: {requests: 60/min}}\n"

@@ -1,8 +1,9 @@
-"""What becomes of what waits in an outbox when nobody ever takes it."""
+"""What becomes of what waits in an outbox: it is sent once, and refused for good when nobody ever takes it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from workflow_runtime.ports import BusEvent, BusMessage, QueueMessage, Refusal
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.upkeep.dead_letters import DeadLetters
 from workflow_runtime.services.work.outbox import Outbox
-from workflow_runtime.storage.outbox import REFUSED
+from workflow_runtime.storage.outbox import REFUSED, SENT
 from workflow_runtime.storage.stores import Stores
 
 WRONG = "the request is wrong"
@@ -30,6 +31,41 @@ class Invalid:
 
     def put_event(self, event: BusMessage) -> None:  # noqa: ARG002
         raise ValueError(WRONG)
+
+
+class Sent:
+    """Queues that note what is sent."""
+
+    def __init__(self) -> None:
+        self.messages: list[QueueMessage] = []
+
+    def send_message(self, message: QueueMessage) -> None:
+        self.messages.append(message)
+
+
+@pytest.mark.parametrize("status", [SENT, REFUSED])
+def test_what_was_sent_or_refused_is_not_sent_when_its_delivery_comes_again(status: str) -> None:
+    with open_backend(None, VirtualClock(1_700_000_000_000)) as backend:
+        outlets: Any = Sent()
+        ports = replace(backend.ports, outlets=outlets)
+        stores = Stores(ports)
+        outbox = Outbox(ports, stores, DeadLetters(ports, stores, Mailer(ports, lambda: "0" * 32)))
+        message = QueueMessage(id="i", queue="q", body="b")
+        ports.table.put(stores.outbox.item("ex-1", "tool", message, ports.clock.now()))
+        entry = stores.outbox.get("ex-1", "i")
+        assert entry is not None
+        if status == SENT:
+            outbox.deliver("ex-1", "i")
+            assert outlets.messages == [message]
+        else:
+            stores.outbox.refuse(entry, "no")
+        sent = len(outlets.messages)
+        outbox.deliver("ex-1", "i")
+        outbox.deliver_all("ex-1")
+        assert len(outlets.messages) == sent
+        ended = stores.outbox.get("ex-1", "i")
+        assert ended is not None
+        assert ended.status == status
 
 
 @pytest.mark.parametrize("bus", ["", "other"])
