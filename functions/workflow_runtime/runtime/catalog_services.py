@@ -6,11 +6,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from workflow_runtime.runtime.foundation import Foundation
-from workflow_runtime.services.catalog.published_agents import PublishedAgents
 
 if TYPE_CHECKING:
     from workflow_runtime.services.catalog.agents import Agents
     from workflow_runtime.services.catalog.catalog import Catalog
+    from workflow_runtime.services.catalog.published_agents import PublishedAgents
     from workflow_runtime.services.catalog.publishing import Publishing
     from workflow_runtime.services.catalog.triggers import Triggers
     from workflow_runtime.services.freeze.looks import Looks
@@ -35,6 +35,8 @@ class CatalogServices(Foundation):
 
     @cached_property
     def published_agents(self) -> PublishedAgents:
+        from workflow_runtime.services.catalog.published_agents import PublishedAgents
+
         return PublishedAgents(self.looks, self.stores.agents)
 
     @cached_property
