@@ -15,7 +15,7 @@ from tests.handlers.http_requests import ask
 from workflow_runtime.deployment.topology import DISPATCH, LIMITS, node_queue
 from workflow_runtime.ports import Item, Key
 from workflow_runtime.runtime.services import Runtime
-from workflow_runtime.services.freeze.looks import SEEN_MS
+from workflow_runtime.services.looks import SEEN_MS
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import shard_of
 from workflow_runtime.storage.payloads import pack_bytes

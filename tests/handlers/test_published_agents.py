@@ -17,7 +17,7 @@ from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.invokers.tools.tool import describe
 from workflow_runtime.plan.specs import NodeType
-from workflow_runtime.services.freeze.looks import SEEN_MS
+from workflow_runtime.services.looks import SEEN_MS
 
 BACKENDS = ("embedded", "moto")
 NODE = '    - {id: a, type: agent, agent: a, inputs: {q: "${q}"}}\n'

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.catalog.published_agents import PublishedAgents
     from workflow_runtime.services.catalog.publishing import Publishing
     from workflow_runtime.services.catalog.triggers import Triggers
-    from workflow_runtime.services.freeze.looks import Looks
+    from workflow_runtime.services.looks import Looks
 
 
 class CatalogServices(Foundation):
@@ -21,7 +21,7 @@ class CatalogServices(Foundation):
 
     @cached_property
     def looks(self) -> Looks:
-        from workflow_runtime.services.freeze.looks import Looks
+        from workflow_runtime.services.looks import Looks
 
         return Looks(self.ports.clock, self.stores.freezes)
 

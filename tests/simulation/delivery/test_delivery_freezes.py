@@ -21,8 +21,8 @@ from tests.simulation.delivery.world import World, world
 from workflow_runtime.deployment.topology import LIMITS
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Blobs, Table
-from workflow_runtime.services.freeze.looks import SEEN_MS
 from workflow_runtime.services.limits.granting import Granter, Pump
+from workflow_runtime.services.looks import SEEN_MS
 from workflow_runtime.storage.freezes import FreezeStore, Switch
 from workflow_runtime.storage.limiters import LimiterName, LimiterStore, Waiter
 

@@ -24,7 +24,7 @@ from workflow_runtime.ports import Clock
 from workflow_runtime.services.catalog.catalog import version_numbers
 from workflow_runtime.services.catalog.dependants import Broken, Dependants
 from workflow_runtime.services.catalog.published_agents import PUBLISHED
-from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.looks import Looks
 from workflow_runtime.storage.agents import (
     AGENTS_MAX,
     ENTRY_BYTES_MAX,

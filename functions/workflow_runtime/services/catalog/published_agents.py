@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.plan.catalogue import CatalogueEntry
-from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.looks import Looks
 from workflow_runtime.storage.agents import AgentPointer, AgentStore
 
 PUBLISHED = "published"  # where such an agent comes from, in the catalogue

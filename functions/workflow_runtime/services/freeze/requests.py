@@ -12,10 +12,10 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.ports import Clock
 from workflow_runtime.services.control.requests import checked_reason
-from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.freeze.scopes import WORKFLOW, checked_scope, line_of
 from workflow_runtime.services.limits import arithmetic
 from workflow_runtime.services.limits.line import Lines
+from workflow_runtime.services.looks import Looks
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.messages import parse_mail
 from workflow_runtime.storage.freezes import Switch

@@ -33,8 +33,8 @@ from workflow_runtime.plan.specs import NodeType, ToolSpec
 from workflow_runtime.ports import Clock
 from workflow_runtime.services.catalog.catalog import Catalog
 from workflow_runtime.services.express import ExpressStart, Within
-from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.intake.tenants import shares_of, tenant_of
+from workflow_runtime.services.looks import Looks
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.storage.records import Globals, Header
 from workflow_runtime.storage.stores import Stores

@@ -10,6 +10,8 @@ who wait. The engine knows nothing of this: it orders, and workers and the start
 - *Grant*: a worker that gives a slot back takes it, in the same write, for the next in the line, and sends that
   message on; the *pump*, one message for a limiter with a line, does that for whatever time brings, and for whatever
   got lost.
+- *Pause*: the gates of all gauges are closed, and the pump ends. What people want stands in the rule of the limiter, or
+  in the switch of a freeze, and is written first: a pump that finds the gates otherwise closes or opens them.
 - *Fence*: a grant has a larger number than every one before. Slots of workers are leased: a dead one's is taken back.
 - *Begin*: a start counts when it happens. Who comes later than its rate leaves room for (`Rate.spacing`) books again,
   and looks once more right before the node's code, as the process may have stood still (`bookings`).

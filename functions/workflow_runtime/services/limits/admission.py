@@ -20,13 +20,13 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
 from workflow_runtime.ports import DELAY_SECONDS_MAX, Ports
 from workflow_runtime.services.express import CannotWait
-from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.freeze.scopes import line_of
 from workflow_runtime.services.limits.arithmetic import LINE, Need
 from workflow_runtime.services.limits.bookings import Booking, begin_on_time
 from workflow_runtime.services.limits.granting import Granter, delayed
 from workflow_runtime.services.limits.line import Grant, Lines, Refusal, busy_until
 from workflow_runtime.services.limits.named import limiter_named
+from workflow_runtime.services.looks import Looks
 from workflow_runtime.services.messages import Order, order_message
 from workflow_runtime.storage.freezes import Switch
 from workflow_runtime.storage.limiters import LimiterName, Waiter, WaiterKind, holder_of, place_of, plain_tenant

@@ -16,13 +16,13 @@ from workflow_runtime.plan.limiters import Budget, Limiter, Share
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
-from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits.accounts import Account, Draw
 from workflow_runtime.services.limits.admission import Admitted, limiters_of_call
 from workflow_runtime.services.limits.budgets import Budgets
 from workflow_runtime.services.limits.gating import Answers, AttemptGate, Rated
 from workflow_runtime.services.limits.line import Lines
 from workflow_runtime.services.limits.named import limiter_named
+from workflow_runtime.services.looks import Looks
 from workflow_runtime.services.messages import Order
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.limiters import LimiterName, holder_of

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from workflow_runtime.plan.limiters import Limiter, Share
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.looks import Looks
 from workflow_runtime.storage.limiters import LimiterName
 
 

@@ -10,12 +10,12 @@ from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.limiters import HORIZON_MS, MICROS, Budget, Limiter, Rate
 from workflow_runtime.ports import Clock
-from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits import arithmetic
 from workflow_runtime.services.limits.arithmetic import Gauge, number
 from workflow_runtime.services.limits.budgets import Budgets
 from workflow_runtime.services.limits.explaining import LINE_SHOWN_MAX, expected_start, whole_gauge
 from workflow_runtime.services.limits.line import Lines
+from workflow_runtime.services.looks import Looks
 from workflow_runtime.storage.limiters import LimiterName, Rule
 from workflow_runtime.storage.stores import Stores
 

@@ -25,13 +25,13 @@ from workflow_runtime.plan.limiters import Limiter, Share
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec
 from workflow_runtime.ports import Clock
-from workflow_runtime.services.freeze.looks import Looks, first_of
 from workflow_runtime.services.freeze.scopes import line_of, scopes_of_start
 from workflow_runtime.services.limits.arithmetic import Need
 from workflow_runtime.services.limits.budgets import Budgets
 from workflow_runtime.services.limits.granting import grant_of
 from workflow_runtime.services.limits.line import FOREVER, Lines
 from workflow_runtime.services.limits.named import limiter_named
+from workflow_runtime.services.looks import Looks, first_of
 from workflow_runtime.services.messages import Mail, mail_body
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.limiters import (

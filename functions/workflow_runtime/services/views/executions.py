@@ -23,7 +23,7 @@ from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.addresses import pass_address
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Attribute, Item, Ports
-from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.looks import Looks
 from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts, chart_parts, listens, moves_by_itself
 from workflow_runtime.services.views.compensation import compensations
 from workflow_runtime.services.views.nodes import error_json, node_executions

@@ -28,8 +28,8 @@ from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
-from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits.explaining import BudgetViews, LineViews
+from workflow_runtime.services.looks import Looks
 from workflow_runtime.services.views.charts import ahead_parts, look_ahead
 from workflow_runtime.services.views.executions import header_json
 from workflow_runtime.services.views.explanation import Explanation, Waiting

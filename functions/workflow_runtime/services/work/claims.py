@@ -9,8 +9,8 @@ from workflow_runtime.errors import ErrorDocument, RetryableError
 from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Ports
-from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.freeze.scopes import scopes_of_run
+from workflow_runtime.services.looks import Looks
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.attempt import LEASE_SECONDS
 from workflow_runtime.services.work.deciding import order_to_keep

@@ -29,9 +29,9 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.express import CannotWait
-from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted, Use, limiters_of_call
 from workflow_runtime.services.limits.gates import Gates
+from workflow_runtime.services.looks import Looks
 from workflow_runtime.services.messages import Delivery, Order
 from workflow_runtime.services.patience import patiently
 from workflow_runtime.services.work.attempt import (

@@ -24,7 +24,7 @@ from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.dispatch.reads import node_value
-from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.looks import Looks
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.attempt import LEASE_SECONDS
 from workflow_runtime.services.work.rendering import view_of

@@ -1,5 +1,5 @@
-"""Which switches hold now, what the rules of limiters are, and which agents are published, as of a few seconds ago at
-most."""
+"""What every process looks at every few seconds, all of it in one read: which switches hold, what the rules of limiters
+are, and which agents are published."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workflow_runtime.services.freeze.scopes import line_of, scopes_of_run, scop
 from workflow_runtime.storage.agents import AgentPointer
 from workflow_runtime.storage.freezes import FreezeStore, Switch
 
-SEEN_MS = 5_000  # how old what is seen of the switches may be: one read in that time and process, whatever the load
+SEEN_MS = 5_000  # how old what is seen may be: one read in that time and process, whatever the load
 
 
 class Looks:
