@@ -341,3 +341,19 @@ def test_a_result_that_a_cheap_read_does_not_find_yet_is_read_again(bench: Bench
     bench.tools.tools["echo"] = lambda call: seen.append(call.inputs)
     bench.deliver(AGENT)
     assert seen == [{"x": 7}]
+
+
+def test_what_runs_in_place_when_the_execution_is_cancelled_is_shown_as_cancelled(bench: Bench) -> None:
+    def cancel(call: Any) -> Any:
+        bench.runtime.control.ask("cancel", call.execution_id)
+        bench.deliver(DISPATCH)
+        return call.inputs
+
+    bench.tools.tools["cancel"] = cancel
+    execution_id, _ = worked(bench, CHAIN.replace("id: b, type: tool, tool: echo", "id: b, type: tool, tool: cancel"))
+    bench.drain()
+    document = bench.document(execution_id)
+    assert document["status"] == "cancelled"
+    assert statuses(bench, execution_id) == {"a": "cancelled", "b": "cancelled", "c": "skipped", "d": "skipped"}
+    nodes = document["node_executions"]
+    assert [bool(nodes[id]["started_at"]) for id in "abcd"] == [True, True, False, False]

@@ -114,11 +114,10 @@ def _node_entry(
         over = state is not None and state.status.terminal
         return _entry(block.nodes[index], _status_of(run, over=over), run, None)
     status = STATUS_OF_MARK[graph.marks[index]]
-    if run is not None and run.serial < graph.visit(index):  # of an earlier visit, or begun in place and given up
-        given_up = status is NodeStatus.SKIPPED and run.status is RunStatus.CANCELLED
-        if given_up and run.started_at and state is not None and state.attempt == 1:
+    if run is not None and run.serial < graph.visit(index):
+        if _was_given_up(state, status, run):
             return _entry(block.nodes[index], NodeStatus.CANCELLED, run, None)
-        run = None
+        run = None  # of an earlier visit
     if status is NodeStatus.READY and run is not None and run.status is RunStatus.RUNNING:
         status = NodeStatus.RUNNING
     if status is NodeStatus.WAITING and run is not None and run.status in ENDED_IN_PLACE:  # and the execution rests
@@ -133,6 +132,14 @@ def _node_entry(
         entry["child"] = child_execution_id(state.execution_id, started.order, started.workflow_id)
     entry["warnings"] += [note for note in graph.notes.get(index, ()) if note not in entry["warnings"]]
     return entry
+
+
+def _was_given_up(state: ExecutionState | None, status: NodeStatus, run: Run) -> bool:
+    """Whether a worker had begun the run in place when what it followed was cancelled: the node has had another visit
+    since, in case it should run after all (`GraphScope.cancel_run`). Once the execution was reopened, there may have
+    been an earlier one indeed, which says nothing any more."""
+    is_cancelled = status is NodeStatus.SKIPPED and run.status is RunStatus.CANCELLED and run.started_at > 0
+    return is_cancelled and state is not None and state.attempt == 1
 
 
 def _status_of(run: Run | None, *, over: bool) -> NodeStatus:
