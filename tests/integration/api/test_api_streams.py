@@ -14,11 +14,13 @@ from pydantic import TypeAdapter
 from tests.integration.api.conftest import JSON, Api, Reply
 
 from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents import AgentInvoker
 from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.services.views.streams import Position
 from workflow_runtime.storage.live import Part
 
 SECRET = "canary-4711-canary"
@@ -196,6 +198,27 @@ def test_an_agent_that_its_worker_goes_on_with_is_read_along_while_it_writes(fol
         assert [event for event in whole if "delta" in event] == [event for event in found if "delta" in event]
 
     play(api, scenario, CHAIN)
+
+
+def test_a_position_holds_no_place_for_an_agent_that_was_never_begun(folder: Path) -> None:
+    api = serving(folder)
+    chains = "".join(
+        f"    - {{id: w{n}, type: agent, agent: writer}}\n"
+        f'    - {{id: m{n}, type: agent, agent: writer, dependencies: [w{n}], when: "${{w{n} == 1}}"}}\n'
+        for n in range(3)
+    )
+    last = "    - {id: last, type: agent, agent: writer, join: all_done, dependencies: [m0, m1, m2]}\n"
+
+    async def scenario() -> None:
+        execution_id = await started(api, "chains")
+        await api.runtime.wait_ended(execution_id)
+        told = api.runtime.services.streams.told(execution_id, Position())
+        assert max(len(after.seen) for _, after in told.news) == 6
+        orders = [(news, after) for news, after in told.news if isinstance(news, JournalEntry)]
+        [ordered] = [after for entry, after in orders if "last" in [getattr(c, "path", "") for c in entry.commands]]
+        assert len(ordered.seen) == 1
+
+    play(api, scenario, f"workflow:\n  id: chains\n  nodes:\n{chains}{last}")
 
 
 def test_what_a_lost_run_had_not_finished_is_void(folder: Path) -> None:

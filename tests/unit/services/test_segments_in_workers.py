@@ -312,6 +312,26 @@ def test_a_run_that_is_awaited_no_longer_is_closed_and_told_of_by_its_record(
     assert found.status is (RunStatus.CANCELLED if status is not RunStatus.SUCCESS else RunStatus.SUCCESS)
 
 
+def test_whoever_stops_a_run_tells_of_what_could_have_followed_it_in_place_and_is_awaited(bench: Bench) -> None:
+    execution_id = bench.start(CHAIN, {"start": 1})
+    bench.deliver(DISPATCH)
+    runs, sent = bench.runtime.stores.runs, Sent()
+    ended = Run(path="a", serial=1, status=RunStatus.SUCCESS, owner="w", started_at=1, next=Claim("b", 1, "w2", 2, 9))
+    assert runs.claim(execution_id, ended)
+    stored = bench.runtime.stores.executions.load(execution_id)
+    assert stored is not None
+    state = stored.state
+    state.awaits_cancelled = True
+    state.stopping.update({"a": 1, "b": 1, "c": 1})
+    plan = bench.runtime.stores.workflows.plan(state.plan_hash)
+    Closing(bench.runtime.stores, sent).stop(plan, state, StopRun("a", 1))  # type: ignore[arg-type]
+    told = [(event.__struct_config__.tag, event.path, event.serial) for event in sent.events]
+    assert told == [("node_succeeded", "a", 1), ("run_stopped", "c", 1)], "`b` is told of by the worker that runs it"
+    running = runs.get(execution_id, "b", 1)
+    assert running is not None
+    assert running.owner == "w2" + STOP
+
+
 class Sent:
     """Takes what would be sent to an execution."""
 

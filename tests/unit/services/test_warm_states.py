@@ -113,6 +113,14 @@ def test_a_process_reads_the_state_of_an_execution_once(town: Town) -> None:
     assert_replays(town.there, execution_id)
 
 
+def test_what_is_over_is_read_as_it_may_have_to_wait_before_it_is_reopened(town: Town) -> None:
+    execution_id = town.bench.start(CHAIN)
+    town.bench.drain()
+    loads = town.table.loads
+    town.here.dispatcher.dispatch(execution_id, [Delivery(Poked("p", town.bench.clock.now()))])
+    assert town.table.loads == loads + 1
+
+
 def test_who_has_been_overtaken_reads_the_state_and_sends_nothing_twice(town: Town) -> None:
     execution_id = town.start_overtaken()
     loads = town.table.loads

@@ -6,7 +6,7 @@ A worker may have gone on in place with others (`plan.segments`), the claim of e
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container
 
 from msgspec.structs import replace
 
@@ -62,11 +62,11 @@ class Closing:
             return
         awaited = _awaited(plan, state, command)
         ran = self._stopped(state, command, awaited)
-        for path, serial in awaited.items():
+        for path in awaited:
             if path not in ran:
-                self._mailer.send(state.execution_id, _stopped_event(state, path, serial))
+                self._mailer.send(state.execution_id, _stopped_event(state, path, command.serial))
             elif ran[path] is RunStatus.SUCCESS and state.awaits_cancelled:
-                self._mailer.send(state.execution_id, _succeeded_event(state, path, serial))
+                self._mailer.send(state.execution_id, _succeeded_event(state, path, command.serial))
 
     def _close(self, state: ExecutionState, command: StopRun) -> None:
         """Close the run, and report what it has come to by its record. Raises `RetryableError`."""
@@ -134,12 +134,8 @@ def _succeeded_event(state: ExecutionState, path: str, serial: int) -> NodeSucce
     return NodeSucceeded(run_event_id(path, serial), state.now, path, serial)
 
 
-def _awaited(plan: Plan, state: ExecutionState, command: StopRun) -> Mapping[str, int]:
-    """The run, and those that may follow it in place, by path with their serials, as far as the execution waits for
+def _awaited(plan: Plan, state: ExecutionState, command: StopRun) -> list[str]:
+    """Paths of the run, and of those that may follow it in place, under its serial, as far as the execution waits for
     them."""
-    serial = command.serial
-    awaited = {command.path: serial}
-    for path in segments.paths_after(plan, command.path) if state.segments else ():
-        if awaited_as(state.stopping, path, serial):
-            awaited[path] = serial  # what is run in place has the serial of what it follows
-    return awaited
+    after = segments.paths_after(plan, command.path) if state.segments else ()
+    return [command.path, *(path for path in after if awaited_as(state.stopping, path, command.serial))]

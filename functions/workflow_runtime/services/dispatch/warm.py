@@ -47,8 +47,8 @@ class WarmStates:
         self._share = 1.0
 
     def keep(self, state: ExecutionState, stored: bytes, tags: Tags) -> None:
-        """Keep a state that this process has committed and published; ``stored``: its stored form. Of one that is over
-        hardly anything is heard again."""
+        """Keep a state that this process has committed and published; ``stored``: its stored form. One that is over is
+        read, as it may have to wait before it is reopened; hardly anything is heard of it again anyway."""
         if not state.status.terminal:
             warm = _Warm(stored, state.version, tags, self._now())
             self._states.put(state.execution_id, warm, len(stored) + _OVERHEAD_BYTES)
