@@ -24,7 +24,7 @@ from workflow_runtime.engine.visits import Fate, Original, Undoable, Undoing, aw
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan import segments
 from workflow_runtime.plan.addresses import ScopeId
-from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 
 STOP_SECONDS = 120  # that runs which were told to stop are awaited (language §6)
@@ -61,26 +61,19 @@ def spare(turn: Turn) -> None:
 
 
 def _is_spared(turn: Turn, path: str, serial: int) -> bool:
-    place = turn.plan.locate(path)
-    if place is None or awaited_as(turn.state.stopping, path, serial) or (path, serial) in turn.idle:
+    run, node = (path, serial), node_of(turn.plan, path)
+    if node is None or node.pool is None or awaited_as(turn.state.stopping, path, serial) or run in turn.idle:
         return False
-    node = turn.plan.blocks[place.block].nodes[place.node]
-    can_be_undone = node.compensate >= 0 or (path, serial) in turn.originals
-    return node.pool is not None and (can_be_undone or bool(_undoable_followers(turn, path, serial)))
-
-
-def _undoable_followers(turn: Turn, path: str, serial: int) -> list[tuple[str, int]]:
-    return [run for run in turn.followers.get((path, serial), ()) if _node(turn.plan, run[0]).compensate >= 0]
+    return node.compensate >= 0 or run in turn.originals or bool(turn.followers.get(run))
 
 
 def _await(turn: Turn, path: str, serial: int) -> None:
     state = turn.state
-    for each, its_serial in ((path, serial), *_undoable_followers(turn, path, serial)):
+    for each, its_serial in ((path, serial), *turn.followers.get((path, serial), ())):
         state.stopping[f"{each}#{its_serial}" if each in state.stopping else each] = its_serial
         state.in_flight += 1
-    original = turn.originals.get((path, serial))
-    place = turn.plan.locate(path)
-    if original is not None and place is not None and turn.plan.blocks[place.block].nodes[place.node].compensate < 0:
+    original, node = turn.originals.get((path, serial)), node_of(turn.plan, path)
+    if original is not None and node is not None and node.compensate < 0:
         state.originals[awaited_as(state.stopping, path, serial)] = original
 
 
@@ -169,12 +162,6 @@ def came_late(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> bool:
         return False
     turn.state.undo.append(visit)
     return True
-
-
-def _node(plan: Plan, path: str) -> NodePlan:
-    place = plan.locate(path)
-    assert place is not None, "only nodes of the plan are ordered"
-    return plan.blocks[place.block].nodes[place.node]
 
 
 def _read(plan: Plan, path: str, serial: int) -> Read:

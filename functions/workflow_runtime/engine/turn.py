@@ -133,7 +133,7 @@ class Turn:
     - ``reason``: why someone asked for the execution to end, in their words
     - ``applied``: identities of events from outside that it takes
     - ``ordered``: runs that it orders, by path and serial, of an execution with segments; ``followers``: by path and
-      serial of what it cancels, those of what its worker may run in place
+      serial of what it cancels, those of what its worker may run in place, if that can be undone
     - ``idle``: paths and serials of what it cancels and no worker has a run of: another node runs in its place, or the
       next attempt is yet to come; ``originals``: by path and serial of what it cancels, the node in whose place that
       runs, if that can be undone

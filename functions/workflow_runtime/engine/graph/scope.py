@@ -138,7 +138,9 @@ class GraphScope(GraphValues):
         run = path, graph.serial(node)
         if self.turn.state.segments and graph.marks[node] == Mark.READY and node not in graph.serials:
             after = [each for each in segments.after(self.block, node) if each not in graph.serials]
-            self.turn.followers[run] = [(self.path(each), graph.serial(each)) for each in after]
+            self.turn.followers[run] = [
+                (self.path(each), graph.serial(each)) for each in after if self.block.nodes[each].compensate >= 0
+            ]
             self.renumber(after)
         if node in graph.fallbacks or graph.marks[node] in (Mark.RETRYING, Mark.QUEUED):
             self.turn.idle.add(run)
