@@ -83,6 +83,9 @@ workflow:
     - {id: f, type: agent, agent: writer, limiter: rated_agents, inputs: {topic: f}}
     - {id: g, type: tool, tool: echo, limiter: rated_tools}
     - {id: h, type: tool, tool: echo, limiter: rated_tools}
+    - {id: before, type: tool, tool: echo}
+    - {id: late_agent, type: agent, agent: writer, limiter: agents, inputs: {topic: i}, dependencies: [before]}
+    - {id: late_tool, type: tool, tool: echo, limiter: tools, dependencies: [before]}
 """
 LISTENER = """
 workflow:
@@ -273,8 +276,8 @@ def freeze_and_thaw(system: RecordedSystem) -> None:
 
 
 def run_into_limits(system: RecordedSystem) -> None:
-    """Nodes wait in two lines, and an execution in a third; a pump's message gets lost, and is sent again by the
-    sweep; then each makes room for the next.
+    """Nodes wait in two lines, and an execution in a third; the late ones find the lines and look whether they are
+    still there. A pump's message gets lost, and is sent again by the sweep; then each makes room for the next.
     """
     system.ask("POST", "/workflows", LIMITED)
     for limiter in ("agents", "tools"):
@@ -285,7 +288,7 @@ def run_into_limits(system: RecordedSystem) -> None:
         lost = system.backend.poller.receive(LIMITS, 10)
         system.backend.poller.delete(LIMITS, [record.receipt_handle for record in lost])
     sweep(system)
-    assert system.ask("GET", "/limits/limited/agents")["gauges"][0]["waiting"] == 2
+    assert system.ask("GET", "/limits/limited/agents")["gauges"][0]["waiting"] == 3
     for limiter in ("agents", "tools"):
         system.ask("PUT", f"/limits/limited/{limiter}", {"paused": False})
     system.drain(60)

@@ -35,6 +35,7 @@ class Call:
         self._here = asyncio.get_running_loop()
         self._work = work
         self._wanted = True
+        self._has_begun = False
         self.name = name
         self.loop = loop
         self.task: asyncio.Task[Outcome[Any]] | None = None
@@ -43,12 +44,17 @@ class Call:
 
     def begin(self) -> None:
         """In its own loop."""
+        self.task = asyncio.get_running_loop().create_task(self._given(), name=self.name)
+        self.task.add_done_callback(self._done)
+
+    async def _given(self) -> Outcome[Any]:
+        """What the work gave, unless nobody wants it any more: between being made and its first step, a task may stand
+        for long behind one that blocks."""
         if not self._wanted:
             self._work.close()
-            self._give(Outcome(error=asyncio.CancelledError()))
-            return
-        self.task = asyncio.get_running_loop().create_task(given(self._work), name=self.name)
-        self.task.add_done_callback(self._done)
+            return Outcome(error=asyncio.CancelledError())
+        self._has_begun = True
+        return await given(self._work)
 
     def cancel(self) -> None:
         """In the caller's loop: nobody wants the result any more."""
@@ -56,12 +62,10 @@ class Call:
         self.loop.soon(self._cancel)
 
     def _cancel(self) -> None:
-        if self.task is not None:
+        if self.task is not None and self._has_begun:
             self.task.cancel()
 
     def _done(self, task: asyncio.Task[Outcome[Any]]) -> None:
-        if task.cancelled():  # before it began
-            self._work.close()
         self._give(Outcome(error=asyncio.CancelledError()) if task.cancelled() else task.result())
 
     def _give(self, outcome: Outcome[Any]) -> None:
