@@ -274,6 +274,7 @@ def fan(workflow: str, count: int, fields: str, head: str = "", what: str = "typ
 
 
 WRITES_OF_ANY_NODE = 4  # if its end is a commit of its own
+REQUESTS_OF_ANY_NODE = 3 + 3 / 10  # its result's own, its order's among ten: sent, received, deleted
 
 
 def a_thousand_in_line(failures: int, seed: int, count: int = 1_000) -> LimitsWorld:
@@ -287,10 +288,13 @@ def a_thousand_in_line(failures: int, seed: int, count: int = 1_000) -> LimitsWo
 
 
 def costs_of_waiting(world: LimitsWorld, count: int) -> dict[str, float]:
-    """What one of so many nodes took: writes beside those of any node; reads; calls that sent, each of which may be of
-    ten messages; invocations of all functions but of the sweep, whose ticks come whether anybody waits or not."""
+    """What one of so many nodes took: writes and requests to SQS beside those of any node; reads; invocations of all
+    functions but of the sweep, whose ticks come whether anybody waits or not. A request may be of ten messages; each
+    batch that a function is invoked with was received by one and is deleted by another."""
     calls = world.calls
     reads = calls["table.get"] + calls["table.query"]
     invocations = calls["invocations"] - calls["invocations by sweep"]
-    found = {"writes": calls["writes"] - WRITES_OF_ANY_NODE * count, "reads": reads, "sends": calls["queues.send"]}
-    return {name: value / count for name, value in {**found, "invocations": invocations}.items()}
+    writes = calls["writes"] - WRITES_OF_ANY_NODE * count
+    requests = calls["queues.send"] + 2 * invocations - REQUESTS_OF_ANY_NODE * count
+    found = {"writes": writes, "reads": reads, "SQS requests": requests, "invocations": invocations}
+    return {name: value / count for name, value in found.items()}
