@@ -106,7 +106,7 @@ class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ErrorDocument(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why a node or an execution failed (language §6). ``node`` is the path of the node where it began.
+    """Why a node or an execution failed. ``node`` is the path of the node where it began.
 
     ``retry_after``: seconds that a retry waits at least. ``cause``: of a node whose sub-workflow failed.
     """

@@ -1,4 +1,4 @@
-"""How people are asked (language §2.2): by approvals, and about calls of agents."""
+"""How people are asked: by approvals, and about calls of agents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Budgets: what models may cost an execution, a visit of an agent, or all that name a limiter (language §5.2)."""
+"""Budgets: what models may cost an execution, a visit of an agent, or all that name a limiter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ids: names that entries of a document have, and how others refer to them (language §1).
+"""Ids: names that entries of a document have, and how others refer to them.
 
 Names that look the same are the same: they are read in Unicode's form NFC.
 """
@@ -30,7 +30,7 @@ from workflow_runtime.language.templates import has_template, is_one_template
 from workflow_runtime.language.texts import quoted
 
 MAX_ID_LENGTH = 128
-"""Ids become parts of keys and of paths; longer ones are hashed everywhere and help nobody (language §1)."""
+"""Ids become parts of keys and of paths; longer ones are hashed everywhere and help nobody."""
 MAX_POOL_LENGTH = 40  # with the name of the stack around it, a queue's stays within 80
 POOL_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 _POOL = re2.compile(POOL_PATTERN)

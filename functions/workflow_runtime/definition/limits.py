@@ -1,4 +1,4 @@
-"""Limiters, as workflows and ``definitions/limits.yaml`` declare them (language §5.2)."""
+"""Limiters, as workflows and ``definitions/limits.yaml`` declare them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens when a node fails (language §6): retries, fallbacks, error rules, handlers, compensation, callbacks."""
+"""What happens when a node fails: retries, fallbacks, error rules, handlers, compensation, callbacks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from workflow_runtime.plan import policies
 MAX_PATTERN_LENGTH = 1_000
 MAX_RETRIES = 100
 MAX_RETRY_DELAY_SECONDS = 86_400
-"""A retry that waits longer than a day is a new execution (language §6)."""
+"""A retry that waits longer than a day is a new execution."""
 
 
 def _read_retry_delay(value: object) -> float:

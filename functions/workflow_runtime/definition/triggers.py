@@ -1,4 +1,4 @@
-"""What starts executions from outside (language §8): events, schedules, webhooks, the API."""
+"""What starts executions from outside: events, schedules, webhooks, the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an event means here: to whom it goes, and what becomes of one that nobody takes (language §2.2, §4).
+"""What an event means here: to whom it goes, and what becomes of one that nobody takes.
 
 Results of runs go to their node by path. Timers and ends of children go to the owner named in the table of pending
 things. Events with a name are offered to the waits and charts that are active, innermost first. Each function returns
@@ -47,7 +47,7 @@ from workflow_runtime.plan.addresses import TOP_CHART, ScopeId, static_path
 from workflow_runtime.plan.graph import OUTPUTS
 from workflow_runtime.plan.plan import Plan
 
-KEPT_MAX = 1_000  # events that came before their wait; the newest stay (language §2.2)
+KEPT_MAX = 1_000  # events that came before their wait; the newest stay
 KEPT_MS = 30 * 24 * 3600 * 1000  # and how old they may become
 DEFERRED_MAX = 1_000
 

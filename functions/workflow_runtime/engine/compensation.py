@@ -1,4 +1,4 @@
-"""Compensation: an execution that ends badly undoes what succeeded in it (language §6).
+"""Compensation: an execution that ends badly undoes what succeeded in it.
 
 The state lists the visits that can be undone as they succeed, over all scopes. Runs of such nodes that workers have in
 hand when they are cancelled, be it with their branch, pass or state or at the end, are told to stop and awaited: what
@@ -27,7 +27,7 @@ from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 
-STOP_SECONDS = 120  # that runs which were told to stop are awaited (language §6)
+STOP_SECONDS = 120  # that runs which were told to stop are awaited
 UNDO_MAX = 20_000  # visits that can be undone: an execution that would have more fails, and undoes these
 AT_ONCE_MAX = 500  # visits undone at the same time: each holds a scope in the state meanwhile
 

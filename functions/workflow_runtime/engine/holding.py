@@ -27,7 +27,7 @@ from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.errors import InvalidEvent
 
-HELD_MAX = 10_000  # events from outside are refused beyond (language §7); nothing of the execution's own is
+HELD_MAX = 10_000  # events from outside are refused beyond; nothing of the execution's own is
 _FROM_OUTSIDE = (SignalReceived, ApprovalAnswered, ApprovalDelegated, TaskCompleted, TaskFailed)
 RETURNED_TURN_MAX = 50  # taken in one commit
 

@@ -1,4 +1,4 @@
-"""What people ask of an execution as a whole (language §7): what may be asked when stands in `lifecycle`.
+"""What people ask of an execution as a whole: what may be asked when stands in `lifecycle`.
 
 Each function that takes a request returns why it has no effect, or ``""``; each raises `ValuesMissing`.
 """

@@ -1,4 +1,4 @@
-"""Suspending an execution, and resuming it (language §7): what is put aside, what stands still, and who is told.
+"""Suspending an execution, and resuming it: what is put aside, what stands still, and who is told.
 
 A person suspends it, or a failure that an error handler escalates. Then what is asked of the node that failed ends the
 suspension, too, and says what becomes of the failure; if it is only resumed, that takes its course.

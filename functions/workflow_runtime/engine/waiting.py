@@ -20,7 +20,7 @@ OTHERS = (AgentSpec, ApprovalSpec, SubWorkflowSpec, ToolSpec)
 
 
 class Cause(StrEnum):
-    """What a node waits for (language §7)."""
+    """What a node waits for."""
 
     DEPENDENCY = "dependency"
     QUEUE = "queue"  # it was ordered, and no worker has begun it yet

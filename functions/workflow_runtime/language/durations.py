@@ -1,4 +1,4 @@
-"""Durations as people write them (language §1), in seconds. Used for fields of a definition and by expressions."""
+"""Durations as people write them, in seconds. Used for fields of a definition and by expressions."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from workflow_runtime.language.json_values import Json
 
 @direct
 class BindingKind(StrEnum):
-    """Where the value of a name comes from (language §3)."""
+    """Where the value of a name comes from."""
 
     NODE = "node"  # output of node `node`
     NODES = "nodes"  # `nodes.<id>…`: status, error and output of node `node`

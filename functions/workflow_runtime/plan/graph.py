@@ -308,5 +308,5 @@ OUTPUTS = -1
 
 
 def looks_through(node: NodePlan) -> bool:
-    """Whether ``previous`` and aggregations look through this node, upward to what ran before it (language §2.2)."""
+    """Whether ``previous`` and aggregations look through this node, upward to what ran before it."""
     return isinstance(node.spec, (SwitchSpec, ConditionSpec, ParallelSpec, GatherSpec))

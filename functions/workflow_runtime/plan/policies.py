@@ -1,4 +1,4 @@
-"""What becomes of a node that fails: attempts after the first, and rules by the type of the error (language §6)."""
+"""What becomes of a node that fails: attempts after the first, and rules by the type of the error."""
 
 from __future__ import annotations
 

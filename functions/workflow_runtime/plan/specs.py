@@ -16,7 +16,7 @@ PEOPLE_MAX = 100
 
 
 CALLBACK_SECONDS = 86_400.0
-"""How long somebody has to complete a task token, unless the node says otherwise (language §2.2)."""
+"""How long somebody has to complete a task token, unless the node says otherwise."""
 
 
 class CallbackPlan(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,4 +1,4 @@
-"""The shipped graphs with a failure in every position end as the language says: by the second interpreter of §6."""
+"""The shipped graphs with a failure in every position end as the language says: by the second interpreter of it."""
 
 from __future__ import annotations
 

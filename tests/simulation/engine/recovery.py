@@ -1,4 +1,4 @@
-"""What is done about failures (language §6), by the second interpreter of the language, and definitions that say so.
+"""What is done about failures, by the second interpreter of the language, and definitions that say so.
 
 A node of a definition may have a ``retry_policy``, a ``fallback`` and an ``on_error``, the workflow ``error_handlers``.
 Outcomes are scripts: what each attempt comes to, in order; the last one is repeated.

@@ -1,4 +1,4 @@
-"""Compensation (language §6), by the second interpreter of the language, and definitions that say so.
+"""Compensation, by the second interpreter of the language, and definitions that say so.
 
 Tools may have a ``compensate``, the workflow ``compensation``; somebody may cancel the execution (`CANCEL` among the
 results that come).

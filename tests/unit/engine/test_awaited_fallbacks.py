@@ -1,5 +1,4 @@
-"""A fallback that is under way when its execution ends: awaited like what it stands in for, and undone like it
-(language §6)."""
+"""A fallback that is under way when its execution ends: awaited like what it stands in for, and undone like it."""
 
 from __future__ import annotations
 

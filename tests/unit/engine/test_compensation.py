@@ -1,4 +1,4 @@
-"""Promises about compensation: what is undone, when, in what order, and what it is told (language §6)."""
+"""Promises about compensation: what is undone, when, in what order, and what it is told."""
 
 from __future__ import annotations
 

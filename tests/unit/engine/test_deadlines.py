@@ -1,4 +1,4 @@
-"""An execution that takes longer than its workflow's `timeout` fails, whatever goes on in it (language §7)."""
+"""An execution that takes longer than its workflow's `timeout` fails, whatever goes on in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promises about nodes that the dispatcher decides itself, parallels, `previous`, and outputs (language §2.2, §3)."""
+"""Promises about nodes that the dispatcher decides itself, parallels, `previous`, and outputs."""
 
 from __future__ import annotations
 

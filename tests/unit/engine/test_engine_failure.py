@@ -1,4 +1,4 @@
-"""Promises about failure, tolerance, lost workers, bounds and sizes (language §2.1, architecture §3)."""
+"""Promises about failure, tolerance, lost workers, bounds and sizes."""
 
 from __future__ import annotations
 

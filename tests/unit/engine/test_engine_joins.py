@@ -1,4 +1,4 @@
-"""Promises about joins, edges, `when` and gates (language §2.1)."""
+"""Promises about joins, edges, `when` and gates."""
 
 from __future__ import annotations
 

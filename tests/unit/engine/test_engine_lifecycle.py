@@ -1,6 +1,4 @@
-"""Promises about events: totality, repeats, lateness, replay, and what a turn keeps (architecture §3, promises P2, P5,
-P9).
-"""
+"""Promises about events: totality, repeats, lateness, replay, and what a turn keeps (promises P2, P5, P9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done when a node has failed for good (language §6): fallbacks, then the workflow's error handlers."""
+"""What is done when a node has failed for good: fallbacks, then the workflow's error handlers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Going on after an end (language §7): what runs again, what is kept, and what is refused with a reason."""
+"""Going on after an end: what runs again, what is kept, and what is refused with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request about an execution does in each of its statuses (language §7), and what is left of the execution."""
+"""What a request about an execution does in each of its statuses, and what is left of the execution."""
 
 from __future__ import annotations
 

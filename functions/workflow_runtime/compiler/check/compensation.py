@@ -1,4 +1,4 @@
-"""Compensations: what cannot undo anything, what has no effect there, and what nobody undoes (language §6)."""
+"""Compensations: what cannot undo anything, what has no effect there, and what nobody undoes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage *timing*: warns of reads that may come before what they read has ended (language §2.1, "Time of reading")."""
+"""Stage *timing*: warns of reads that may come before what they read has ended."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def _pair(known: Shape | None, keys: tuple[str, ...]) -> tuple[Shape, tuple[str,
 
 
 def _in_output(known: Shape | None, keys: tuple[str, ...]) -> tuple[Shape, tuple[str, ...]] | None:
-    """`output` is a field only of outputs that really have one (language §3)."""
+    """`output` is a field only of outputs that really have one."""
     if known is not None and keys[:1] == ("output",) and known.has("output") is not True:
         keys = keys[1:]
     return _pair(known, keys)

@@ -18,7 +18,7 @@ from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.plan.states import ROOT_STATE, StateKind
 
 IMPLIED_FINALS = ("done", "end")
-"""Names that transitions may target without a state of that name: final states at the chart's top (language §4)."""
+"""Names that transitions may target without a state of that name: final states at the chart's top."""
 
 
 class StateSource(msgspec.Struct, frozen=True, kw_only=True):

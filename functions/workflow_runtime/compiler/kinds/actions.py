@@ -1,4 +1,4 @@
-"""The actions of charts (language §4), by family: what they say, whom they tell, what they repeat and start."""
+"""The actions of charts, by family: what they say, whom they tell, what they repeat and start."""
 
 from __future__ import annotations
 

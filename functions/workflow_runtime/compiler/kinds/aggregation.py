@@ -1,4 +1,4 @@
-"""The aggregation (language §2.3)."""
+"""The aggregation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The approval (language §2.2): people decide."""
+"""The approval: people decide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Control nodes that choose or start other nodes: switch, condition, parallel (language §2.2)."""
+"""Control nodes that choose or start other nodes: switch, condition, parallel."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _check_switch(node: SwitchNode, checking: Checking) -> None:
 
 
 def _text_of(value: Json) -> str:
-    """A text that two values share exactly when one case takes both (language §2.2): scalars by the text that they
+    """A text that two values share exactly when one case takes both: scalars by the text that they
     render to, other values by their canonical JSON.
     """
     if isinstance(value, bool):

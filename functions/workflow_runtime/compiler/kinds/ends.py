@@ -1,4 +1,4 @@
-"""Control nodes that pass data on or end their scope: pass, fail, succeed (language §2.2)."""
+"""Control nodes that pass data on or end their scope: pass, fail, succeed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop (language §2.2). Its body is a graph of its own; what is read of a pass is compiled there."""
+"""The loop. Its body is a graph of its own; what is read of a pass is compiled there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.specs import LoopSpec
 
-CONDITIONAL_PASSES_MAX = 100  # of a loop that nobody knows the end of (language §2.2)
+CONDITIONAL_PASSES_MAX = 100  # of a loop that nobody knows the end of
 COUNTED_PASSES_MAX = 100_000
 CHAINED_NAMES = frozenset({"previous_iteration", "iterations"})
 """Names of the results of earlier passes: only passes that run one after the other know those."""

@@ -1,4 +1,4 @@
-"""A chart inside a graph (language §4); the chart itself is compiled like one at the top."""
+"""A chart inside a graph; the chart itself is compiled like one at the top."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sub-workflows (language §2): executions that a node starts."""
+"""Sub-workflows: executions that a node starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wait (language §2.2): for a while, until a time, or for an event."""
+"""The wait: for a while, until a time, or for an event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What workers run: agents and tools (language §5)."""
+"""What workers run: agents and tools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage *names*: every name in a formula gets the source of its value, in the language's order of look-up (§3)."""
+"""Stage *names*: every name in a formula gets the source of its value, in the language's order of look-up."""
 
 from __future__ import annotations
 

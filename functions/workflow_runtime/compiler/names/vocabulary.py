@@ -1,4 +1,4 @@
-"""Names that the language itself gives a meaning (language §3), and what to say of those that have none in a place."""
+"""Names that the language itself gives a meaning, and what to say of those that have none in a place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GLOBALS = {
 }
 
 PREVIOUS_NAMES = ("previous", "current")
-"""Outside loops `current` is `previous` (language §3)."""
+"""Outside loops `current` is `previous`."""
 
 FIELDS = {
     "execution": ("id", "input", "started_at", "attempt"),

@@ -1,4 +1,4 @@
-"""What ran before a node, nodes that only choose or start others looked through, upward (language §2.2, §3)."""
+"""What ran before a node, nodes that only choose or start others looked through, upward."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a chart does on its way (language §4): actions of states and transitions.
+"""What a chart does on its way: actions of states and transitions.
 
 An action may be written ``{type: log, params: {message: …}}``, ``{type: log, message: …}``, ``{log: {message: …}}`` or,
 where one field says most, ``{log: …}``; the other fields may stand beside it.

@@ -1,4 +1,4 @@
-"""Charts (language §4): states, and what a workflow or a node says of its chart.
+"""Charts: states, and what a workflow or a node says of its chart.
 
 Targets, names and what a kind of state may have are the compiler's business; this is about each field, and about fields
 that mean nothing together.

@@ -1,4 +1,4 @@
-"""Transitions of charts (language §4): what an event, a condition or time makes of a state, and default entries."""
+"""Transitions of charts: what an event, a condition or time makes of a state, and default entries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The aggregation node (language §2.3)."""
+"""The aggregation node."""
 
 from __future__ import annotations
 

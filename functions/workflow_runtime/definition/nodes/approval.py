@@ -1,4 +1,4 @@
-"""The approval node (language §2.2): people decide, and may change what they are shown."""
+"""The approval node: people decide, and may change what they are shown."""
 
 from __future__ import annotations
 

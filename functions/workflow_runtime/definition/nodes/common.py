@@ -1,4 +1,4 @@
-"""What nodes of all types have in common (language §2)."""
+"""What nodes of all types have in common."""
 
 from __future__ import annotations
 

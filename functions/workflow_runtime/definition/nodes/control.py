@@ -1,4 +1,4 @@
-"""Control nodes (language §2.2): they decide in the dispatcher, without a queue hop."""
+"""Control nodes: they decide in the dispatcher, without a queue hop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop (language §2.2): a body that runs once for every item, a number of times, or while something holds."""
+"""The loop: a body that runs once for every item, a number of times, or while something holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wait node (language §2.2): for a while, until a time, or for an event."""
+"""The wait node: for a while, until a time, or for an event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes whose work is done elsewhere: agents and tools by workers, sub-workflows by other executions (language §2)."""
+"""Nodes whose work is done elsewhere: agents and tools by workers, sub-workflows by other executions."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from workflow_runtime.plan.events import matches
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.states import ROOT_STATE, Delay, StateKind, TransitionPlan
 
-MICROSTEPS_MAX = 1_000  # language §4; then the chart fails with the cycle printed
+MICROSTEPS_MAX = 1_000  # then the chart fails with the cycle printed
 CYCLE_SHOWN_MAX = 8
 UNPROMPTED_MAX = 10_000  # macrosteps that nothing from outside has prompted: no worker, timer or event
 REPEAT_SECONDS_MIN = 1  # of `every`: a computed one of zero would never end

@@ -123,7 +123,7 @@ def _select(scope: GraphScope, node: int, targets: tuple[int, ...]) -> None:
 
 
 def case_matches(value: Json, wanted: Json) -> bool:
-    """Whether a case equals the value it is compared with (language §2.2).
+    """Whether a case equals the value it is compared with.
 
     By JSON value; a string also matches a number or boolean of the same text, both ways; only null matches null.
     """

@@ -1,6 +1,4 @@
-"""What a node's failure means to its scope: what is only a dead edge, what fails the scope, and who still runs
-(language §2.1).
-"""
+"""What a node's failure means to its scope: what is only a dead edge, what fails the scope, and who still runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joins: how far a node's incoming edges have come, and what that means for it (language §2.1)."""
+"""Joins: how far a node's incoming edges have come, and what that means for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Aggregation: many results to one (language §2.3). Pure, so that the dispatcher and a worker compute the same."""
+"""Aggregation: many results to one. Pure, so that the dispatcher and a worker compute the same."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from workflow_runtime.language.model_schemas import for_model
 from workflow_runtime.language.schemas import SchemaUnusable, validator_of
 from workflow_runtime.plan.limiters import MICROS, Budget
 
-ID_PATTERN = r"^\w[\w-]*$"  # language §1: letters, digits, `_`, `-` of any script
+ID_PATTERN = r"^\w[\w-]*$"  # letters, digits, `_`, `-` of any script
 
 AGENT_QUOTA = "agent:"  # begins the name of a limiter of an agent, or of a model
 PROVIDER_PREFIXES = ("anthropic_", "bedrock_", "google_", "openai_")

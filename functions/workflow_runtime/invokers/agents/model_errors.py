@@ -1,4 +1,4 @@
-"""pydantic-ai's exceptions as error types of the language (§6). Imports pydantic-ai: import it only to run an agent."""
+"""pydantic-ai's exceptions as error types of the language. Imports pydantic-ai: import it only to run an agent."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from workflow_runtime.language.yaml.small_files import DECLARED_TWICE, UNKNOWN_T
 from workflow_runtime.plan.catalogue import CatalogueEntry, Effects
 from workflow_runtime.sdk import MARK, ToolMark
 
-ID_PATTERN = r"^\w[\w-]*$"  # language §1
+ID_PATTERN = r"^\w[\w-]*$"
 
 
 class Variant(BaseModel):

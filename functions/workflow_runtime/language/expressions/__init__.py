@@ -1,4 +1,4 @@
-"""The expression language of definitions (language §3, §3.1): text in, JSON value out, nothing else reachable.
+"""The expression language of definitions: text in, JSON value out, nothing else reachable.
 
 What lives here, in the order text meets it:
 

@@ -81,7 +81,7 @@ def _bytes_of(source: str, _: Expression) -> int:
 
 @cached_by_bytes(EXPRESSIONS_CACHED_BYTES_MAX, _bytes_of)
 def compile_expression(source: str) -> Expression:
-    """Compile a whole string that is one expression (language §3.1); equal sources share the result.
+    """Compile a whole string that is one expression; equal sources share the result.
 
     Raises `ExpressionSyntaxError` with the offset of the first mistake and a hint on how to fix it.
     """

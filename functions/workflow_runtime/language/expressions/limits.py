@@ -1,4 +1,4 @@
-"""Every bound of the language (language §3.1, "Bounds"), each with its reason."""
+"""Every bound of the language, each with its reason."""
 
 SOURCE_BYTES_MAX = 4 * 1024
 """One expression, in UTF-8. Longer ones belong in a tool."""

@@ -9,7 +9,7 @@ from workflow_runtime.language.look_alikes import INVISIBLE
 ID_CHARACTERS_MAX = 128
 
 ID_PATTERN = r"^\w[\w-]*$"
-"""JSON-Schema pattern of an id (language §1); it may start with a digit."""
+"""JSON-Schema pattern of an id; it may start with a digit."""
 
 IDENTIFIER_PATTERN = r"^[^\W\d]\w*(?:-+\w+)*$"
 """Pattern of a name that can stand in an expression as it is: no digit first, hyphens only inside."""
@@ -37,7 +37,7 @@ RESERVED_NAMES = frozenset(
         "current",
     }
 )
-"""Refused as ids, variables and ``as`` names (language §3)."""
+"""Refused as ids, variables and ``as`` names."""
 
 _HYPHENS = re.compile("-+")
 

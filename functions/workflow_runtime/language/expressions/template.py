@@ -1,4 +1,4 @@
-"""Templates: any JSON value with ``${…}`` in its strings (language §3).
+"""Templates: any JSON value with ``${…}`` in its strings.
 
 A string that is exactly one ``${…}`` becomes the value itself; in other strings values are rendered into the text.
 ``$${`` is a literal ``${``. Keys of objects are literal.

@@ -71,7 +71,7 @@ def mapping(value: Json) -> dict[str, Json]:
 
 
 def bounded(value: int | float) -> int | float:
-    """A computed number: 64-bit when integral, finite, and an integer when it is one (language §3). Raises
+    """A computed number: 64-bit when integral, finite, and an integer when it is one. Raises
     `EvaluationError`."""
     if type(value) is float:
         if not isfinite(value):

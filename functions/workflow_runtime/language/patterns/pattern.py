@@ -20,7 +20,7 @@ from workflow_runtime.language.patterns.operators import (
 from workflow_runtime.language.suggestions import nearest
 
 ANY_OF: Final = "$or"
-DEPTH_MAX = 64  # as in YAML (language §1)
+DEPTH_MAX = 64  # as in YAML
 
 _OPERATOR_NAMES = frozenset((*OPERATORS, *COMPARISONS))
 

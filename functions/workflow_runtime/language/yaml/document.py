@@ -28,9 +28,9 @@ from workflow_runtime.language.yaml.syntax import comment_follows, syntax_error
 from workflow_runtime.language.yaml.text import LINE_BREAK, Unreadable
 
 MAX_DEPTH = 64
-"""Language §1."""
+"""Collections in each other."""
 MAX_ALIAS_EXPANSIONS = 10_000
-"""Values that aliases bring in, those inside them included (language §1): counted before anything is shared."""
+"""Values that aliases bring in, those inside them included: counted before anything is shared."""
 MAX_ALIAS_CHARACTERS = 4 * 1024 * 1024
 """Text that aliases bring in: as much as a file may hold without them."""
 MAX_VALUES = 200_000

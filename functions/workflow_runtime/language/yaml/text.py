@@ -8,7 +8,6 @@ from workflow_runtime.findings import Rule
 from workflow_runtime.language.yaml import rules
 
 MAX_SOURCE_BYTES = 4 * 1024 * 1024
-"""Language §1."""
 
 LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 """What the parser counts as the end of a line."""

@@ -1,4 +1,4 @@
-"""What may be asked of an execution as a whole, once, as data (language §7).
+"""What may be asked of an execution as a whole, once, as data.
 
 Whether an operation is possible in a status stands in `lifecycle.EXECUTION_ROWS` under its event. An operation is added
 by its event there and an entry here: routes, answers and keys follow. What may be said beside the reason are fields of

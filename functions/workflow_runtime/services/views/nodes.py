@@ -206,7 +206,7 @@ def _waiting_on(
     index: int,
     status: NodeStatus,
 ) -> str | None:
-    """What an open node waits for (language §7); None for one that runs or has ended."""
+    """What an open node waits for; None for one that runs or has ended."""
     if state is None or state.status.terminal:
         return None
     if status is NodeStatus.RUNNING and graph.marks[index] == Mark.READY:

@@ -15,7 +15,7 @@ from workflow_runtime.plan.specs import LoopSpec, NodeType
 from workflow_runtime.services.messages import Order
 
 GOES_ON_AFTER = frozenset({"timeout", "rate_limited", "throttled", "worker_lost"})
-"""Error types after which a replay of an agent's steps leads on; after others it would fail again (language §6)."""
+"""Error types after which a replay of an agent's steps leads on; after others it would fail again."""
 
 
 def order_to_keep(plan: Plan, command: RunNode, *, fresh: bool = False) -> RunNode | None:

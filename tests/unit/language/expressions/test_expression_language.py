@@ -1,4 +1,4 @@
-"""Literals, paths and operators mean what the language says (language §3.1)."""
+"""Literals, paths and operators mean what the language says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates: values keep their type alone, become text among text, and every mistake has its place (language §3)."""
+"""Templates: values keep their type alone, become text among text, and every mistake has its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""botocore's errors as error types of the language (§6)."""
+"""botocore's errors as error types of the language."""
 
 from __future__ import annotations
 

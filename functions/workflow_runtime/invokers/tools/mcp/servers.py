@@ -22,7 +22,7 @@ from workflow_runtime.plan.catalogue import Effects
 SECONDS_DEFAULT = 60.0
 SECONDS_MAX = 900.0
 PINS_SUFFIX = ".lock"  # of the file with what is pinned, beside the server's own
-ID_PATTERN = r"^\w[\w-]*$"  # language §1
+ID_PATTERN = r"^\w[\w-]*$"
 SEPARATOR = "__"  # between a server's id and its tool's name
 UNPINNED = "~any"  # follows the id of a tool that may have changed
 
