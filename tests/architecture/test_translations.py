@@ -9,7 +9,7 @@ from itertools import groupby, pairwise, zip_longest
 from pathlib import Path
 
 import pytest
-from tests.benchmarks.table import block_of, with_figures
+from tests.benchmarks.table import BENCHMARKS, PEERS, block_of, with_figures
 
 ROOT = Path(__file__).parents[2]
 SUFFIX = ".zh-CN.md"
@@ -138,8 +138,9 @@ def test_links_lead_to_files_and_headings(name: str) -> None:
     assert wrong == [], f"{name}: no such file or heading"
 
 
-def test_the_translated_readme_shows_the_benchmarks_figures() -> None:
-    original, translation = map(block_of, read("README.zh-CN.md"))
+@pytest.mark.parametrize("name", [BENCHMARKS, PEERS])
+def test_the_translated_readme_shows_the_benchmarks_figures(name: str) -> None:
+    original, translation = (block_of(readme, name) for readme in read("README.zh-CN.md"))
     assert with_figures(translation, original) == translation
 
 

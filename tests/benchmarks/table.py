@@ -1,9 +1,10 @@
 """The benchmarks' results as the tables of README.md, "What it costs".
 
     python tests/benchmarks/run.py > results.json && python tests/benchmarks/table.py results.json [--print]
+    python tests/benchmarks/peers/run.py --json > peers.json && python tests/benchmarks/table.py --peers peers.json
 
-Rewrites what stands between the two marks in README.md, and the figures between those of README.zh-CN.md; with
-``--print`` the tables go to standard output instead.
+Rewrites what stands between two marks in README.md, and the figures between those of README.zh-CN.md, for the results
+and for what was measured beside others; with ``--print`` the tables go to standard output instead.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ from tests.benchmarks.aws_calls import PRICES, PRICES_AS_OF, SHOWN, dollars_per_
 README = _ROOT / "README.md"
 TRANSLATION = README.with_name("README.zh-CN.md")
 FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
-BEGIN, END = "<!-- benchmarks:begin -->\n", "<!-- benchmarks:end -->\n"
+BENCHMARKS, PEERS = "benchmarks", "peers"  # what the marks around the tables name
 COMMAND = "python tests/benchmarks/run.py > results.json && python tests/benchmarks/table.py results.json"
+PEERS_COMMAND = (
+    "python tests/benchmarks/peers/run.py --json > peers.json && python tests/benchmarks/table.py --peers peers.json"
+)
 
 STEP_FUNCTIONS_PER_MILLION = 25.0  # Standard workflows, per state transition
 BUS_EVENT, API_REQUEST = 1.00, 1.00  # EventBridge: custom events; API Gateway: HTTP API
@@ -34,13 +38,6 @@ LOGS_GB, TRACES = 0.50, 5.00
 LAMBDA_GB_SECOND = 0.0000166667  # x86
 EXAMPLE_MEMORY_GB, EXAMPLE_SECONDS = 0.5, 0.01
 
-# What others need for a no-op step, as measured on a small two-core machine: name, milliseconds, remark.
-OTHERS = (
-    ("LangGraph, SQLite", "0.4 chain, 0.36 fan-out", "no queue between steps"),
-    ("Restate", "0.7", ""),
-    ("DBOS, SQLite", "1.1 chain, 1.5 fan-out", ""),
-    ("AWS durable functions, local runner", "2.8", ""),
-)
 EXPRESSIONS = {
     "a reference": "evaluate_reference_us",
     "a guard": "evaluate_guard_us",
@@ -59,7 +56,6 @@ def tables(results: Results) -> str:
     blocks = (
         [f"Measured by `{COMMAND}`", _machine(machine)],
         _embedded(figures["embedded"]),
-        _others(),
         _aws(figures["aws_calls"]),
         _events(figures["events"], figures["machine"]),
         _sizes(figures["compile"], figures["engine"], figures["scopes"]),
@@ -101,9 +97,27 @@ def _embedded(rows: list[dict[str, Any]]) -> list[str]:
     return _table(head, lines())
 
 
-def _others() -> list[str]:
-    named = "; ".join(f"{name} {figure}" + (f" ({remark})" if remark else "") for name, figure, remark in OTHERS)
-    return [f"Others, ms for a no-op step as measured on such a machine: {named}."]
+def peers_table(results: Results) -> str:
+    """Markdown, from the document that ``peers/run.py`` prints."""
+    shapes, versions = results["shapes"], results["versions"]
+    columns = list(shapes[0]["wall_ms"])
+
+    def lines() -> Iterator[Sequence[str]]:
+        for row in shapes:
+            yield row["shape"], *(peers_cell(row, name) for name in columns)
+
+    titles = (f"{name} {versions[name]}" if name in versions else f"ours, {name}" for name in columns)
+    block = (
+        [f"Beside others, in turn: `{PEERS_COMMAND}`", _machine(results["machine"])],
+        _table(("A no-op node, or an event, ms wall / CPU", *titles), lines()),
+    )
+    return "\n".join("\n".join(part) + "\n" for part in block)
+
+
+def peers_cell(row: Results, name: str) -> str:
+    """What a node costs in a column, and for how many of ours that is enough."""
+    cell = f"{row['wall_ms'][name]:.2f} / {row['cpu_ms'][name]:.2f}"
+    return f"{cell} ({row['ratio'][name]:.1f}×)" if name in row["ratio"] else cell
 
 
 def _aws(every: list[dict[str, Any]]) -> list[str]:
@@ -258,18 +272,24 @@ def _microseconds(value: float) -> str:
     return f"{value:.1f}" if value < 10 else f"{value:.0f}"
 
 
-def rewritten(readme: str, block: str) -> str:
+def rewritten(readme: str, block: str, name: str = BENCHMARKS) -> str:
     """``readme`` with ``block`` between the marks. Raises `ValueError` when they are not there."""
-    return readme.replace(f"{BEGIN}{block_of(readme)}{END}", f"{BEGIN}{block}{END}")
+    begin, end = _marks(name)
+    return readme.replace(f"{begin}{block_of(readme, name)}{end}", f"{begin}{block}{end}")
 
 
-def block_of(readme: str) -> str:
+def block_of(readme: str, name: str = BENCHMARKS) -> str:
     """What stands between the marks. Raises `ValueError` when they are not there."""
-    _, begin, rest = readme.partition(BEGIN)
-    block, end, _ = rest.partition(END)
+    first, last = _marks(name)
+    _, begin, rest = readme.partition(first)
+    block, end, _ = rest.partition(last)
     if not (begin and end):
-        raise ValueError(f"the README lacks {BEGIN.strip()} and {END.strip()}")
+        raise ValueError(f"the README lacks {first.strip()} and {last.strip()}")
     return block
+
+
+def _marks(name: str) -> tuple[str, str]:
+    return f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->\n"
 
 
 def with_figures(translation: str, block: str) -> str:
@@ -292,19 +312,32 @@ def _line_with_figures(translation: str, line: str) -> str:
     return FIGURE.sub(lambda _: next(remaining), translation)
 
 
+def rewrite(block: str, name: str) -> None:
+    """Put the block into the README and its figures into the translation."""
+    translation = TRANSLATION.read_text(encoding="utf-8")
+    figures = with_figures(block_of(translation, name), block)
+    README.write_text(rewritten(README.read_text(encoding="utf-8"), block, name), encoding="utf-8")
+    TRANSLATION.write_text(rewritten(translation, figures, name), encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path, help="what run.py printed")
+    parser.add_argument("results", type=Path, nargs="?", help="what run.py printed")
+    parser.add_argument("--peers", type=Path, help="what peers/run.py printed")
     parser.add_argument("--print", action="store_true", help="print the tables, leave the READMEs alone")
     arguments = parser.parse_args()
-    block = tables(json.loads(arguments.results.read_text(encoding="utf-8")))
-    if arguments.print:
-        print(block, end="")
-        return
-    README.write_text(rewritten(README.read_text(encoding="utf-8"), block), encoding="utf-8")
-    translation = TRANSLATION.read_text(encoding="utf-8")
-    figures = with_figures(block_of(translation), block)
-    TRANSLATION.write_text(rewritten(translation, figures), encoding="utf-8")
+    if arguments.results is None and arguments.peers is None:
+        parser.error("there are no results: give what run.py printed, or --peers")
+    blocks = {}
+    if arguments.results is not None:
+        blocks[BENCHMARKS] = tables(json.loads(arguments.results.read_text(encoding="utf-8")))
+    if arguments.peers is not None:
+        blocks[PEERS] = peers_table(json.loads(arguments.peers.read_text(encoding="utf-8")))
+    for name, block in blocks.items():
+        if arguments.print:
+            print(block, end="")
+        else:
+            rewrite(block, name)
 
 
 if __name__ == "__main__":
