@@ -411,6 +411,27 @@ def test_quotas_hold_all_nodes_and_those_of_a_type() -> None:
     assert world.worker.most == 2
 
 
+def test_nodes_that_one_worker_runs_in_turn_share_what_quotas_give_them() -> None:
+    """A slot for all of them, one order and one report; beside others, never more than the quota allows."""
+    chain = "".join(
+        f"    - {{id: n{number}, type: tool, tool: echo, dependencies: [{f'n{number - 1}' if number else ''}]}}\n"
+        for number in range(5)
+    )
+    world = LimitsWorld(1.0)
+    world.publish(f"workflow:\n  id: w\n  nodes:\n{chain}")
+    for name, slots in ResourceQuota(max_concurrent_tasks=1, max_tasks_per_type={"tool": 1}).limiters().items():
+        world.services.limits.put(name, {"concurrency": slots})
+    world.run(world.start("w"))
+    world.calls.clear()
+    alone = world.start("w")
+    assert world.run(alone) == "completed"
+    assert world.calls["table.change"] == 4, "two slots are taken and given back"
+    assert world.calls["invocations by node-tool"] == 1
+    executions = [world.start("w") for _ in range(3)]
+    assert [world.run(execution) for execution in executions] == ["completed"] * 3
+    assert world.worker.most == 1
+
+
 @pytest.mark.parametrize("quota", [{"max_concurrent_tasks": 0}, {"max_tasks_per_type": {"humans": 1}}])
 def test_quotas_that_make_no_sense_are_refused(quota: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"quota|max_tasks"):

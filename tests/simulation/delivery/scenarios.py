@@ -358,6 +358,16 @@ workflow:
     - {id: e, type: tool, tool: echo, inputs: {x: "${d.x}"}}
     - {id: f, type: tool, tool: echo, limiter: place, inputs: {x: "${e.x}"}}
 """,
+    "quotas": """
+workflow:
+  id: quotas
+  nodes:
+    - {id: a1, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - {id: a2, type: tool, tool: echo, dependencies: [a1], inputs: {x: "${a1.x}"}}
+    - {id: a3, type: tool, tool: echo, dependencies: [a2], inputs: {x: "${a2.x}"}}
+    - {id: b1, type: tool, tool: echo, dependencies: [], inputs: {x: 1}}
+    - {id: b2, type: tool, tool: echo, dependencies: [b1], inputs: {x: "${b1.x}"}}
+""",
     "rated": """
 workflow:
   id: rated

@@ -25,7 +25,10 @@ from workflow_runtime.services.limits import arithmetic
 from workflow_runtime.services.limits.explaining import whole_gauge
 from workflow_runtime.storage.limiters import LimiterName, holder_of
 
-NAMES = ("limited", "one_place", "rated", "paced", "divided")
+NAMES = ("limited", "one_place", "rated", "paced", "divided", "quotas")
+SHARED = {"quotas": {"*": {"concurrency": 1}, "type:tool": {"concurrency": 1}}}
+"""What limiters there are that nodes do not name. Nodes which one worker runs in turn have their slots together: these
+have ids of the same letter."""
 MINUTE_MS = 60_000
 TURN_MS = 50  # of time, by each that sleeps while others have to begin within a second of theirs
 TURNS = 2  # of a node's code, in which others may go first
@@ -57,12 +60,16 @@ class Limited:
         self.wild = wild
         wild.clock.turn_ms = TURN_MS
         self.is_wild = is_wild
-        self.limiters: dict[str, Limiter] = wild.plan.limits.own
+        self.limiters: dict[str, Limiter] = dict(wild.plan.limits.own)
+        self.shared = SHARED.get(wild.plan.workflow_id, {})
+        for name, fields in self.shared.items():
+            wild.calm.limits.put(name, dict(fields))
+            self.limiters[name] = Limiter(**fields)
         self.open: dict[str, dict[tuple[str, int], Actor | None]] = {name: {} for name in self.limiters}
         self.fences: dict[str, dict[int, tuple[str, int]]] = {name: {} for name in self.limiters}
         self.broken: list[str] = []  # what is raised in a node's code is an error of that
         for node in wild.plan.root.nodes:
-            wild.behaviours[node.id] = self._behaviour(node.limiters)
+            wild.behaviours[node.id] = self._behaviour((*node.limiters, *self.shared))
 
     def _behaviour(self, names: tuple[str, ...]) -> Callable[[NodeCall], object]:
         async def run(call: NodeCall) -> object:
@@ -88,7 +95,8 @@ class Limited:
             if len(alive) >= limiter.concurrency and self._lives(name, run, self.wild.current):
                 self.broken.append(f"{name} has {limiter.concurrency} places, and {run} began beside {alive}")
         other = self.fences[name].setdefault(fences[name], run)
-        if other != run and limiter.shards == 1:  # each shard has its own
+        is_shared = name in self.shared and other[0][0] == run[0][0]
+        if other != run and limiter.shards == 1 and not is_shared:  # each shard has its own
             self.broken.append(f"{name} gave the fence {fences[name]} to {other} and {run}")
 
     def _lives(self, name: str, run: tuple[str, int], actor: Actor | None) -> bool:
@@ -97,7 +105,13 @@ class Limited:
         if actor is not None and actor.dead:
             return False
         held = arithmetic.holders(self.gauge(name))
-        lease = held.get(holder_of(self.wild.execution_id, *run), 0)
+        path, serial = run
+        holders = (
+            [path]
+            if name not in self.shared
+            else [node.id for node in self.wild.plan.root.nodes if node.id[0] == path[0]]
+        )
+        lease = max(held.get(holder_of(self.wild.execution_id, one, serial), 0) for one in holders)
         return not self.is_wild or lease >= self.wild.clock.time
 
     def gauge(self, name: str) -> arithmetic.Gauge:
@@ -142,9 +156,10 @@ def limited(name: str, seed: int = 0, *, is_wild: bool = False, planted: Planted
         yield Limited(wild, is_wild=is_wild)
 
 
-def run_seed(seed: int) -> None:
-    """A world of this seed: interleaved wildly, with crashes, duplicates, lost messages and jumps of time."""
-    with limited(NAMES[seed % len(NAMES)], seed, is_wild=True) as found:
+def run_seed(seed: int, name: str = "") -> None:
+    """A world of this seed, of one of the workflows unless it is named: interleaved wildly, with crashes, duplicates,
+    lost messages and jumps of time."""
+    with limited(name or NAMES[seed % len(NAMES)], seed, is_wild=True) as found:
         run_wildly(found.wild)
         found.check_end()
 

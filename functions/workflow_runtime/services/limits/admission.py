@@ -74,6 +74,13 @@ NOTHING_TAKEN = Admitted("")
 TOO_LATE = "its start came too late for its limiters: it has to be booked again"
 
 
+def holds_for(admitted: Admitted, uses: Collection[Use]) -> bool:
+    """Whether what was taken for one node is just what another one needs that its worker goes on with: the same slots.
+    Starts that rates have are each one's own."""
+    same = {use.name.line for use in uses} == {use.name.line for use in admitted.uses}
+    return same and not any(use.limiter.has_rates for use in uses)
+
+
 class Admission:
     """``pools``: those that have a queue."""
 

@@ -293,7 +293,7 @@ class AttemptRunner:
         if node.pool is None:
             return NodeResult(decided(plan, rendering))
         if attempt.admitted.bookings:  # the last before its time begins to count
-            attempt.admitted = await self._admission.begin(attempt.admitted)
+            attempt.segment.admitted = await self._admission.begin(attempt.admitted)
         deadline = self._ports.clock.now() + int(seconds * 1000)
         call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences, header.parent)
         call = replace(call, reveal=partial(self._reveal, rendering))

@@ -8,7 +8,6 @@ one (promises P2, P3).
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -20,8 +19,7 @@ from workflow_runtime.deployment.log_fields import log_fields
 from workflow_runtime.deployment.metrics import AttemptEnded, Metric
 from workflow_runtime.engine.events import Event
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, RetryableError
-from workflow_runtime.invokers.containment import Outcome
-from workflow_runtime.invokers.invocation import Invoker, NodeResult
+from workflow_runtime.invokers.invocation import Invoker
 from workflow_runtime.invokers.usage import total
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.lookup import node_of
@@ -29,7 +27,14 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.express import CannotWait
-from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted, Use, limiters_of_call
+from workflow_runtime.services.limits.admission import (
+    NOTHING_TAKEN,
+    Admission,
+    Admitted,
+    Use,
+    holds_for,
+    limiters_of_call,
+)
 from workflow_runtime.services.limits.gates import Gates
 from workflow_runtime.services.looks import Looks
 from workflow_runtime.services.messages import Delivery, Order
@@ -44,14 +49,14 @@ from workflow_runtime.services.work.attempt import (
 from workflow_runtime.services.work.callbacks import AttemptToken
 from workflow_runtime.services.work.claims import Claims
 from workflow_runtime.services.work.deciding import order_to_keep
-from workflow_runtime.services.work.masked import aside, error_of
+from workflow_runtime.services.work.late import LateResults
 from workflow_runtime.services.work.outbox import Outbox
 from workflow_runtime.services.work.reports import Reports, after_loss, result_event
 from workflow_runtime.services.work.segments import Following, follower
 from workflow_runtime.services.work.under_way import Attempt, Segment, ids_of
 from workflow_runtime.storage.freezes import Switch
 from workflow_runtime.storage.limiters import LimiterName
-from workflow_runtime.storage.records import LateResult, Run, RunStatus
+from workflow_runtime.storage.records import Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 from workflow_runtime.storage.tasks import hash_of
 
@@ -103,9 +108,9 @@ class NodeRunner:
         )
         timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
         self._following = Following(
-            ports, stores.executions, looks, self._claims.new_owner, timeout_max, self._is_limited
+            ports, stores.executions, looks, self._claims.new_owner, timeout_max, self._may_begin
         )
-        self._notes: set[asyncio.Future[None]] = set()  # being written; a loop keeps no task alive
+        self._late = LateResults(ports, self._runs)
 
     async def run(self, order: Order) -> None:
         """Carry out one order. Raises `Postponed` when it must stay in the queue, `RetryableError`."""
@@ -159,8 +164,8 @@ class NodeRunner:
         elif claimed.error is not None:
             await self._tell(order, plan, claimed)
         else:
-            segment = Segment(order, claimed.started_at, order.command.followers)
-            await self._attempt(Attempt(order, plan, claimed, self._token(order), segment, admitted=admitted))
+            segment = Segment(order, claimed.started_at, order.command.followers, admitted=admitted)
+            await self._attempt(Attempt(order, plan, claimed, self._token(order), segment))
 
     async def deliver(self, delivery: Delivery) -> None:
         """Send what waits in an outbox. Raises `RetryableError`."""
@@ -191,8 +196,11 @@ class NodeRunner:
             return ()
         return self._admission.uses(order, plan, node, tuple(limiters_of_call(node, self._invokers)))
 
-    def _is_limited(self, order: Order, plan: Plan) -> bool:
-        return bool(self._uses(order, plan))
+    def _may_begin(self, order: Order, segment: Segment, plan: Plan) -> bool:
+        """Whether limiters let a node of the segment begin in place: there are none, or slots of them that its worker
+        has already."""
+        uses = self._uses(order, plan)
+        return not uses or holds_for(segment.admitted, uses)
 
     async def _remind(self, order: Order, plan: Plan, claimed: Run) -> None:
         """Fail an order that still waits for a limiter though its time is up."""
@@ -301,7 +309,7 @@ class NodeRunner:
             recorded, ended = await self._attempts.record(attempt, ended)
         if ended.status is RunStatus.FAILED and attempt.token.value:
             await self._close_token(attempt)
-        attempt.late.listen(partial(self._came_late, attempt, ended))
+        self._late.listen(attempt, ended)
         if not recorded:
             stored = await self._recorded(attempt, ended)
             if stored is None:
@@ -320,19 +328,19 @@ class NodeRunner:
         if goes_on is None or ended.next is None:
             return None
         segment.left = segment.left[1:]
-        await self._give_back(attempt)
         next_order, claim = goes_on
+        if not self._uses(next_order, plan):
+            await self._give_back(segment)
         then = Attempt(next_order, plan, claim.run, self._token(next_order), segment)
         then.token.before = partial(self._report_before, then)
         return then
 
-    async def _give_back(self, attempt: Attempt) -> None:
-        """What the first node has taken of limiters is not the segment's; what cannot be given back now is at its
-        end."""
-        if attempt.admitted.uses:
+    async def _give_back(self, segment: Segment) -> None:
+        """The nodes that are left need nothing of limiters; what cannot be given back now is at the segment's end."""
+        if segment.admitted.uses:
             with suppress(RetryableError):
-                await self._ports.offload(self._admission.give_back, attempt.order, attempt.admitted)
-                attempt.admitted = NOTHING_TAKEN
+                await self._ports.offload(self._admission.give_back, segment.order, segment.admitted)
+                segment.admitted = NOTHING_TAKEN
 
     def _report_before(self, attempt: Attempt) -> None:
         """Have a run that was begun in place known and ordered before its task token is: whoever is given that may
@@ -354,7 +362,7 @@ class NodeRunner:
         if stored.owner == ended.owner:
             return stored
         logger.warning("a result came after its lease had ended", extra=ids_of(order))
-        await self._note_late(order, ended)
+        await self._late.note(order, ended)
         segment.events.clear()  # they are reported with the others that there are
         if attempt.claimed.in_place:
             command = segment.order.command
@@ -368,28 +376,6 @@ class NodeRunner:
         own, now = hash_of(attempt.token.value), self._ports.clock.now()
         with suppress(RetryableError):  # the engine would refuse it, too
             await self._ports.offload(self._stores.tasks.close, own, "the attempt has failed", now)
-
-    async def _note_late(self, order: Order, ended: Run) -> None:
-        """Keep for people what a run came to that had ended for everybody else: its effects may have happened."""
-        if ended.status is RunStatus.CANCELLED:
-            return
-        late = LateResult.of(ended)
-        with suppress(RetryableError):  # nothing is decided by it
-            await self._ports.offload(self._runs.note_late, order.execution_id, ended.path, ended.serial, late)
-
-    def _came_late(self, attempt: Attempt, ended: Run, outcome: Outcome[NodeResult]) -> None:
-        """The code of an attempt that is over, and was recorded as ``ended``, has come to its end, too."""
-        run = replace(ended, status=RunStatus.SUCCESS, error=None, ended_at=self._ports.clock.now())
-        note = asyncio.ensure_future(self._note_outcome(attempt, run, outcome))
-        self._notes.add(note)
-        note.add_done_callback(self._notes.discard)
-
-    async def _note_outcome(self, attempt: Attempt, run: Run, outcome: Outcome[NodeResult]) -> None:
-        if isinstance(outcome.error, Exception):
-            run = replace(run, status=RunStatus.FAILED, error=error_of(attempt, outcome.error))
-        elif outcome.error is None:
-            run = replace(run, output=await aside(attempt.mask, attempt.mask.value, outcome.value.output))
-        await self._note_late(attempt.order, run)
 
     async def _tell(self, order: Order, plan: Plan, ended: Run) -> None:
         """Report a run that has ended without being run."""

@@ -28,7 +28,7 @@ from workflow_runtime.services.looks import Looks
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.attempt import LEASE_SECONDS
 from workflow_runtime.services.work.rendering import view_of
-from workflow_runtime.services.work.under_way import Attempt, Values
+from workflow_runtime.services.work.under_way import Attempt, Segment, Values
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.records import STOP, Claim, Run, RunStatus
 
@@ -36,7 +36,8 @@ SEGMENT_SECONDS_MAX = 60  # then nothing more of it is begun: what comes later h
 
 
 class Following:
-    """``timeout_seconds_max``: how long a run may take; ``is_limited``: whether an order takes of limiters."""
+    """``timeout_seconds_max``: how long a run may take; ``may_begin``: whether limiters let an order of the segment
+    begin in place."""
 
     def __init__(
         self,
@@ -45,14 +46,14 @@ class Following:
         looks: Looks,
         new_owner: Callable[[], str],
         timeout_seconds_max: float,
-        is_limited: Callable[[Order, Plan], bool],
+        may_begin: Callable[[Order, Segment, Plan], bool],
     ) -> None:
         self._ports = ports
         self._executions = executions
         self._looks = looks
         self._new_owner = new_owner
         self._timeout_max = timeout_seconds_max
-        self._is_limited = is_limited
+        self._may_begin = may_begin
 
     async def next(self, attempt: Attempt, ended: Run) -> tuple[Order, Claim] | None:
         """The order and the claim of the node that its worker may go on with after a run that ends so."""
@@ -74,7 +75,7 @@ class Following:
             switches = self._looks.seen
             if switches is None:
                 switches = await self._ports.offload(self._looks.read)
-            if switches or self._is_limited(order, attempt.plan):
+            if switches or not self._may_begin(order, attempt.segment, attempt.plan):
                 return None
             header = await self._ports.offload(self._executions.header, order.execution_id)
         except RetryableError:

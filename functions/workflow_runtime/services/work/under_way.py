@@ -39,18 +39,20 @@ class Values(msgspec.Struct):
 
 class Segment(msgspec.Struct):
     """The attempts that one order leads to, of which most lead to one: the ``order``, when its worker ``began`` (epoch
-    ms), numbers of the nodes that are ``left``, what was read for all of them, and what there is to report."""
+    ms), numbers of the nodes that are ``left``, what was read for all of them, what there is to report, and what is
+    taken of limiters: by the first of them, and kept as long as those that follow need just that."""
 
     order: Order
     began: int
     left: tuple[int, ...] = ()
     values: Values | None = None
     events: list[Event] = []
+    admitted: Admitted = NOTHING_TAKEN
 
 
 class Attempt(msgspec.Struct):
-    """An attempt under way, of a ``segment``: its order, what it runs, its record as claimed, its task token, what it
-    took of limiters, and ``steps``, ``live`` and ``sessions``, if it runs an agent. ``is_told``: it was begun in place,
+    """An attempt under way, of a ``segment``: its order, what it runs, its record as claimed, its task token, and
+    ``steps``, ``live`` and ``sessions``, if it runs an agent. ``is_told``: it was begun in place,
     and the dispatcher has been told before its end, as others may know of it. ``commit``: what is written in one
     transaction with its record. ``stop`` tells its code that nobody wants it any more; ``late``, what that came to when
     it was over. ``heeded``: names of limiters that its requests have closed whenever one of their models had enough."""
@@ -68,10 +70,14 @@ class Attempt(msgspec.Struct):
     live: LiveWriter | None = None
     sessions: VisitSessions | None = None
     header: Header | None = None
-    admitted: Admitted = NOTHING_TAKEN
     is_told: bool = False
     commit: Commit | None = None
     heeded: Collection[str] = ()
+
+    @property
+    def admitted(self) -> Admitted:
+        """What is taken of limiters for it."""
+        return self.segment.admitted
 
     @property
     def pool(self) -> str:
