@@ -28,6 +28,7 @@ from tests.integration.dev.dev_process import DevProcess  # noqa: E402
 
 EXECUTIONS_MAX = 5_000  # enough to see; more only heats the machine
 CONNECTIONS_MAX = 1_000
+LOG_CHARACTERS = 20_000  # shown of the servers' log when one has answered with an error
 NODES = 4
 WORKFLOW = {
     "workflow": {
@@ -96,6 +97,10 @@ class Load:
             "seconds_until_all_ended": round(ended, 2),
         }
 
+    def last_of_log(self) -> str:
+        """What the servers have written last."""
+        return (self._directory / "dev.log").read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:]
+
     def close(self) -> None:
         self._server.stop()
 
@@ -152,6 +157,9 @@ def main() -> int:
         load = Load(Path(directory), given.executions, given.kills)
         try:
             result = asyncio.run(load.run())
+        except httpx.HTTPStatusError as error:
+            print(f"{error}\n{error.response.text}\nits log ends:\n{load.last_of_log()}", file=sys.stderr)
+            return 1
         finally:
             load.close()
     print(json.dumps(result, indent=1))

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.emulator import CREDENTIALS, REGION, SETUP, Emulator
-from tests.e2e.system import System
+from tests.e2e.emulator import SETUP
+from tests.e2e.system import System, deployed
 
 
 @pytest.fixture(scope="session")
@@ -32,23 +32,11 @@ def assembly(_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="session")
 def system(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    yield from _deployed(assembly, tmp_path_factory.mktemp("emulator"), secure=False)
+    with deployed(assembly, tmp_path_factory.mktemp("emulator")) as system:
+        yield system
 
 
 @pytest.fixture(scope="session")
 def secure_system(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    yield from _deployed(assembly, tmp_path_factory.mktemp("secure"), secure=True)
-
-
-def _deployed(assembly: Path, folder: Path, *, secure: bool) -> Iterator[System]:
-    emulator = Emulator(folder, secure=secure)
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in {**CREDENTIALS, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}.items():
-            environment.setenv(name, value)
-        if emulator.certificate is not None:
-            environment.setenv("SSL_CERT_FILE", str(emulator.certificate))
-        try:
-            with System(emulator, assembly) as system:
-                yield system
-        finally:
-            emulator.stop()
+    with deployed(assembly, tmp_path_factory.mktemp("secure"), secure=True) as system:
+        yield system

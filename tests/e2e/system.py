@@ -9,8 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import pytest
 from tests.e2e.deployment import STACK
-from tests.e2e.emulator import ACCOUNT, REGION, ROOT, Emulator, eventually
+from tests.e2e.emulator import ACCOUNT, CREDENTIALS, REGION, ROOT, Emulator, eventually
 
 from workflow_runtime.deployment.settings import SECRETS_PREFIX
 from workflow_runtime.frontends.client import SyncWorkflowEngine
@@ -189,6 +190,23 @@ class System:
         lambda_.update_function_configuration(
             FunctionName=deployed, Environment={"Variables": {**variables, name: value}}
         )
+
+
+@contextmanager
+def deployed(assembly: Path, folder: Path, *, secure: bool = False) -> Iterator[System]:
+    """The stack on an emulator that keeps its files in ``folder``; this process has its credentials meanwhile.
+    ``secure``: with TLS, and every call checked against its caller's policies."""
+    emulator = Emulator(folder, secure=secure)
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {**CREDENTIALS, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}.items():
+            environment.setenv(name, value)
+        if emulator.certificate is not None:
+            environment.setenv("SSL_CERT_FILE", str(emulator.certificate))
+        try:
+            with System(emulator, assembly) as system:
+                yield system
+        finally:
+            emulator.stop()
 
 
 def shipped_input(workflow_id: str) -> Any:

@@ -21,6 +21,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "functions"), str(ROOT)]
 
+from tests.load.latencies import (  # noqa: E402
+    TO_FIRST_NODE,
+    TO_NEXT_NODE,
+    TO_TRANSITION,
+    WORKFLOW,
+    Latencies,
+    head,
+    none_yet,
+    row,
+)
+
 from workflow_runtime.backends.clock import RealClock  # noqa: E402
 from workflow_runtime.backends.embedded.backend import open_backend  # noqa: E402
 from workflow_runtime.engine.events import SignalReceived  # noqa: E402
@@ -28,24 +39,6 @@ from workflow_runtime.runtime.in_process import LocalRuntime  # noqa: E402
 
 SEED = 1
 DRAIN_SECONDS_MAX = 120  # after the last arrival
-SHARES = (50, 99)
-WORKFLOW = b"""
-workflow:
-  id: load
-  type: state_machine
-  initial_state: working
-  final_states: [over]
-  states:
-    - name: working
-      run:
-        - {id: a, type: tool, tool: echo, inputs: {x: "${n}"}}
-        - {id: b, type: tool, tool: echo, inputs: {x: "${a.x}"}}
-        - {id: c, type: tool, tool: echo, inputs: {x: "${b.x}"}}
-      on_done: listening
-    - {name: listening, transitions: [{event: go, target: over}]}
-    - {name: over, type: final}
-"""
-Latencies = dict[str, list[int]]
 
 
 async def load(rate: float, seconds: float, file: Path | None) -> Latencies:
@@ -53,7 +46,7 @@ async def load(rate: float, seconds: float, file: Path | None) -> Latencies:
     arrivals = random.Random(SEED)
     runtime = LocalRuntime(open_backend(file, RealClock()), environ={})
     services = runtime.services
-    services.catalog.publish(WORKFLOW)
+    services.catalog.publish(WORKFLOW.encode())
     runtime.start()
     loop = asyncio.get_running_loop()
     ids: list[str] = []
@@ -96,7 +89,7 @@ async def signalling_done(listening: asyncio.Queue[str], task: asyncio.Task[None
 
 
 def _measured(runtime: LocalRuntime, ids: list[str]) -> Latencies:
-    found: Latencies = {"start → first node": [], "node → next node": [], "event → transition": []}
+    found = none_yet()
     stores = runtime.services.stores
     for id in ids:
         header = stores.executions.header(id)
@@ -105,18 +98,13 @@ def _measured(runtime: LocalRuntime, ids: list[str]) -> Latencies:
         runs = sorted(
             (run for run in stores.runs.list(id) if run.started_at), key=lambda run: (run.started_at, run.ended_at)
         )
-        found["start → first node"].append(runs[0].started_at - header.started_at)
+        found[TO_FIRST_NODE].append(runs[0].started_at - header.started_at)
         ends = pairwise(runs)
-        found["node → next node"] += [later.started_at - earlier.ended_at for earlier, later in ends]
+        found[TO_NEXT_NODE] += [later.started_at - earlier.ended_at for earlier, later in ends]
         for entry in stores.executions.journal(id):
             events = [event for event in entry.events if isinstance(event, SignalReceived)]
-            found["event → transition"] += [entry.now - event.at for event in events]
+            found[TO_TRANSITION] += [entry.now - event.at for event in events]
     return found
-
-
-def percentile(values: list[int], share: int) -> int:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) * share // 100, len(ordered) - 1)]
 
 
 def main() -> None:
@@ -126,16 +114,12 @@ def main() -> None:
     parser.add_argument("--file", action="store_true", help="in a file, not in memory")
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    heads = [f"{what}, p{share}" for what in ("start → first node", "node → next node", "event → transition")
-             for share in SHARES]  # fmt: skip
-    print(f"| starts a second | executions | {' | '.join(heads)} |")
-    print(f"| --: | --: |{' --: |' * len(heads)}")
+    print("\n".join(head()))
     for rate in map(float, arguments.rates.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "load.db" if arguments.file else None
             found = asyncio.run(load(rate, arguments.seconds, file))
-        cells = [f"{percentile(values, share)} ms" for values in found.values() for share in SHARES]
-        print(f"| {rate:g} | {len(found['start → first node'])} | {' | '.join(cells)} |", flush=True)
+        print(row(rate, found), flush=True)
 
 
 if __name__ == "__main__":
