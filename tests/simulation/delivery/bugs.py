@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import replace
 
+from workflow_runtime.errors import InvalidEvent
 from workflow_runtime.ports import (
     Absent,
     AnyOf,
@@ -22,11 +24,20 @@ from workflow_runtime.ports import (
     Ports,
 )
 from workflow_runtime.services.limits import arithmetic
+from workflow_runtime.services.messages import parse_order
+from workflow_runtime.services.work.attempt import LEASE_SECONDS
 from workflow_runtime.storage import keys
 
 COMPENSATE = "~compensate"  # at the end of the path of what undoes a node
+HELD = "HELD#"  # what the sort keys of held events begin with
+SUBSCRIPTIONS = "SUB#"  # and the partitions of subscriptions
+HOUR_SECONDS = 3600
 
 Bug = Callable[[Ports], Ports]
+
+
+def no_bug(ports: Ports) -> Ports:
+    return ports
 
 
 class Tampered:
@@ -172,6 +183,24 @@ def compensation_run_twice(ports: Ports) -> Ports:
     return replace(ports, table=Insistent(ports.table))
 
 
+class LosesRetries(Tampered):
+    """An order that grants another attempt reaches no queue."""
+
+    def send(self, queue: str, messages: Sequence[Message]) -> Any:
+        kept = [message for message in messages if not _grants_another_attempt(message)]
+        return self._port.send(queue, kept) if kept else []
+
+
+def _grants_another_attempt(message: Message) -> bool:
+    with suppress(InvalidEvent):
+        return parse_order(message.body).command.attempt > 1
+    return False
+
+
+def retry_loses_its_order(ports: Ports) -> Ports:
+    return replace(ports, queues=LosesRetries(ports.queues))
+
+
 BUGS: Mapping[str, Bug] = {
     "a claim without its condition": without_condition(keys.RUN_PREFIX, only=Absent),
     "a record without its condition": without_condition(keys.RUN_PREFIX),
@@ -182,6 +211,7 @@ BUGS: Mapping[str, Bug] = {
     "an expired lease run again under its serial": expired_lease_run_again,
     "marked as published before it is": marked_before_published,
     "a compensation run twice": compensation_run_twice,
+    "a retry that loses its order": retry_loses_its_order,
 }
 
 
@@ -212,6 +242,101 @@ class Pumpless(Tampered):
 
 def line_without_pump(ports: Ports) -> Ports:
     return replace(ports, table=Pumpless(ports.table))
+
+
+class Suspicious(Tampered):
+    """Whoever is told that his condition does not hold takes what he finds for somebody else's, though it may be what
+    he has just written himself: only the answer to that was lost."""
+
+    def __init__(self, table: Any) -> None:
+        super().__init__(table)
+        self._refused: set[Key] = set()
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        try:
+            self._port.put(item, condition)
+        except ConditionFailed:
+            if self._port.get([item.key]).get(item.key) == item:
+                self._refused.add(item.key)
+            raise
+
+    def get(self, wanted: Sequence[Key], **named: Any) -> dict[Key, Item]:
+        found: dict[Key, Item] = self._port.get(wanted, **named)
+        for key in self._refused & found.keys():
+            self._refused.remove(key)
+            names = found[key].attributes.keys() & {"commit", "holder", "owner"}
+            others = dict.fromkeys(names, "somebody else")
+            found = {**found, key: replace(found[key], attributes={**found[key].attributes, **others})}
+        return found
+
+
+def lost_response_taken_for_a_lost_race(ports: Ports) -> Ports:
+    return replace(ports, table=Suspicious(ports.table))
+
+
+class Sluggish(Tampered):
+    """An order under way stays invisible for as long as an attempt may take at most, not for as long as its lease."""
+
+    def set_visibility(self, queue: str, seconds: Mapping[str, int]) -> None:
+        longer = {receipt: HOUR_SECONDS if time > LEASE_SECONDS else time for receipt, time in seconds.items()}
+        self._port.set_visibility(queue, longer)
+
+
+def visibility_longer_than_the_lease(ports: Ports) -> Ports:
+    return replace(ports, queues=Sluggish(ports.queues))
+
+
+class SubscribesLate(Tampered):
+    """What a commit waits for is written once the commit stands."""
+
+    def __init__(self, table: Any) -> None:
+        super().__init__(table)
+        self._late: list[Item] = []
+
+    def put_all(self, items: Sequence[Item]) -> None:
+        late = [item for item in items if item.key.partition.startswith(SUBSCRIPTIONS)]
+        self._late += late
+        if len(late) < len(items):
+            self._port.put_all([item for item in items if item not in late])
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        self._port.put(item, condition)
+        if item.key.sort == keys.STATE and self._late:
+            late, self._late = self._late, []
+            self._port.put_all(late)
+
+
+def subscriptions_after_the_commit(ports: Ports) -> Ports:
+    return replace(ports, table=SubscribesLate(ports.table))
+
+
+class Stacked(Tampered):
+    """Of the events that were held, the last comes back first."""
+
+    def get(self, wanted: Sequence[Key], **named: Any) -> dict[Key, Item]:
+        found: dict[Key, Item] = self._port.get(wanted, **named)
+        held = [key for key in wanted if key.sort.startswith(HELD) and key in found]
+        turned = {key: replace(found[other], key=key) for key, other in zip(held, reversed(held), strict=True)}
+        return {**found, **turned}
+
+
+def held_events_out_of_order(ports: Ports) -> Ports:
+    return replace(ports, table=Stacked(ports.table))
+
+
+class KeepsNoProgress(Tampered):
+    """How far the publishing of a commit has come is not noted."""
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        if item.key.sort != keys.PROGRESS:
+            self._port.put(item, condition)
+
+
+def publishing_that_restarts(ports: Ports) -> Ports:
+    return replace(ports, table=KeepsNoProgress(ports.table))
+
+
+step_without_its_condition = without_condition(keys.STEP_PREFIX)
 
 
 def unknown_events_buried(body: str) -> str:

@@ -53,11 +53,12 @@ def check_silent(data: Any, where: str) -> None:
 
 class WatchedTable:
     """The table; every item written is checked against the one before. Of what is read eventually, every third item is
-    not there yet."""
+    not there yet. ``violations``: what has been broken; whoever was told may have taken it for an error of a node."""
 
     def __init__(self, table: Any) -> None:
         self._table = table
         self._read = 0
+        self.violations: list[Violation] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._table, name)
@@ -95,20 +96,31 @@ class WatchedTable:
         self._check(before, self._table.get([key])[key])
 
     def _check(self, before: Item | None, after: Item) -> None:
-        where = f"item {after.key.partition} {after.key.sort}"
-        require(item_bytes(after) <= ITEM_BYTES_MAX, f"{where} has {item_bytes(after)} bytes")
-        for value in after.attributes.values():
-            check_silent(value, where)
-        if after.key.sort == keys.STATE:
-            _check_state(before, after)
-        elif before is None:
-            return
-        elif after.key.sort.startswith(keys.RUN_PREFIX):
-            _check_run(before, after)
-        elif after.key.sort == keys.HEADER:
-            _check_header(before, after)
-        elif after.key.sort == keys.INPUT or after.key.sort.startswith(keys.JOURNAL_PREFIX):
-            require(_kept(before) == _kept(after), f"{where} was written twice, differently")
+        try:
+            _check_item(before, after)
+        except Violation as violation:
+            self.violations.append(violation)
+            raise
+
+
+def _check_item(before: Item | None, after: Item) -> None:
+    where = f"item {after.key.partition} {after.key.sort}"
+    require(item_bytes(after) <= ITEM_BYTES_MAX, f"{where} has {item_bytes(after)} bytes")
+    for value in after.attributes.values():
+        check_silent(value, where)
+    if after.key.sort == keys.STATE:
+        _check_state(before, after)
+    elif before is None:
+        return
+    elif after.key.sort.startswith(keys.RUN_PREFIX):
+        _check_run(before, after)
+    elif after.key.sort == keys.HEADER:
+        _check_header(before, after)
+    elif after.key.sort.startswith(keys.STEP_PREFIX):
+        done = before.attributes["st"] == "done"
+        require(not done or _kept(before) == _kept(after), f"{where} was done, and is written again")
+    elif after.key.sort == keys.INPUT or after.key.sort.startswith(keys.JOURNAL_PREFIX):
+        require(_kept(before) == _kept(after), f"{where} was written twice, differently")
 
 
 def _kept(item: Item) -> dict[str, Attribute]:

@@ -221,6 +221,19 @@ workflow:
 """,
 }
 """Executions that do not end by themselves: a person decides on a failure, or approves; another system completes."""
+WAITS = 40
+_WAITING = {
+    "waiting": """
+workflow:
+  id: waiting
+  nodes:
+    - {id: w, type: control, subtype: wait, event: paid, correlate: "${detail.order}", with: "${start}"}
+    - {id: z, type: tool, tool: echo, dependencies: [w], inputs: {x: 1}}
+""",
+    "wide": "workflow:\n  id: wide\n  nodes:\n"
+    + "".join(f"    - {{id: w{number}, type: control, subtype: wait, duration: 10h}}\n" for number in range(WAITS)),
+}
+"""One that waits for an event by its correlation key; one whose first commit has much to be carried out."""
 _PARTS = {
     "parted": """
 workflow:
@@ -472,7 +485,7 @@ INPUT = {"start": 1}
 
 @cache
 def source(name: str) -> bytes:
-    whole = _CHARTS | _FAMILY | _GENERATIONS | _ASKING | _PARTS | _LOOPS | _AGENTS | _EFFECTS | _LIMITED
+    whole = _CHARTS | _FAMILY | _GENERATIONS | _ASKING | _WAITING | _PARTS | _LOOPS | _AGENTS | _EFFECTS | _LIMITED
     return (whole.get(name) or _HEAD.format(id=name) + (_NODES | _SEGMENTS | _SEGMENTS_THAT_WAIT)[name]).encode()
 
 

@@ -10,6 +10,7 @@ import os
 
 import pytest
 from tests.simulation.delivery import scenarios
+from tests.simulation.delivery.bugs import Bug, no_bug
 from tests.simulation.delivery.faults import FAULTS, Crash, Fault, Plan, at_every_call, every
 from tests.simulation.delivery.schedule import run_wildly
 from tests.simulation.delivery.test_delivery_crashes import undisturbed
@@ -102,12 +103,12 @@ def test_p2_to_p9_hold_for_any_interleaving_with_suspensions_and_resumptions(par
                 assert wild.outcome() == expected
 
 
-def family(seed: int, faults: Plan, rounds: int) -> None:
+def family(seed: int, faults: Plan, rounds: int, planted: Bug = no_bug) -> None:
     """Suspend a parent while its child runs, with events, timers and the child's end in flight; resume it, to its end.
 
     Events are sent all the time; each takes effect once, in the order they were sent.
     """
-    with world("parent", seed, faults) as disturbed:
+    with world("parent", seed, faults, planted=planted) as disturbed:
         disturbed.calm.stores.workflows.publish(
             scenarios.plan("child"), scenarios.source("child"), disturbed.clock.now()
         )

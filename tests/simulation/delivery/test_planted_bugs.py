@@ -1,6 +1,7 @@
 """The harness finds what it is there to find: each planted bug turns it red within 2,000 seeds.
 
-``PLANTED_REPORT=1`` prints how many seeds each took.
+``PLANTED_REPORT=1`` looks through them from the first on, and prints how many each took; otherwise the one that found
+it then is tried first. Directed schedules find what these do not: `test_directed_bugs`.
 """
 
 from __future__ import annotations
@@ -38,11 +39,17 @@ from workflow_runtime.storage.records import Globals, Header
 from workflow_runtime.storage.stores import Stores
 
 SEEDS_MAX = 2_000
+FOUND_AT = {
+    "a header without its condition": 418,
+    "marked as published before it is": 1010,
+    "a compensation run twice": 283,
+}
+"""The first seeds that found what takes many."""
 START = 1_700_000_000_000
 
 
-def seed_that_finds(bug: Bug) -> tuple[int, BaseException] | None:
-    for seed in range(SEEDS_MAX):
+def seed_that_finds(bug: Bug, likely: int) -> tuple[int, BaseException] | None:
+    for seed in dict.fromkeys((likely, *range(SEEDS_MAX))):
         name = scenarios.NAMES[seed % len(scenarios.NAMES)]
         try:
             with world(name, seed, planted=bug) as wild:
@@ -56,9 +63,10 @@ def seed_that_finds(bug: Bug) -> tuple[int, BaseException] | None:
 
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_found(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    found = seed_that_finds(BUGS[name])
+    reports = bool(os.environ.get("PLANTED_REPORT"))
+    found = seed_that_finds(BUGS[name], 0 if reports else FOUND_AT.get(name, 0))
     assert found is not None, f"{name} was not found within {SEEDS_MAX} seeds"
-    if os.environ.get("PLANTED_REPORT"):
+    if reports:
         with capsys.disabled():
             print(f"\n{name}: {found[0] + 1} seeds: {type(found[1]).__name__}: {str(found[1])[:100]}")
 

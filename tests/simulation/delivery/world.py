@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from tests.simulation.delivery import scenarios
 from tests.simulation.delivery.actors import Actor
+from tests.simulation.delivery.bugs import Bug, no_bug
 from tests.simulation.delivery.faults import Crash, Fault, FaultyPort, NoFaults, Plan
 from tests.simulation.delivery.invariants import (
     CANARY,
@@ -136,7 +137,7 @@ class World:
         seed: int = 0,
         faults: Plan | None = None,
         others: tuple[str, ...] = (),
-        planted: Callable[[Ports], Ports] = lambda ports: ports,
+        planted: Bug = no_bug,
     ) -> None:
         self.name = name
         self.random = Random(seed)
@@ -151,6 +152,7 @@ class World:
         self.history: list[tuple[str, SqsRecord]] = []
         self.sweeps = 0
         self.dawdle = 0  # turns that a node's code may take
+        self.hides = False  # whether orders under way are kept invisible, which costs time
         self.behaviours: dict[str, Callable[[NodeCall], Any]] = {}
         self.begun: list[tuple[int, str]] = []  # when which node's code was called
         self.backend = open_backend(None, self.clock, TOPOLOGY)
@@ -383,7 +385,12 @@ class World:
                 return
 
         async def take_all() -> None:
-            await asyncio.gather(*map(take, records))
+            hiding = [asyncio.ensure_future(batch.keep_hidden())] if self.hides else []
+            try:
+                await asyncio.gather(*map(take, records))
+            finally:
+                for task in hiding:
+                    task.cancel()
 
         with _event_loop() as loop:
             loop.run_until_complete(take_all())
@@ -494,6 +501,8 @@ class World:
 
     def check_end(self, dead_letters: int = 0) -> None:
         """After a fault-free tail: ended, nothing left anywhere, and the journal tells the whole story."""
+        for violation in self.table.violations:
+            raise violation
         require(self.document()["status"] in TERMINAL, f"P8: the execution is {self.document()['status']} forever")
         require(self.poller.next_visible_at() is None, "a queue is not empty")
         letters = self.dead_letters()
@@ -572,7 +581,7 @@ def world(
     seed: int = 0,
     faults: Plan | None = None,
     others: tuple[str, ...] = (),
-    planted: Callable[[Ports], Ports] = lambda ports: ports,
+    planted: Bug = no_bug,
 ) -> Iterator[World]:
     """A world, and an eye on its log."""
     log = WatchedLog()
