@@ -2,8 +2,9 @@
 
     python tests/benchmarks/bench_imports.py [--json] [--smoke]
 
-Each figure is the best of several fresh processes. The measure for handlers is a process that imports boto3 and
-Powertools and nothing of ours. ``ready`` includes what the first event makes: settings, boto3 clients, services.
+Each figure is the best of several fresh processes, with bytecode, as it is deployed. The measure for handlers is a
+process that imports boto3 and Powertools and nothing of ours. ``ready`` includes what is made once for all events:
+settings, clients, services.
 """
 
 from __future__ import annotations
@@ -26,11 +27,16 @@ from workflow_runtime.deployment.settings import SCHEDULED_QUEUES, Settings  # n
 from workflow_runtime.deployment.topology import TOPOLOGY  # noqa: E402
 
 ROUNDS = 7
-AIM = 2.0  # times boto3 + Powertools
+TIMES_BASELINE_MAX = {"dispatch": 1.3, "deliver_timer": 1.3, "api": 1.8}  # ready; the aims
 BASELINE = "boto3 + aws_lambda_powertools"
 HANDLERS = {
     f"workflow_runtime.handlers.{module}": function
-    for module, function in (("dispatch", "dispatch"), ("run_node", "run_node_tool"), ("api", "api"))
+    for module, function in (
+        ("dispatch", "dispatch"),
+        ("deliver_timer", "deliver_timer"),
+        ("run_node", "run_node_tool"),
+        ("api", "api"),
+    )
 }
 WORKFLOW = "workflow: {id: tiny, nodes: [{id: a, type: tool, tool: echo}]}\n"
 
@@ -78,7 +84,7 @@ def environment() -> dict[str, str]:
         queue_arns={queue: f"arn:{queue}" for queue in SCHEDULED_QUEUES},
     )
     return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHONDONTWRITE"))},
         **settings.to_environment(),
         "PYTHONPATH": str(FUNCTIONS),
         "POWERTOOLS_METRICS_DISABLED": "true",
@@ -135,7 +141,7 @@ def measure(smoke: bool) -> dict[str, Any]:
             "awr --help": command_seconds(["--help"], rounds),
             "awr run": command_seconds(["run", str(path)], rounds),
         }
-    return {"aim_times_baseline": AIM, "modules": modules, "command_seconds": commands}
+    return {"times_baseline_max": TIMES_BASELINE_MAX, "modules": modules, "command_seconds": commands}
 
 
 def main() -> None:

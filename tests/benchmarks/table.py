@@ -264,7 +264,7 @@ def _small(expressions: dict[str, float], imports: dict[str, Any]) -> list[str]:
             )
 
     commands = ", ".join(f"`{name}` {seconds:.2f} s" for name, seconds in imports["command_seconds"].items())
-    head = ("Cold start", "imported", "ready, with boto3 clients")
+    head = ("Cold start", "imported", "ready, with AWS clients")
     return [*_table(head, lines()), "", f"Expressions: {named}. Start to end: {commands} (a tiny workflow)."]
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-import boto3
 import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from workflow_runtime.backends.aws.sessions import create_session
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.language.json_values import Json
 
@@ -37,7 +37,7 @@ class InvokedFunction:
 
     @cached_property
     def _client(self) -> LambdaClient:
-        return self._given or boto3.Session().client("lambda", config=CONFIG)
+        return self._given or cast("LambdaClient", create_session().create_client("lambda", config=CONFIG))
 
     async def __call__(self, event: Mapping[str, Json]) -> None:
         """Returns when it has handled the event. Raises `RetryableError` when it failed, or that is not known."""

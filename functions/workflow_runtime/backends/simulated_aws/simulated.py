@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from threading import Lock
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
 from msgspec.structs import replace
 
 from workflow_runtime.backends.aws.backend import Clients, build_ports, create_clients
+from workflow_runtime.backends.aws.sessions import create_session
 from workflow_runtime.backends.clock import RealClock
 from workflow_runtime.backends.simulated_aws.others import OtherOutlets, OtherTables
 from workflow_runtime.backends.simulated_aws.poller import SqsPoller
@@ -38,6 +38,9 @@ from workflow_runtime.ports import (
     Table,
     in_turn,
 )
+
+if TYPE_CHECKING:
+    from botocore.session import Session
 
 REGION = "eu-central-1"
 RECENT_EVENTS_MAX = 1000  # of `bus_events`
@@ -196,7 +199,7 @@ class _NoticedSchedules:
 def open_backend(clock: Clock | None = None, topology: Topology = WHOLE_TOPOLOGY) -> Backend:
     """Start moto for this process and create the runtime's resources in it.
 
-    Every boto3 client created before `close` talks to moto, none to AWS; credentials are made up.
+    Every AWS client created before `close` talks to moto, none to AWS; credentials are made up.
     """
     from moto import mock_aws  # only here: moto is an optional dependency and slow to import
 
@@ -212,9 +215,12 @@ def open_backend(clock: Clock | None = None, topology: Topology = WHOLE_TOPOLOGY
 
 
 @cache
-def session() -> boto3.Session:
+def session() -> Session:
     """One for all openings: it keeps the parsed service models, which take longer than all the rest."""
-    return boto3.Session(aws_access_key_id="simulated", aws_secret_access_key="simulated", region_name=REGION)
+    session = create_session()
+    session.set_credentials("simulated", "simulated")
+    session.set_config_variable("region", REGION)
+    return session
 
 
 def _catch_events(clients: Clients, settings: Settings) -> str:
