@@ -68,10 +68,10 @@ class Reach:
         for area, pattern in OTHERS.items():
             for entry in getattr(self, area):
                 if not pattern.fullmatch(entry):
-                    raise ValueError(f"{area}: {entry!r} is no name, perhaps with a final *")
+                    raise ValueError(f"{area}: {entry!r} is not a name, perhaps with a final *")
         for entry in self.items:
             if not ITEMS_ENTRY.fullmatch(entry):
-                raise ValueError(f"items: {entry!r} is no bucket/key, perhaps with a final *")
+                raise ValueError(f"items: {entry!r} is not a bucket/key, perhaps with a final *")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

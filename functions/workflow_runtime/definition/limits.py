@@ -157,7 +157,7 @@ def shared_template_problems(limiter: Limiter) -> Iterator[tuple[str, str]]:
         try:
             names = {reference.name for reference in compile_template(template).references}
         except ExpressionSyntaxError as error:
-            yield field, f"`{template}` is no template: {error.message}"
+            yield field, f"`{template}` is not a template: {error.message}"
             continue
         for name in sorted(names & NOT_AT_START):
             yield field, f"it is fixed when an execution starts, and cannot read `{name}`"

@@ -328,7 +328,7 @@ class Continue(msgspec.Struct, frozen=True, tag_field="command", tag="continue")
 class AskApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="ask_approval"):
     """Have people find an approval in their list. ``data``, or where it was stored: what they are shown; ``keep``:
     where it must be stored, as the state says so. ``escalates_at``, ``expires_at``: epoch ms, 0: never. ``kind``: what
-    asks, if it is no node but a call of an agent; ``tool``: which it calls; ``form``, or where it was stored: JSON
+    asks, if it is not a node but a call of an agent; ``tool``: which it calls; ``form``, or where it was stored: JSON
     Schema of the data of such a call."""
 
     approval: int

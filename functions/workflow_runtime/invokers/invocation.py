@@ -36,7 +36,7 @@ class Meter(msgspec.Struct):
 
     ``usage``: ``{model, input_tokens, output_tokens, requests}``, as far as known; None: nothing. ``steps``: of an
     agent, how many it has recorded. ``asked``: what tells whether another call asks the same (`asked_of`); of an agent
-    whose last request is no step of its own, that as ``call``, and the fingerprint of the ``request``.
+    whose last request is not a step of its own, that as ``call``, and the fingerprint of the ``request``.
     """
 
     usage: dict[str, Json] | None = None

@@ -15,9 +15,9 @@ def parse_address(text: str) -> tuple[str, str]:
     scheme, _, rest = text.partition("://")
     bucket, _, key = rest.partition("/")
     if scheme != "s3" or not bucket or not key or key.endswith("/"):
-        raise ValueError("it is no address of a file like s3://bucket/folder/file.csv")
+        raise ValueError("it is not the address of a file like s3://bucket/folder/file.csv")
     if not _BUCKET.fullmatch(bucket):
-        raise ValueError(f"{bucket!r} is no name of a bucket: 3 to 63 small letters, digits, dots and hyphens")
+        raise ValueError(f"{bucket!r} is not the name of a bucket: 3 to 63 small letters, digits, dots and hyphens")
     if len(key.encode("utf-8", "surrogatepass")) > KEY_BYTES_MAX:
         raise ValueError(f"its key is longer than {KEY_BYTES_MAX:,} bytes")
     return bucket, key

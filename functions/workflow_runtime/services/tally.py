@@ -72,7 +72,7 @@ class Kind(StrEnum):
 
 
 class Counted(NamedTuple):
-    """What a count is of. ``workflow``: "" for what is no workflow's."""
+    """What a count is of. ``workflow``: "" for what belongs to none."""
 
     workflow: str
     series: str
@@ -248,7 +248,7 @@ def _parts(due: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, dict[str
 
 
 def _merged(counts: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
-    """What is no workflow's goes along with some workflow's: the sum over all is the same, and it costs no update."""
+    """What belongs to no workflow goes along with some workflow's: the sum over all is the same, at no update more."""
     common = counts.pop("", {})
     if not counts:
         return {"": common}

@@ -26,8 +26,8 @@ class StoredApproval(msgspec.Struct, frozen=True, kw_only=True):
     - ``data``: what an item holds of what they are shown
     - ``outcome``: approved, rejected, timeout or cancelled; "" while it is open
     - ``version``: of the execution's commit that wrote it
-    - ``kind``, ``tool``: what asks, if it is no node but a call of an agent, and which tool that calls; ``form``: what
-      an item holds of the JSON Schema of the data of such a call
+    - ``kind``, ``tool``: what asks, if it is not a node but a call of an agent, and which tool that calls
+    - ``form``: what an item holds of the JSON Schema of the data of such a call
     """
 
     execution_id: str

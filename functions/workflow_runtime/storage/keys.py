@@ -286,7 +286,7 @@ def workflow(workflow_id: str, sort: str = META) -> Key:
 
 
 def counters(shard: int, workflow_id: str) -> Key:
-    """Sums of what was counted of a workflow, or ("") of what is no workflow's."""
+    """Sums of what was counted of a workflow, or ("") of what belongs to none."""
     return Key(f"COUNTERS#{shard}", named(workflow_id) or "-")
 
 

@@ -29,7 +29,7 @@ class Replays:
 
         Raises `AssertionError` when something is asked that the cassette does not answer, so that models would be asked
         anew; when it ends otherwise; and, with ``same_output``, when another output comes of the same answers.
-        `ValueError` for what is no cassette.
+        `ValueError` for what is not a cassette.
         """
         __tracebackhide__ = True
         name = "the cassette" if isinstance(cassette, Cassette) else str(cassette)

@@ -150,7 +150,7 @@ def test_what_is_wrong_with_a_file_fails_the_loop(
         ("../secret.csv", "not_allowed", "leads out of the folder"),
         ("x/../../secret.csv", "not_allowed", "leads out of the folder"),
         ("/etc/passwd.csv", "not_allowed", "leads out of the folder"),
-        ("", "validation_error", "it is no address of a file"),
+        ("", "validation_error", "it is not the address of a file"),
     ],
 )
 def test_what_is_not_there_or_outside_fails_the_loop(world: World, file: str, kind: str, message: str) -> None:

@@ -24,7 +24,7 @@ _NOT_ALLOWED = frozenset({"AccessDenied", "AccessDeniedException"})
 
 class AwsOutlets:
     """See `ports.Outlets`. ``own_queues``: URLs of the runtime's, ``own_bus``: the name of
-    its bus; they are no others'."""
+    its bus; they are not any other's."""
 
     def __init__(
         self,

@@ -133,7 +133,7 @@ def _holds(write: TableWrite, before: Mapping[str, Json] | None) -> bool:
 
 
 def _same(one: Json, other: Json) -> bool:
-    """By type and value, as DynamoDB compares: `true` is no number."""
+    """By type and value, as DynamoDB compares: `true` is not a number."""
     match one, other:
         case (bool(), _) | (_, bool()):
             return one is other

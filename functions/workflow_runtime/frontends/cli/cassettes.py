@@ -48,7 +48,7 @@ def without_secrets(cassette: Cassette, patterns: Sequence[str]) -> Cassette:
 
 
 def read_cassette(file: Path) -> Cassette:
-    """Raises `CliError` for a file that is no cassette."""
+    """Raises `CliError` for a file that is not a cassette."""
     try:
         return decode_cassette(file.read_bytes())
     except ValueError as error:

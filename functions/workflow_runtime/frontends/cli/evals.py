@@ -63,7 +63,7 @@ def read_dataset(file: Path, value: Mapping[str, Any]) -> Dataset[Any, Any, Any]
     except ValueError as error:
         problems = (error,)
     told = "; ".join(text for problem in problems for text in _problem_texts(problem))
-    raise CliError("invalid_suite", f"{file} is no dataset of pydantic-evals: {told}")
+    raise CliError("invalid_suite", f"{file} is not a dataset of pydantic-evals: {told}")
 
 
 def _problem_texts(problem: Exception) -> Iterator[str]:

@@ -188,7 +188,7 @@ def _write(stream: BinaryIO, line: Line) -> None:
 
 
 def _lines(file: Path) -> Iterator[Line]:
-    """The lines of a file. Raises `CliError` for one that is no export, or was written by newer code."""
+    """The lines of a file. Raises `CliError` for one that is not an export, or was written by newer code."""
     with open(file, "rb") as stream:
         _check_header(file, stream.readline())
         for number, text in enumerate(stream, 2):
@@ -219,7 +219,7 @@ def _is_known(line: Any) -> bool:
 
 def _known(file: Path) -> set[str]:
     """What a file has: marks of workflows, and executions with their last page; of an empty one, nothing. A line that
-    was cut off goes; a file that is no export stays as it is."""
+    was cut off goes; a file that is not an export stays as it is."""
     with open(file, "r+b") as stream:
         first = stream.readline()
         if not HEADER.startswith(first):  # it may be the line that was cut off

@@ -106,7 +106,9 @@ def _unknown(mocks: Mocks, failing: Iterable[str], targets: Targets) -> list[Fin
     found = mocks.unknown(targets.agents, targets.tools, targets.workflows)
     for target in failing:
         if static_path(target) not in known:
-            message = f"{quoted(target)}, which is to fail, is no agent, tool or workflow, and no node that calls one"
+            message = (
+                f"{quoted(target)}, which is to fail, is not an agent, tool or workflow, nor a node that calls one"
+            )
             hint = did_you_mean(target, sorted(known)) or UNKNOWN_MOCK.hint
             found.append(Finding(UNKNOWN_MOCK.id, UNKNOWN_MOCK.severity, message, hint=hint))
     return found

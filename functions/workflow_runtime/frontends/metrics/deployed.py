@@ -148,6 +148,6 @@ def _histogram(family: Family, sums: Mapping[Labels, int]) -> Metric:
 def _build() -> dict[str, str]:
     try:
         number = version(families.DISTRIBUTION)
-    except PackageNotFoundError:  # the code of a function is no installed package
+    except PackageNotFoundError:  # the code of a function is not an installed package
         number = ""
     return {"version": number, "python": python_version()}

@@ -50,7 +50,7 @@ class OperatorOptions(msgspec.Struct, frozen=True):
 def access_of_pod(host: str | None, port: str, namespace: str | None, account: Path = ACCOUNT) -> Access:
     """How a pod reaches the API: Kubernetes tells it by variables and files. Raises `RequestError`."""
     if host is None or not account.is_dir():
-        raise RequestError("no_cluster", "this is no pod with a service account; --kubernetes-url names an API")
+        raise RequestError("no_cluster", "this is not a pod with a service account; --kubernetes-url names an API")
     name = f"[{host}]" if ":" in host else host
     own = namespace or (account / "namespace").read_text("utf-8").strip()
     return Access(f"https://{name}:{port}", own, account / "token", account / "ca.crt")

@@ -120,7 +120,7 @@ class Guard:
                 asks = True
                 continue
             if not isinstance(checked, dict):
-                raise self._failed(place, "the arguments that were given in place of the call's are no object")
+                raise self._failed(place, "the arguments that were given in place of the call's are not an object")
             arguments = checked
         return arguments, asks or self._wants_approval(tool, arguments, steps)
 

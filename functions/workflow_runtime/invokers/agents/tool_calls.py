@@ -84,7 +84,7 @@ class ToolCalls:
         changed = waits.arguments_after(said, arguments)
         if not said.approved:
             return arguments, waits.rejection(said)
-        return changed or {}, "" if changed is not None else "rejected: the approver's arguments are no object"
+        return changed or {}, "" if changed is not None else "rejected: the approver's arguments are not an object"
 
     async def _step(
         self, offer: Offer, arguments: dict[str, Json], place: Place, asked: Step, begun: Step | None

@@ -206,7 +206,7 @@ class _Text:
             self._text, self._at = self._text[self._at :] + more, 0
 
     def next_character(self) -> str:
-        """The next one that is no white space; "" at the end."""
+        """The next one that is not white space; "" at the end."""
         while True:
             self._fill()
             space = _SPACE.match(self._text, self._at)

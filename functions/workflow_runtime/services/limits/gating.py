@@ -326,7 +326,7 @@ def _shown(most: Amount) -> dict[str, Json]:
 
 
 def _amount(value: Json) -> Amount:
-    """What people have given instead; what is no number raises nothing."""
+    """What people have given instead; what is not a number raises nothing."""
     given = value if isinstance(value, dict) else {}
     usd, tokens = (given.get(name) for name in ("usd", "tokens"))
     micros = round(usd * MICROS) if isinstance(usd, int | float) and not isinstance(usd, bool) and usd > 0 else 0

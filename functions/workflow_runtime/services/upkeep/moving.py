@@ -84,7 +84,7 @@ class Moving:
                 found = self._table.query(_partition(execution_id), keys.INPUT)
                 found.append(self._table.get([keys.execution(execution_id, keys.HEADER)]).popitem()[1])
                 return RecordPage([record for item in found for record in self._of_item(execution_id, item)], None)
-        raise RequestError("invalid_request", f"{place!r} is no place in an execution")
+        raise RequestError("invalid_request", f"{place!r} is not a place in an execution")
 
     def _ended(self, execution_id: str) -> Header:
         header = self._executions.header(execution_id)

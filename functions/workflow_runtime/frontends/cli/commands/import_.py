@@ -26,13 +26,14 @@ def import_(
     """Import workflows, limits and ended executions that awr export --all has written: from a server to AWS, or back.
 
     What is there already stays as it is, so an import that was interrupted is asked for again. A server asks for a
-    token with the scope operate. Agents and tools are no part of it: they are deployed.
+    token with the scope operate. Agents and tools are not part of it: they are deployed.
 
     \b
       awr export --all -o moved.jsonl
       awr import moved.jsonl --url https://….execute-api.eu-central-1.amazonaws.com
 
-    Exit codes: 0 all of it, 1 a workflow was refused or this is no export, 2 wrong usage, 6 the API cannot be reached.
+    Exit codes: 0 all of it, 1 a workflow was refused or the file is not an export, 2 wrong usage, 6 the API cannot be
+    reached.
     """
     whole = asyncio.run(import_all(Server(url, token, profile, region, db), file, Output()))
     return ExitCode.OK if whole else ExitCode.INVALID

@@ -32,7 +32,7 @@ class Sent(BaseModel):
 
 def sqs_send_function(reach: Reach) -> Callable[..., Any]:
     @tool(
-        description="Sends a message to an SQS queue; a `body` that is no text is sent as JSON. Returns {queue, id}.",
+        description="Sends a message to an SQS queue; a `body` that is not text is sent as JSON. Returns {queue, id}.",
     )
     async def sqs_send(
         queue: Annotated[str, Field(pattern=QUEUE_NAME)],
