@@ -205,7 +205,7 @@ def test_a_mock_or_failure_of_what_does_not_exist_is_an_error_with_the_likely_na
         "no workflow calls the agent `askre`, and it is not registered": "Did you mean `asker`?",
         "no workflow calls the tool `asker`, and it is not registered": "`asker` is an agent: write it below `agents`.",
         "no workflow calls the tool `eco`, and it is not registered": "Did you mean `echo`?",
-        "`tel`, which shall fail, is not an agent, tool or workflow, nor a node that calls one": "Did you mean `tell`?",
+        "`tel`, which is to fail, is not an agent, tool or workflow, nor a node that calls one": "Did you mean `tell`?",
     }
 
 
