@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+
+_QUOTED_OR_BRACE = re.compile(r"""[{}]|"(?:[^"\\]|\\.?)*+"?|'(?:[^'\\]|\\.?)*+'?""", re.DOTALL)
+"""A quoted string, which may lack its end, or a brace."""
 
 
 def has_template(value: object) -> bool:
@@ -25,10 +29,10 @@ def is_cut(text: str) -> bool:
 def closing_brace(text: str, start: int) -> int:
     """Index of the brace that closes the ``${`` at ``start``, quotes respected; -1 when there is none."""
     depth = 0
-    for position in _unquoted(text, start + 1):
-        if text[position] == "{":
+    for position, brace in _braces(text, start + 1):
+        if brace == "{":
             depth += 1
-        elif text[position] == "}":
+        else:
             depth -= 1
             if depth == 0:
                 return position
@@ -39,29 +43,16 @@ def enclosed_in(text: str) -> list[tuple[int, int]]:
     """The stretches of an expression that stand inside ``${…}``. The text is known to parse."""
     found: list[tuple[int, int]] = []
     opened: list[int | None] = []  # start of each open brace that is a `${`, None for a `{`
-    for position in _unquoted(text):
-        if text[position] == "{":
+    for position, brace in _braces(text):
+        if brace == "{":
             opened.append(position - 1 if text[position - 1 : position] == "$" else None)
-        elif text[position] == "}" and opened:
+        elif opened:
             start = opened.pop()
             if start is not None:
                 found.append((start, position))
     return found
 
 
-def _unquoted(text: str, start: int = 0) -> Iterator[int]:
-    """The positions from ``start`` on that are outside of quoted strings."""
-    quote = ""
-    position = start
-    while position < len(text):
-        character = text[position]
-        if quote:
-            if character == "\\":
-                position += 1
-            elif character == quote:
-                quote = ""
-        elif character in "'\"":
-            quote = character
-        else:
-            yield position
-        position += 1
+def _braces(text: str, start: int = 0) -> Iterator[tuple[int, str]]:
+    """The braces from ``start`` on that are outside of quoted strings, with their positions."""
+    return ((found.start(), found[0]) for found in _QUOTED_OR_BRACE.finditer(text, start) if found[0] in "{}")

@@ -49,7 +49,7 @@ def builds(node: Node) -> bool:
         case Call():
             return any(map(builds, node.arguments)) if FUNCTIONS[node.name].selects else True
         case Path():
-            return builds(node.base) or any(isinstance(step, Star) for step in node.steps)
+            return builds(node.base) or Star in map(type, node.steps)
         case Choice():
             return any(map(builds, node.operands))
         case Conditional():
@@ -64,7 +64,7 @@ def picks(node: Node) -> bool:
         case Literal() | Name():
             return True
         case Path(Name(), steps):
-            return all(isinstance(step, Key) for step in steps)
+            return {*map(type, steps)} == {Key}
         case Compare(_, left, right):
             return picks(left) and picks(right)
         case _:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from workflow_runtime.language.caching import cached_by_bytes
 from workflow_runtime.language.expressions.compiler import Compiler, builds, picks
 from workflow_runtime.language.expressions.errors import EvaluationError
-from workflow_runtime.language.expressions.lexer import END, Token, tokenize
+from workflow_runtime.language.expressions.lexer import END, NAME_IN_ASCII, Token, tokenize
 from workflow_runtime.language.expressions.limits import (
     COMPILED_BYTES_PER_CHARACTER,
     EXPRESSIONS_CACHED_BYTES_MAX,
@@ -13,15 +15,19 @@ from workflow_runtime.language.expressions.limits import (
     RESULT_BYTES_MAX,
     STEPS_MAX,
 )
+from workflow_runtime.language.expressions.names import ID_CHARACTERS_MAX
 from workflow_runtime.language.expressions.operators import Evaluator
-from workflow_runtime.language.expressions.parser import Parser
+from workflow_runtime.language.expressions.parser import NOT_NAMES, Parser
 from workflow_runtime.language.expressions.scope import Scope
-from workflow_runtime.language.expressions.syntax import Node, Reference
+from workflow_runtime.language.expressions.syntax import Key, Name, Node, Path, Reference
 from workflow_runtime.language.expressions.values import json_bytes
 from workflow_runtime.language.json_values import Json
 
 SECRETS = "secrets"
 """The name whose values are followed: what is derived from them, and that errors quote none of it."""
+
+_PLAIN = re.compile(rf"{NAME_IN_ASCII}(?:\.{NAME_IN_ASCII})*+")
+_PLAIN_CHARACTERS_MAX = ID_CHARACTERS_MAX  # none of its names can be longer than one may be
 
 
 class Expression:
@@ -38,7 +44,7 @@ class Expression:
     def __init__(self, source: str, tree: Node, references: tuple[Reference, ...], offset: int = 0) -> None:
         self.source = source
         self.references = references
-        self.reads_secrets = any(reference.name == SECRETS for reference in references)
+        self.reads_secrets = SECRETS in [reference.name for reference in references]
         self.offset = offset
         self._tree = tree
         self._run: Evaluator | None = None if picks(tree) else Compiler().compile(tree)
@@ -85,7 +91,26 @@ def compile_expression(source: str) -> Expression:
 
     Raises `ExpressionSyntaxError` with the offset of the first mistake and a hint on how to fix it.
     """
-    return compile_tokens(source, tokenize(source))
+    return plain_path(source) or compile_tokens(source, tokenize(source))
+
+
+def plain_path(source: str, start: int = 0, closing: str = "") -> Expression | None:
+    """The expression from ``start`` to ``closing``, or to the end, if it is names with points between them, as most
+    are: what the parser would make of it, in a fraction of the time. None if it is anything else.
+    """
+    found = _PLAIN.match(source, start)
+    if found is None or source[found.end() : found.end() + 1] != closing:
+        return None
+    if found.end() - start > _PLAIN_CHARACTERS_MAX:
+        return None
+    name, *keys = found[0].split(".")
+    if name in NOT_NAMES or name.lower() in ("and", "or", "not"):
+        return None
+    reference = Reference(name, tuple(keys), start, True)
+    tree: Node = Name(name, start)
+    if keys:
+        tree = Path(tree, tuple(map(Key, keys)), found[0], start)
+    return Expression(found[0], tree, (reference,), start)
 
 
 def compile_tokens(source: str, tokens: list[Token]) -> Expression:

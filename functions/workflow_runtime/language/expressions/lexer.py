@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+import msgspec
 
 from workflow_runtime.language.expressions.errors import ExpressionSyntaxError
 from workflow_runtime.language.expressions.limits import INTEGER_MAX, SOURCE_BYTES_MAX
-from workflow_runtime.language.expressions.names import is_identifier
+from workflow_runtime.language.expressions.names import ID_CHARACTERS_MAX, is_identifier
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.look_alikes import INVISIBLE, look_alike, named
 
 NAME, VALUE, OPERATOR, END = "name", "value", "operator", "end"
 
 
-class Token(NamedTuple):
+class Token(msgspec.Struct, frozen=True, gc=False):
     """``text``: the operator (words and their symbols are one: ``&&`` is ``and``) or the name; ``value``: of a
     literal."""
 
@@ -25,6 +26,8 @@ class Token(NamedTuple):
     value: Json = None
 
 
+NAME_IN_ASCII = "[A-Za-z_][A-Za-z0-9_]*(?:-+[A-Za-z0-9_]+)*"
+"""Pattern of a name without letters of other scripts; how long it may be apart."""
 _NAME_CHARACTER = r"(?:[A-Za-z0-9_]|[^\x00-\x7f])"
 _TOKEN = re.compile(
     rf"""(?P<space>[ \t\r\n]+)
@@ -65,16 +68,23 @@ def tokenize(source: str, start: int = 0, *, closing: bool = False) -> list[Toke
         match = _TOKEN.match(source, position)
         if match is None:
             raise _unexpected(source, position)
-        if match.lastgroup != "space":
-            token = _token(match)
-            if token.text in ("{", "${") and token.kind == OPERATOR:
+        kind, following = match.lastgroup, match.end()
+        if kind == "operator":
+            text = match[0]
+            if text in ("{", "${"):
                 depth += 1
-            elif token.text == "}" and token.kind == OPERATOR:
+            elif text == "}":
                 depth -= 1
                 if depth < 0 and closing:
                     break
-            tokens.append(token)
-        position = match.end()
+            tokens.append(Token(OPERATOR, _SYMBOLS.get(text, text), position, following))
+        elif kind == "name":
+            tokens.append(_word(match[0], position, following))
+        elif kind == "text":
+            tokens.append(Token(VALUE, match[0], position, following, _unquote(match[0], position)))
+        elif kind == "number":
+            tokens.append(Token(VALUE, match[0], position, following, _number(match)))
+        position = following
     else:
         if closing:
             raise ExpressionSyntaxError("${ is never closed", start - 2, "add the }, or write $${ for a literal ${")
@@ -96,17 +106,12 @@ def _check_size(source: str, start: int, end: int) -> None:
         )
 
 
-def _token(match: re.Match[str]) -> Token:
-    text, start, end = match[0], match.start(), match.end()
-    if match.lastgroup == "operator":
-        return Token(OPERATOR, _SYMBOLS.get(text, text), start, end)
-    if match.lastgroup == "text":
-        return Token(VALUE, text, start, end, _unquote(text, start))
-    if match.lastgroup == "number":
-        return Token(VALUE, text, start, end, _number(match))
-    if text in ("in",) or (text.isascii() and text.lower() in ("and", "or", "not")):
+def _word(text: str, start: int, end: int) -> Token:
+    """An operator that is a word, or a name. What the pattern finds in ASCII is a name unless it is too long."""
+    is_ascii = text.isascii()
+    if text == "in" or (is_ascii and len(text) <= 3 and text.lower() in ("and", "or", "not")):
         return Token(OPERATOR, text.lower(), start, end, text)
-    if not is_identifier(text):
+    if len(text) > ID_CHARACTERS_MAX or not (is_ascii or is_identifier(text)):
         raise _bad_name(text, start)
     return Token(NAME, text, start, end)
 

@@ -59,6 +59,8 @@ _LITERALS = {"true": True, "false": False, "null": None}
 _FOREIGN_LITERALS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"} | dict.fromkeys(
     ("None", "Null", "NULL", "nil", "undefined"), "null"
 )
+NOT_NAMES = frozenset({"in", *_LITERALS, *_FOREIGN_LITERALS})
+"""Words that look like names and are none; nor are ``and``, ``or`` and ``not``, small or large."""
 
 
 class Parser:

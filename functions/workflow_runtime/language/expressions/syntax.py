@@ -13,7 +13,7 @@ SKETCHED_CHARACTERS = 60
 """Of a piece of an expression: more of it is shortened."""
 
 
-class Reference(msgspec.Struct, frozen=True):
+class Reference(msgspec.Struct, frozen=True, gc=False):
     """One mention of a name. ``path``: the keys that follow as far as they are fixed; ``exact``: all of the path was.
 
     ``offset`` points at the name; ``where`` is the place of the string inside a template's value, empty for an
@@ -26,44 +26,48 @@ class Reference(msgspec.Struct, frozen=True):
     exact: bool
     where: tuple[str | int, ...] = ()
 
+    def at(self, where: tuple[str | int, ...]) -> Reference:
+        """The same in the string at this place of a template's value."""
+        return Reference(self.name, self.path, self.offset, self.exact, where)
 
-class Literal(msgspec.Struct, frozen=True):
+
+class Literal(msgspec.Struct, frozen=True, gc=False):
     """Null, a boolean, a number or a text."""
 
     value: Json
     offset: int
 
 
-class Name(msgspec.Struct, frozen=True):
+class Name(msgspec.Struct, frozen=True, gc=False):
     """A root name, looked up in the scope."""
 
     name: str
     offset: int
 
 
-class Item(msgspec.Struct, frozen=True):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """``item`` inside ``filter``, ``map`` and their like."""
 
     offset: int
 
 
-class Key(msgspec.Struct, frozen=True):
+class Key(msgspec.Struct, frozen=True, gc=False):
     """Path step: ``.key`` or ``["key"]``."""
 
     key: str
 
 
-class At(msgspec.Struct, frozen=True):
+class At(msgspec.Struct, frozen=True, gc=False):
     """Path step: ``[expression]``, an index of a list or a key of an object."""
 
     index: Node
 
 
-class Star(msgspec.Struct, frozen=True):
+class Star(msgspec.Struct, frozen=True, gc=False):
     """Path step: ``.*``; the rest of the path applies to every element."""
 
 
-class Path(msgspec.Struct, frozen=True):
+class Path(msgspec.Struct, frozen=True, gc=False):
     """``base`` and at least one step. ``text`` is the path as written."""
 
     base: Node
@@ -72,33 +76,33 @@ class Path(msgspec.Struct, frozen=True):
     offset: int
 
 
-class ListOf(msgspec.Struct, frozen=True):
+class ListOf(msgspec.Struct, frozen=True, gc=False):
     items: tuple[Node, ...]
     offset: int
 
 
-class ObjectOf(msgspec.Struct, frozen=True):
+class ObjectOf(msgspec.Struct, frozen=True, gc=False):
     entries: tuple[tuple[str, Node], ...]
     offset: int
 
 
-class Call(msgspec.Struct, frozen=True):
+class Call(msgspec.Struct, frozen=True, gc=False):
     name: str
     arguments: tuple[Node, ...]
     offset: int
 
 
-class Not(msgspec.Struct, frozen=True):
+class Not(msgspec.Struct, frozen=True, gc=False):
     operand: Node
     offset: int
 
 
-class Negative(msgspec.Struct, frozen=True):
+class Negative(msgspec.Struct, frozen=True, gc=False):
     operand: Node
     offset: int
 
 
-class Arithmetic(msgspec.Struct, frozen=True):
+class Arithmetic(msgspec.Struct, frozen=True, gc=False):
     """A chain of one precedence, left to right: ``first``, then (operator, operand, offset of the operator)."""
 
     first: Node
@@ -106,7 +110,7 @@ class Arithmetic(msgspec.Struct, frozen=True):
     offset: int
 
 
-class Compare(msgspec.Struct, frozen=True):
+class Compare(msgspec.Struct, frozen=True, gc=False):
     """``operator``: ``== != < <= > >= in`` or ``not in``; ``offset`` is the operator's."""
 
     operator: str
@@ -115,7 +119,7 @@ class Compare(msgspec.Struct, frozen=True):
     offset: int
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """``and``, ``or``, ``??`` over two or more operands: the first that decides is the value."""
 
     operator: str
@@ -123,7 +127,7 @@ class Choice(msgspec.Struct, frozen=True):
     offset: int
 
 
-class Conditional(msgspec.Struct, frozen=True):
+class Conditional(msgspec.Struct, frozen=True, gc=False):
     condition: Node
     then: Node
     otherwise: Node

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-import msgspec
-
 from workflow_runtime.language.caching import cached_by_bytes
 from workflow_runtime.language.expressions.errors import EvaluationError, ExpressionSyntaxError
-from workflow_runtime.language.expressions.expression import Expression, compile_tokens
+from workflow_runtime.language.expressions.expression import Expression, compile_tokens, plain_path
 from workflow_runtime.language.expressions.lexer import tokenize
 from workflow_runtime.language.expressions.limits import (
     COMPILED_BYTES_PER_CHARACTER,
@@ -36,13 +34,17 @@ Render: TypeAlias = Callable[[Scope], Json]
 
 
 class Template:
-    """Made by `compile_template`. ``references`` carry, as ``where``, the place of their string inside the value."""
+    """Made by `compile_template`. ``references`` carry, as ``where``, the place of their string inside the value.
 
-    __slots__ = ("_render", "_value", "references")
+    Most are never evaluated in the process that checks them: what renders one is made when it is first evaluated.
+    """
 
-    def __init__(self, value: Json, render: Render | None, references: tuple[Reference, ...]) -> None:
-        self._value = value
-        self._render = render
+    __slots__ = ("_is_constant", "_render", "_value", "references")
+
+    def __init__(self, value: Json, references: tuple[Reference, ...], *, is_constant: bool) -> None:
+        self._is_constant = is_constant
+        self._value = _rendering(value, ())[0] if is_constant else value
+        self._render: Render | None = None
         self.references = references
 
     def evaluate(self, scope: Scope) -> Json:
@@ -51,39 +53,69 @@ class Template:
         What all of them compute together is bounded, like a single computed result; plain references are not copied,
         and bounded in depth only. The value may share parts with the template and the scope: treat it as immutable.
         """
-        if self._render is None:
+        if self._is_constant:
             return self._value
+        if self._render is None:
+            self._render = _rendering(self._value, ())[1]
+        assert self._render is not None, "it is not constant"
         scope.template_steps = TEMPLATE_STEPS_MAX
         scope.bytes_left = RESULT_BYTES_MAX
         return self._render(scope)
 
 
 def compile_template(value: Json) -> Template:
-    """Compile a JSON value. Raises `ExpressionSyntaxError`, with the place of the string as ``path``."""
+    """Compile a JSON value, which must not be changed any more. Raises `ExpressionSyntaxError`, with the place of the
+    string as ``path``."""
     references: list[Reference] = []
-    constant, render = _compile(value, (), references)
-    return Template(constant, render, tuple(references))
+    is_constant = _check(value, (), references)
+    return Template(value, tuple(references), is_constant=is_constant)
 
 
-def _compile(value: Json, where: Where, references: list[Reference]) -> tuple[Json, Render | None]:
-    """The constant value, or None and what renders it."""
+def _check(value: Json, where: Where, references: list[Reference]) -> bool:
+    """Collect what a template refers to. Returns whether nothing in it is evaluated. Raises `ExpressionSyntaxError`."""
     if len(where) > TEMPLATE_DEPTH_MAX:
         raise ExpressionSyntaxError(f"a template nested more than {TEMPLATE_DEPTH_MAX} deep", 0, "", where)
     if isinstance(value, str):
-        return _compile_string(value, where, references)
+        return "${" not in value or _check_string(value, where, references)
     if isinstance(value, list | tuple):
-        items = [_compile(item, (*where, index), references) for index, item in enumerate(value)]
-        if all(render is None for _, render in items):
-            return [constant for constant, _ in items], None
-        renders = tuple(render or _constant(constant) for constant, render in items)
-        return None, lambda scope: [render(scope) for render in renders]
+        are_constant = [_check(item, (*where, index), references) for index, item in enumerate(value)]
+        return all(are_constant)
     if isinstance(value, dict):
         for key in value:
             if isinstance(key, str) and "${" in key:
                 raise ExpressionSyntaxError(
                     "${ in a key", key.index("${"), "keys are literal; build such an object in a tool", (*where, key)
                 )
-        entries = {key: _compile(item, (*where, key), references) for key, item in value.items()}
+        are_constant = [_check(item, (*where, key), references) for key, item in value.items()]
+        return all(are_constant)
+    return True
+
+
+def _check_string(text: str, where: Where, references: list[Reference]) -> bool:
+    try:
+        pieces = parse_string(text)
+    except ExpressionSyntaxError as error:
+        raise ExpressionSyntaxError(error.message, error.offset, error.hint, where) from None
+    is_constant = True
+    for piece in pieces:
+        if isinstance(piece, Expression):
+            is_constant = False
+            references += [reference.at(where) for reference in piece.references] if where else piece.references
+    return is_constant
+
+
+def _rendering(value: Json, where: Where) -> tuple[Json, Render | None]:
+    """Of a checked value: the constant that it is, or None and what renders it."""
+    if isinstance(value, str):
+        return _rendering_of_string(value, where)
+    if isinstance(value, list | tuple):
+        items = [_rendering(item, (*where, index)) for index, item in enumerate(value)]
+        if all(render is None for _, render in items):
+            return [constant for constant, _ in items], None
+        renders = tuple(render or _constant(constant) for constant, render in items)
+        return None, lambda scope: [render(scope) for render in renders]
+    if isinstance(value, dict):
+        entries = {key: _rendering(item, (*where, key)) for key, item in value.items()}
         if all(render is None for _, render in entries.values()):
             return {key: constant for key, (constant, _) in entries.items()}, None
         pairs = tuple((key, render or _constant(constant)) for key, (constant, render) in entries.items())
@@ -95,16 +127,10 @@ def _constant(value: Json) -> Render:
     return lambda _: value
 
 
-def _compile_string(text: str, where: Where, references: list[Reference]) -> tuple[Json, Render | None]:
+def _rendering_of_string(text: str, where: Where) -> tuple[Json, Render | None]:
     if "${" not in text:
         return text, None
-    try:
-        pieces = parse_string(text)
-    except ExpressionSyntaxError as error:
-        raise ExpressionSyntaxError(error.message, error.offset, error.hint, where) from None
-    for piece in pieces:
-        if isinstance(piece, Expression):
-            references.extend(msgspec.structs.replace(reference, where=where) for reference in piece.references)
+    pieces = parse_string(text)
     if not any(isinstance(piece, Expression) for piece in pieces):
         return "".join(piece for piece in pieces if isinstance(piece, str)), None
     if len(pieces) == 1 and isinstance(pieces[0], Expression):
@@ -129,12 +155,17 @@ def parse_string(text: str) -> tuple[Piece, ...]:
             position = opening + 2
             continue
         literal += text[position:opening]
-        tokens = tokenize(text, opening + 2, closing=True)
+        expression = plain_path(text, opening + 2, "}")
+        if expression is not None:
+            end = opening + 2 + len(expression.source)
+        else:
+            tokens = tokenize(text, opening + 2, closing=True)
+            expression, end = compile_tokens(text, tokens), tokens[-1].end
         if literal:
             pieces.append(literal)
         literal = ""
-        pieces.append(compile_tokens(text, tokens))
-        position = tokens[-1].end + 1
+        pieces.append(expression)
+        position = end + 1
     literal += text[position:]
     if literal:
         pieces.append(literal)

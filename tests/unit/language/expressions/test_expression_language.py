@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
 
-from workflow_runtime.language.expressions import EvaluationError, Reference, Scope, compile_expression
+from workflow_runtime.language.expressions import (
+    EvaluationError,
+    ExpressionSyntaxError,
+    Reference,
+    Scope,
+    compile_expression,
+    compile_template,
+)
 
 NAMES: dict[str, Any] = {
     "a": {"b": 3, "c": {"d": "x"}, "none": None, "and": 1, "in": 2, "not": {"true": 4}},
@@ -388,3 +396,34 @@ def test_a_plain_reference_is_not_copied() -> None:
 
 def test_equal_sources_are_compiled_once() -> None:
     assert compile_expression("a.b > 1") is compile_expression("a.b > 1")
+
+
+def test_a_path_on_its_own_means_what_the_parser_makes_of_it() -> None:
+    words = ["a", "a-b", "x1", "item", "nodes", "in", "and", "NOT", "true", "None", "secrets", "a-", "1a", "ü"]
+    words.append("w" * 129)
+    texts = [*words, *map(".".join, product(words, words)), ".".join(words[:5]), "a..b", "a.", ".a", "a.b.c.d" * 20]
+    values = {name: {other: f"{name}.{other}" for other in words} for name in words}
+    for text in texts:
+        assert _meaning(text, values) == _meaning(f"{text} ", values), text
+        assert _meaning_of_template(f"${{{text}}}", values) == _meaning_of_template(f"${{ {text}}}", values), text
+
+
+def _meaning(source: str, values: dict[str, Any]) -> object:
+    """What it refers to, and its value; or what is wrong."""
+    try:
+        expression = compile_expression(source)
+    except ExpressionSyntaxError as error:
+        return error.message, error.hint
+    scope = Scope(values)
+    value = expression.evaluate(scope)
+    return expression.references, value, scope.unresolved, expression.computes, expression.reads_secrets
+
+
+def _meaning_of_template(text: str, values: dict[str, Any]) -> object:
+    scope = Scope(values)
+    try:
+        template = compile_template({"at": [text]})
+        references = [(found.name, found.path, found.where) for found in template.references]
+        return references, template.evaluate(scope), scope.unresolved
+    except ExpressionSyntaxError as error:
+        return error.message, error.hint, error.path
