@@ -6,6 +6,7 @@ events are a flat stream, so every bound is checked before memory is spent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -98,12 +99,18 @@ _MERGE = "\x00<<"
 
 
 class Builder:
-    """Takes events one by one; `result` is the document once they ended."""
+    """Takes events one by one; `result` is the document once they ended.
+
+    A file may have hundreds of thousands of scalars, so what happens to each is done in few steps: what a value would
+    cost as an alias is only counted where the text has the sign of an anchor.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._lines: list[str] | None = None
         self._frames: list[_Frame] = []
+        self._frame: _Frame | None = None  # the innermost one
+        self._may_have_anchors = "&" in text
         self._anchors: dict[str, _Anchor | None] = {}
         self._problems: list[Problem] = []
         self._documents = 0
@@ -121,21 +128,24 @@ class Builder:
         value, place = self._root or (None, position(1, 1))
         return Document(value, place, tuple(self._problems), self._root is None)
 
-    def take(self, event: Any) -> None:
-        """Take one event. Raises `Unreadable` when reading cannot or must not go on."""
-        kind = type(event)
-        if kind is yaml.ScalarEvent:
-            self._scalar(event)
-        elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
-            self._open(event, kind is yaml.MappingStartEvent)
-        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-            self._close()
-        elif kind is yaml.AliasEvent:
-            self._alias(event)
-        elif kind is yaml.DocumentStartEvent:
-            self._documents += 1
-            if self._documents > 1:
-                self._stop(rules.SEVERAL_DOCUMENTS, "a second document starts here", _start(event))
+    @property
+    def takers(self) -> dict[type, Callable[[Any], None]]:
+        """What takes an event, by its type; nothing needs the others. Raise `Unreadable` when reading cannot or must
+        not go on."""
+        return {
+            yaml.ScalarEvent: self._scalar,
+            yaml.MappingStartEvent: self._open,
+            yaml.SequenceStartEvent: self._open,
+            yaml.MappingEndEvent: self._close,
+            yaml.SequenceEndEvent: self._close,
+            yaml.AliasEvent: self._alias,
+            yaml.DocumentStartEvent: self._begin_document,
+        }
+
+    def _begin_document(self, event: Any) -> None:
+        self._documents += 1
+        if self._documents > 1:
+            self._stop(rules.SEVERAL_DOCUMENTS, "a second document starts here", _start(event))
 
     def _stop(self, rule: Rule, message: str, at: Position, hint: str | None = None) -> None:
         line, column = unpack(at)
@@ -148,8 +158,7 @@ class Builder:
 
     def _count(self, event: Any) -> Position:
         """Count a value that begins; where it does."""
-        mark = event.start_mark
-        at = position(mark.line + 1, mark.column + 1)
+        at = _start(event)
         self._values += 1
         if self._values > MAX_VALUES:
             self._stop(rules.TOO_MANY_VALUES, f"the file holds more than {MAX_VALUES:,} values", at)
@@ -159,10 +168,8 @@ class Builder:
         return at
 
     def _expects_key(self) -> bool:
-        if not self._frames:
-            return False
-        frame = self._frames[-1]
-        return frame.is_mapping and frame.key is None
+        frame = self._frame
+        return frame is not None and frame.is_mapping and frame.key is None
 
     def _scalar(self, event: Any) -> None:
         at = self._count(event)
@@ -170,30 +177,32 @@ class Builder:
         if len(text) > MAX_SCALAR_CHARACTERS:
             limit = f"at most {MAX_SCALAR_CHARACTERS:,} are allowed"
             self._stop(rules.TOO_LARGE, f"the text that starts here has {len(text):,} characters; {limit}", at)
-        plain = event.implicit[0] and not event.style and event.tag is None
-        value: Any = text
-        if plain:
-            try:
-                value = resolve(text)
-            except NotJson as error:
-                self._report(rules.NOT_A_JSON_NUMBER, str(error), at)
-            if "${" in text and is_cut(text) and comment_follows(self.lines, event.end_mark):
-                self._report(rules.COMMENT_CUTS, "the rest of this `${…}` is a comment, since it follows ` #`", at)
-        if self._expects_key():
-            self._key(_MERGE if plain and text == "<<" else value, at)
-            if event.anchor:
-                self._anchors[event.anchor] = _Anchor(value, at, _Cost(1, len(text)))
-            return
+        plain = not event.style and event.implicit[0] and event.tag is None
+        value: Any = self._plain(text, event, at) if plain else text
         if event.anchor:
             self._anchors[event.anchor] = _Anchor(value, at, _Cost(1, len(text)))
-        if self._frames:
-            cost = self._frames[-1].cost
-            cost.values += 1
-            cost.characters += len(text)
+        frame = self._frame
+        if frame is not None and frame.is_mapping and frame.key is None:
+            self._key(_MERGE if plain and text == "<<" else value, at)
+            return
+        if self._may_have_anchors and frame is not None:
+            frame.cost.values += 1
+            frame.cost.characters += len(text)
         self._put(value, at, at)
 
+    def _plain(self, text: str, event: Any, at: Position) -> Any:
+        """The value of a scalar without quotes."""
+        if "${" in text and is_cut(text) and comment_follows(self.lines, event.end_mark):
+            self._report(rules.COMMENT_CUTS, "the rest of this `${…}` is a comment, since it follows ` #`", at)
+        try:
+            return resolve(text)
+        except NotJson as error:
+            self._report(rules.NOT_A_JSON_NUMBER, str(error), at)
+            return text
+
     def _key(self, value: Any, at: Position) -> None:
-        frame = self._frames[-1]
+        frame = self._frame
+        assert frame is not None, "where a key is expected there is a mapping"
         frame.key_position = at
         if not isinstance(value, str):
             shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
@@ -207,7 +216,7 @@ class Builder:
                 at,
             )
         frame.key, frame.skip = value, value in frame.mapping and value != _MERGE
-        if value == _MERGE and frame.merges:
+        if frame.merges and value == _MERGE:
             line, column = unpack(frame.merges[0][2])
             text = f"`<<` already stands above, for the value at line {line}, column {column}"
             self._report(rules.DUPLICATE_KEY, text, at, "Write `<<: [*one, *two]`.")
@@ -218,8 +227,9 @@ class Builder:
                 rules.DUPLICATE_KEY, f"the key `{value[:60]}` already stands at line {line}, column {column}", at
             )
 
-    def _open(self, event: Any, is_mapping: bool) -> None:
+    def _open(self, event: Any) -> None:
         at = self._count(event)
+        is_mapping = type(event) is yaml.MappingStartEvent
         if len(self._frames) >= MAX_DEPTH:
             self._stop(rules.TOO_DEEP, f"values are nested more than {MAX_DEPTH} levels deep", at)
         if self._expects_key():
@@ -228,13 +238,18 @@ class Builder:
             self._stop(rules.KEY_NOT_TEXT, f"a {kind} cannot be a key", at, hint)
         if event.anchor:
             self._anchors[event.anchor] = None
-        self._frames.append(_Frame(MappingPlace(at) if is_mapping else SequencePlace(at), event.anchor))
+        self._frame = _Frame(MappingPlace(at) if is_mapping else SequencePlace(at), event.anchor)
+        self._frames.append(self._frame)
 
-    def _close(self) -> None:
+    def _close(self, _: Any) -> None:
         frame = self._frames.pop()
+        self._frame = self._frames[-1] if self._frames else None
         if frame.merges:
             self._merge(frame)
         value: Any = frame.mapping if frame.is_mapping else frame.sequence
+        if not self._may_have_anchors:
+            self._put(value, frame.place, frame.place.position)
+            return
         frame.cost.height += 1
         if frame.anchor:
             self._anchors[frame.anchor] = _Anchor(value, frame.place, frame.cost)
@@ -265,8 +280,8 @@ class Builder:
 
     def _attach(self, value: Any, place: Place, cost: _Cost, at: Position) -> None:
         """Put a finished value where it belongs, and count its cost there."""
-        if self._frames:
-            whole = self._frames[-1].cost
+        if self._frame is not None:
+            whole = self._frame.cost
             whole.values += cost.values
             whole.characters += cost.characters
             whole.height = max(whole.height, cost.height)
@@ -274,23 +289,25 @@ class Builder:
 
     def _put(self, value: Any, place: Place, at: Position) -> None:
         """Put a finished value where it belongs; ``at`` is where it is written (an alias's place is its anchor's)."""
-        if not self._frames:
+        frame = self._frame
+        if frame is None:
             self._root = (value, place)
             return
-        frame = self._frames[-1]
-        if isinstance(frame.place, SequencePlace):
+        around = frame.place
+        if isinstance(around, SequencePlace):
             frame.sequence.append(value)
-            frame.place.children.append(place)
+            around.children.append(place)
             return
         key, frame.key = frame.key, None
         assert key is not None
         if key == _MERGE:
             frame.merges.append((value, place, at))
         elif not frame.skip:
-            frame.cost.characters += len(key)
+            if self._may_have_anchors:
+                frame.cost.characters += len(key)
             frame.mapping[key] = value
-            frame.place.keys[key] = frame.key_position
-            frame.place.children[key] = place
+            around.keys[key] = frame.key_position
+            around.children[key] = place
 
     def _merge(self, frame: _Frame) -> None:
         """Fill in what ``<<`` brings and the mapping does not say itself; of several, the first that says it counts."""
@@ -322,9 +339,11 @@ def read_document(text: str) -> Document:
     """The values and places of a YAML or JSON text. Raises `Unreadable` where reading cannot go on."""
     builder = Builder(text)
     try:
-        parser = yaml.CSafeLoader(text)
-        while (event := parser.get_event()) is not None:
-            builder.take(event)
+        next_event, takers = yaml.CSafeLoader(text).get_event, builder.takers
+        while (event := next_event()) is not None:
+            take = takers.get(type(event))
+            if take is not None:
+                take(event)
     except yaml.YAMLError as error:
         raise syntax_error(error, builder.lines) from None
     return builder.result()

@@ -8,13 +8,16 @@ import re
 INTEGER_BITS = 64
 """JSON readers and stores agree on no wider integer."""
 
-_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
 _INTEGER = re.compile(r"[-+]?[0-9]+\Z")
 _PREFIXED = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
 _NOT_FINITE = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z")
-_FIRST = frozenset("0123456789+-.~ntfNTF")
+_FIRST_OF_NUMBERS = frozenset("0123456789+-.")
 
 
 class NotJson(ValueError):
@@ -23,12 +26,10 @@ class NotJson(ValueError):
 
 def resolve(text: str) -> bool | int | float | str | None:
     """The value of a plain scalar. Raises `NotJson` for infinities, NaN, and integers beyond 64 bits."""
-    if text and text[0] not in _FIRST:
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in _FIRST_OF_NUMBERS:
         return text
-    if text in _NULLS:
-        return None
-    if text in _BOOLEANS:
-        return _BOOLEANS[text]
     if _INTEGER.match(text):
         return _bounded(text, 10)
     if _PREFIXED.match(text):
