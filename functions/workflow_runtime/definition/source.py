@@ -66,12 +66,13 @@ class Source:
         while pending:
             path, place = pending.pop()
             if isinstance(place, SequencePlace):
-                pending += [((*path, index), child) for index, child in enumerate(place.children)]
+                inner = enumerate(place.children)
+                pending += [((*path, index), child) for index, child in inner if not isinstance(child, int)]
             elif isinstance(place, MappingPlace):
+                if part in "\n".join(place.keys):
+                    yield from (((*path, key), at) for key, at in place.keys.items() if part in key)
                 for key, child in place.children.items():
-                    if part in key:
-                        yield (*path, key), place.keys[key]
-                    if not _FREE_KEY.search(key):
+                    if not isinstance(child, int) and not _FREE_KEY.search(key):
                         pending.append(((*path, key), child))
 
     def _line(self, line: int) -> str:

@@ -44,12 +44,14 @@ def builds(node: Node) -> bool:
     """Whether the value may be new rather than picked from the scope. A number, text or boolean that an operator
     made is bounded already."""
     match node:
+        case Path():
+            return Star in map(type, node.steps) or builds(node.base)
+        case Name() | Literal() | Compare():
+            return False
         case ListOf() | ObjectOf() | Arithmetic():
             return True
         case Call():
             return any(map(builds, node.arguments)) if FUNCTIONS[node.name].selects else True
-        case Path():
-            return builds(node.base) or Star in map(type, node.steps)
         case Choice():
             return any(map(builds, node.operands))
         case Conditional():
@@ -60,15 +62,11 @@ def builds(node: Node) -> bool:
 
 def picks(node: Node) -> bool:
     """Whether it only picks values from the scope by fixed keys, or compares such: then compiling it cannot fail."""
-    match node:
-        case Literal() | Name():
-            return True
-        case Path(Name(), steps):
-            return {*map(type, steps)} == {Key}
-        case Compare(_, left, right):
-            return picks(left) and picks(right)
-        case _:
-            return False
+    if isinstance(node, Path):
+        return isinstance(node.base, Name) and {*map(type, node.steps)} == {Key}
+    if isinstance(node, Compare):
+        return picks(node.left) and picks(node.right)
+    return isinstance(node, Name | Literal)
 
 
 class Compiler:

@@ -70,6 +70,7 @@ class Parser:
         self.source = source
         self.tokens = tokens
         self.position = 0
+        self.token = tokens[0]  # the one at the position
         self.depth = 0
         self.height = 0
         self.item_depth = 0
@@ -82,33 +83,36 @@ class Parser:
                 "an expression is missing", self.tokens[0].start, "write a name, a literal or a call"
             )
         node = self.expression()
-        if self.peek().kind != END:
-            self.fail_unexpected(self.peek())
+        if self.token.kind != END:
+            self.fail_unexpected(self.token)
         return node
 
     # -- tokens
 
-    def peek(self) -> Token:
-        return self.tokens[self.position]
+    def move(self, steps: int) -> None:
+        self.position += steps
+        self.token = self.tokens[self.position]
 
     def next(self) -> Token:
-        token = self.tokens[self.position]
-        if token.kind != END:
-            self.position += 1
+        token = self.token
+        if token.kind is not END:
+            self.position = position = self.position + 1
+            self.token = self.tokens[position]
         return token
 
     def at(self, operator: str) -> bool:
-        token = self.tokens[self.position]
-        return token.kind == OPERATOR and token.text == operator
+        token = self.token
+        return token.text == operator and token.kind is OPERATOR
 
     def accept(self, operator: str) -> bool:
-        if self.at(operator):
-            self.position += 1
+        token = self.token
+        if token.text == operator and token.kind is OPERATOR:
+            self.next()
             return True
         return False
 
     def expect(self, operator: str, opening: Token) -> Token:
-        token = self.peek()
+        token = self.token
         if not self.at(operator):
             if token.kind == END:
                 raise ExpressionSyntaxError(
@@ -127,7 +131,7 @@ class Parser:
 
     def expression(self) -> Node:
         """One expression at the loosest level; a level of nesting."""
-        self.enter(self.peek())
+        self.enter(self.token)
         condition = self.binary(OR)
         if self.at("?"):
             question = self.next()
@@ -147,11 +151,11 @@ class Parser:
         self.height += 1
         if self.height > HEIGHT_MAX:
             raise ExpressionSyntaxError(
-                f"operators are nested more than {HEIGHT_MAX} deep", self.peek().start, SPLIT_IT
+                f"operators are nested more than {HEIGHT_MAX} deep", self.token.start, SPLIT_IT
             )
         left = self.prefix(floor)
         while True:
-            token = self.peek()
+            token = self.token
             level = _LEVELS.get(token.text, 0) if token.kind == OPERATOR else 0
             if level == 0 or level < floor:
                 self.height -= 1
@@ -164,15 +168,15 @@ class Parser:
                 left = self.choice(left, token.text, level)
 
     def choice(self, first: Node, operator: str, level: int) -> Node:
-        offset, operands = self.peek().start, [first]
+        offset, operands = self.token.start, [first]
         while self.accept(operator):
             operands.append(self.binary(level + 1))
         return Choice(operator, tuple(operands), offset)
 
     def arithmetic(self, first: Node, level: int) -> Node:
         rest = []
-        offset = self.peek().start
-        while self.peek().kind == OPERATOR and _LEVELS.get(self.peek().text) == level:
+        offset = self.token.start
+        while self.token.kind == OPERATOR and _LEVELS.get(self.token.text) == level:
             operator = self.next()
             rest.append((operator.text, self.binary(level + 1), operator.start))
         return Arithmetic(first, tuple(rest), offset)
@@ -182,19 +186,19 @@ class Parser:
         operator = token.text
         if operator == "not":
             if not self.accept("in"):
-                self.position -= 1
+                self.move(-1)
                 self.fail_unexpected(token)
             operator = "not in"
-        if self.peek().text == "=" or (operator in ("==", "!=") and self.at("=")):
+        if self.token.text == "=" or (operator in ("==", "!=") and self.at("=")):
             raise ExpressionSyntaxError(f"unexpected {operator}=", token.start, f"use {operator}")
         right = self.binary(COMPARISON + 1)
-        following = self.peek()
+        following = self.token
         if following.kind == OPERATOR and _LEVELS.get(following.text) == COMPARISON:
             raise ExpressionSyntaxError("comparisons cannot be chained", following.start, "write a < b and b < c")
         return Compare(operator, left, right, token.start)
 
     def prefix(self, floor: int) -> Node:
-        token = self.peek()
+        token = self.token
         if token.kind != OPERATOR or token.text not in ("not", "!", "-"):
             return self.postfix()
         if token.text != "-" and floor > NOT:
@@ -210,7 +214,7 @@ class Parser:
             node = Not(self.binary(NOT), token.start)
         elif token.text == "!":
             node = Not(self.prefix(NOT), token.start)
-            following = self.peek()
+            following = self.token
             if following.kind == OPERATOR and _LEVELS.get(following.text, 0) > NOT:
                 raise ExpressionSyntaxError(
                     f"! before {following.text} is ambiguous",
@@ -225,20 +229,19 @@ class Parser:
     # -- paths and primaries
 
     def postfix(self) -> Node:
-        start = self.peek()
+        start = self.token
         base = self.primary()
         steps: list[Key | At | Star] = []
-        if self.peek().text in (".", "[") and start.kind != NAME:
+        if start.kind != NAME and self.token.text in (".", "["):
             base, steps = self.reopen(base)
-        while self.peek().kind == OPERATOR and self.peek().text in (".", "["):
+        while self.token.text in (".", "[") and self.token.kind == OPERATOR:
             opening = self.next()
             steps.append(self.member() if opening.text == "." else self.subscript(opening))
         if isinstance(base, Name) and base.name in _BY_ID and steps and isinstance(steps[0], Key):
             steps[0] = Key(normalized(steps[0].key))
         if isinstance(base, Name) and (steps or start.kind == NAME):
-            keys = tuple(
-                step.key for step in takewhile(lambda step: isinstance(step, Key), steps) if isinstance(step, Key)
-            )
+            fixed = takewhile(lambda step: isinstance(step, Key), steps)
+            keys = tuple([step.key for step in fixed if isinstance(step, Key)])
             self.references.append(Reference(base.name, keys, base.offset, len(keys) == len(steps)))
         if not steps:
             return base
@@ -272,12 +275,12 @@ class Parser:
 
     def subscript(self, opening: Token) -> Key | At:
         if self.at("*"):
-            raise ExpressionSyntaxError("[*] is not an index", self.peek().start, "write a.*.b")
+            raise ExpressionSyntaxError("[*] is not an index", self.token.start, "write a.*.b")
         if self.at("]"):
-            raise ExpressionSyntaxError("an index is missing", self.peek().start, 'write a[0] or a["key"]')
+            raise ExpressionSyntaxError("an index is missing", self.token.start, 'write a[0] or a["key"]')
         index = self.expression()
         if self.at(":"):
-            raise ExpressionSyntaxError("[a:b] is not an index", self.peek().start, "write slice(list, start, end)")
+            raise ExpressionSyntaxError("[a:b] is not an index", self.token.start, "write slice(list, start, end)")
         self.expect("]", opening)
         if isinstance(index, Literal) and isinstance(index.value, str):
             return Key(index.value)
@@ -298,7 +301,7 @@ class Parser:
                 return ListOf(self.sequence(token, "]"), token.start)
             if token.text == "{":
                 return self.object_of(token)
-        self.position -= token.kind != END
+        self.move(-(token.kind != END))
         return self.fail_unexpected(token)
 
     def name(self, token: Token) -> Node:
