@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import wraps
 from typing import Generic, TypeVar
@@ -17,15 +18,15 @@ class ByteCache(Generic[Key, Value]):
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
         self._lock = threading.Lock()
-        self._entries: dict[Key, tuple[Value, int]] = {}  # from the one that was used longest ago
+        self._entries: OrderedDict[Key, tuple[Value, int]] = OrderedDict()  # from the one used longest ago
         self.bytes_held = 0
 
     def get(self, key: Key) -> Value | None:
         with self._lock:
-            entry = self._entries.pop(key, None)
+            entry = self._entries.get(key)
             if entry is None:
                 return None
-            self._entries[key] = entry
+            self._entries.move_to_end(key)
             return entry[0]
 
     def pop(self, key: Key) -> Value | None:
@@ -44,8 +45,8 @@ class ByteCache(Generic[Key, Value]):
             self._entries[key] = (value, size)
             self.bytes_held += size - before
             while self.bytes_held > self._bytes_max:
-                oldest = next(iter(self._entries))
-                self.bytes_held -= self._entries.pop(oldest)[1]
+                _, (_, oldest_size) = self._entries.popitem(last=False)
+                self.bytes_held -= oldest_size
 
 
 def cached_by_bytes(
