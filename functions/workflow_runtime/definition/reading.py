@@ -148,8 +148,8 @@ class Model(BaseModel):
         """The canonical fields of a written mapping, and what is wrong with its keys."""
         fields: dict[str, Any] = {}
         problems: list[InitErrorDetails] = []
-        origin: dict[str, str] = {}
-        known = cls.model_fields.keys() - cls.hidden
+        origin: dict[str, Place] = {}
+        known = _fields_written(cls)
         for prefix, mapping in cls.parts(value):
             if not isinstance(mapping, dict):
                 text = f"`{prefix[-1]}` must be a mapping, not {kind_of(mapping)}"
@@ -166,12 +166,12 @@ class Model(BaseModel):
                     unknown = problem(rules.UNKNOWN_FIELD, text, near=(key, cls.written_names()))
                     problems.append(_detail(unknown, (*prefix, key)))
                 elif name in fields and not equals(fields[name], item):
-                    shown = ".".join((*prefix, key))
-                    text = f"`{shown}` and `{origin[name]}` are the same field and have different values"
+                    shown, other = ".".join((*prefix, key)), ".".join(map(str, origin[name]))
+                    text = f"`{shown}` and `{other}` are the same field and have different values"
                     problems.append(_detail(problem(rules.SAID_TWICE, text), (*prefix, key)))
                 else:
                     fields[name] = item
-                    origin[name] = ".".join((*prefix, key))
+                    origin[name] = (*prefix, key)
         return fields, problems[:MAX_KEY_PROBLEMS]
 
     @model_validator(mode="wrap")
@@ -200,6 +200,12 @@ class Model(BaseModel):
             reading.problems += len(problems)
             raise ValidationError.from_exception_data(cls.__name__, problems)
         return model
+
+
+@cache
+def _fields_written(model: type[Model]) -> frozenset[str]:
+    """The canonical names that may be written."""
+    return frozenset(model.model_fields.keys() - model.hidden)
 
 
 @cache

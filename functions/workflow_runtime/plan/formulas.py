@@ -55,7 +55,7 @@ CHART_KINDS = frozenset({BindingKind.SCOPED, BindingKind.VARIABLES})
 """What charts may have a value for."""
 
 
-class Binding(msgspec.Struct, frozen=True, omit_defaults=True):
+class Binding(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One root name of a formula and its source. ``node`` is a plan-wide number (NODE and NODES only)."""
 
     name: str

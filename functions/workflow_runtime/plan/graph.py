@@ -39,7 +39,7 @@ class JoinKind(StrEnum):
     ALL_DONE = "all_done"
 
 
-class Join(msgspec.Struct, frozen=True, omit_defaults=True):
+class Join(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     kind: JoinKind = JoinKind.ALL
     count: int = 0
 
@@ -55,7 +55,7 @@ class EdgeKind(StrEnum):
 GATE, ORDER = EdgeKind.GATE, EdgeKind.ORDER
 
 
-class Edge(msgspec.Struct, frozen=True, omit_defaults=True):
+class Edge(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     source: int
     target: int
     kind: EdgeKind = EdgeKind.FLOW

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from workflow_runtime.language.enumerations import direct
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.policies import RetryPolicy
@@ -27,6 +28,7 @@ class CallbackPlan(msgspec.Struct, frozen=True, omit_defaults=True):
     heartbeat_seconds: float | None = None
 
 
+@direct
 class NodeType(StrEnum):
     AGENT = "agent"
     TOOL = "tool"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 
 from workflow_runtime.compiler.build.decisions import Decisions, shortest
 from workflow_runtime.compiler.build.limits import budget_handlers, planned_limits
@@ -35,6 +35,8 @@ from workflow_runtime.plan.triggers import Trigger
 
 NEVER = Formula("false", is_expression=True)
 """The `when` of a node that only runs when called."""
+
+_NODE_TYPES = {str(kind): kind for kind in NodeType}
 
 
 class Parts:
@@ -98,8 +100,9 @@ class Parts:
         found: dict[int, set[int]] = {}
         for source in range(len(self.source.nodes)):
             own = _fallback(self, source) if kind_of_node(self.source.nodes[source]).has_policies else -1
-            for target in {own, *(target for _, target in self.handlers[source])} - {-1}:
-                found.setdefault(target, set()).add(source)
+            for target in (own, *[target for _, target in self.handlers[source]]):
+                if target != -1:
+                    found.setdefault(target, set()).add(source)
         return {target: tuple(sorted(_all_above(found, target))) for target in found}
 
     @property
@@ -130,7 +133,13 @@ def yields_sinks(source: GraphSource) -> bool:
 
 
 def join_of(node: NodeDefinition) -> Join:
-    return Join(JoinKind(node.join.kind), node.join.count)
+    return _join(node.join.kind, node.join.count)
+
+
+@cache
+def _join(kind: str, count: int) -> Join:
+    """The same for all nodes that say the same; they say few different things."""
+    return Join(JoinKind(kind), count)
 
 
 def _gather_join(is_branch: bool) -> Join:
@@ -243,8 +252,11 @@ def assemble_graph(parts: Parts, decisions: Decisions, conditions: Mapping[tuple
 
 def _paths(parts: Parts, decisions: Decisions, position: int) -> tuple[tuple[str, ...], ...]:
     """What decisions read of a node's output; of one that may run in the place of others, what they read of those."""
-    nodes = (position, *parts.originals.get(position, ()))
-    return shortest({path for node in nodes for path in decisions.nodes.get(parts.first + node, ())})
+    found = decisions.nodes.get(parts.first + position, ())
+    originals = parts.originals.get(position, ())
+    if not originals:
+        return found
+    return shortest({*found, *(path for node in originals for path in decisions.nodes.get(parts.first + node, ()))})
 
 
 def _node(
@@ -258,7 +270,7 @@ def _node(
     kind = kind_of_node(node)
     return NodePlan(
         id=node.id,
-        type=NodeType(node.type),
+        type=_NODE_TYPES[node.type],
         spec=kind.spec(node, _NodeParts(parts, position)),
         incoming=incoming,
         outgoing=outgoing,
@@ -268,16 +280,16 @@ def _node(
         inputs=parts.formula(position, "inputs") if has_inputs(parts.source, position) and kind.reads_inputs else None,
         output_fields=node.outputs if isinstance(node.outputs, tuple) and kind.has_shape else None,
         shape=parts.formula(position, "outputs") if kind.has_shape else None,
-        when=NEVER if position in parts.called.dormant | parts.called.undoing else parts.formula(position, "when"),
+        when=NEVER if parts.called.never_due(position) else parts.formula(position, "when"),
         continue_on_skip=node.on_skip == "continue",
         timeout_seconds=None if kind.own_timeout else node.timeout,
         priority=node.priority,
         decision_paths=paths,
         called=position in parts.called.live,
-        retry=tuple(policy.planned for policy in node.retry_policy) if kind.has_policies else (),
-        on_error=tuple(_error_rule(rule, parts) for rule in node.on_error) if kind.has_policies else (),
+        retry=tuple([policy.planned for policy in node.retry_policy]) if kind.has_policies else (),
+        on_error=tuple([_error_rule(rule, parts) for rule in node.on_error]) if kind.has_policies else (),
         fallback=_fallback(parts, position) if kind.has_policies else -1,
-        handlers=tuple(NodeHandler(*found) for found in parts.handlers[position]),
+        handlers=tuple([NodeHandler(*found) for found in parts.handlers[position]]),
         compensate=parts.undone_by.get(position, -1),
         max_wait_seconds=node.max_wait if kind.pool is not None else None,
         limiters=tuple(map(parts.limiter, node.limiter)) if kind.pool is not None else (),

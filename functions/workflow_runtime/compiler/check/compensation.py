@@ -118,6 +118,8 @@ def check_reads(
     bound: Iterable[tuple[Bound, GraphSource | ChartSource]], sources: Sources, firsts: list[int], report: Report
 ) -> None:
     """Reads of nodes that are gone when a compensation runs, and of nodes that run only then."""
+    if not any(graph.undoes is not None or graph.undoing for graph in sources.graphs):
+        return
     for item, place in bound:
         undoes = place.undoes if isinstance(place, GraphSource) else None
         for read in item.reads:

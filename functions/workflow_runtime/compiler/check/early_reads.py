@@ -39,7 +39,7 @@ def moments_of(
     found: list[list[Moment]] = [[] for _ in firsts]
     for item, place in bound:
         site = item.site
-        own = {SiteKind.NODE: site.node, SiteKind.EDGE: site.source}.get(site.kind, OWN)
+        own = site.node if site.kind is SiteKind.NODE else site.source if site.kind is SiteKind.EDGE else OWN
         if own == OWN and site.kind not in (SiteKind.CHART, SiteKind.PASS):
             continue
         if isinstance(place, GraphSource) and place.undoes is not None:
@@ -61,15 +61,21 @@ def warn_of_early_reads(
     moments: Sequence[Moment], graph: Graph, joins: list[Join], doubtful: frozenset[int], report: Report
 ) -> None:
     """Names every read, by a node not in doubt, of one that need not have ended by then; its value would be null."""
-    due = _ended_when_due(graph, joins) if moments else []
-    for read in moments:
-        if read.node in doubtful:
-            continue
+    open_to_doubt = [read for read in moments if read.node not in doubtful and not _waits_for(read, graph, joins)]
+    due = _ended_when_due(graph, joins) if open_to_doubt else []
+    for read in open_to_doubt:
         surely = due[read.node] | 1 << read.node
         if not surely >> read.source & 1:
             when = f"`{graph.ids[read.node]}` " + ("ends" if read.at_end else "is due")
             message = f"`{graph.ids[read.source]}` may not have ended when {when}: it reads as null then"
             report.add(rules.NOT_ENDED, message, read.use.path, within=read.use.text, offset=read.use.offset)
+
+
+def _waits_for(read: Moment, graph: Graph, joins: list[Join]) -> bool:
+    """Whether an edge leads from what is read to who reads it, who waits for all of its edges: as nearly always."""
+    if joins[read.node].kind in (JoinKind.ANY, JoinKind.AT_LEAST):
+        return False
+    return read.source == read.node or read.source in [link.source for link in graph.incoming[read.node]]
 
 
 def _ended_when_due(graph: Graph, joins: list[Join]) -> list[int]:

@@ -84,7 +84,8 @@ def check_graph(source: GraphSource, graph: Graph, joins: list[Join], doubtful: 
 
 def warn_of_recursion(workflow_id: str, source: GraphSource, graph: Graph, called: Called, report: Report) -> None:
     """Nodes that start the workflow itself, and that nothing but a failure keeps from running."""
-    if any(kind_of_node(node).ends_scope for node in source.nodes):
+    starts_itself = [isinstance(node, SubWorkflowNode) and node.workflow_id == workflow_id for node in source.nodes]
+    if not any(starts_itself) or any(kind_of_node(node).ends_scope for node in source.nodes):
         return
     certain: set[int] = set()
     for position in graph.order:
@@ -97,7 +98,7 @@ def warn_of_recursion(workflow_id: str, source: GraphSource, graph: Graph, calle
         if node is not None and node.when is not None:
             continue
         certain.add(position)
-        if isinstance(node, SubWorkflowNode) and node.workflow_id == workflow_id:
+        if node is not None and starts_itself[position]:
             message = f"`{node.id}` starts `{workflow_id}` in every execution of `{workflow_id}`"
             report.add(rules.ENDLESS_RECURSION, message, source.at(position, "workflow_id"))
 
@@ -106,7 +107,7 @@ def _never_run(nodes: tuple[NodeDefinition, ...], graph: Graph, joins: list[Join
     """Nodes that no edge can bring alive: what lies behind a `fail` or a `succeed`, which both end the scope."""
     final = {position for position, node in enumerate(nodes) if kind_of_node(node).ends_scope}
     dead: set[int] = set()
-    for node in graph.order:
+    for node in graph.order if final else ():
         sources = graph.alive_sources(node)
         join = joins[node]
         alive = sum(source not in final and source not in dead for source in sources)

@@ -66,7 +66,7 @@ class Shapes:
         self._input = shape(definition.input_schema)
         self._overridable = declared_or_any(definition)
         self._variables = {name: shape(schema_of_template(value)) for name, value in definition.variables.items()}
-        self._inputs: dict[int, Shape | None] = {}
+        self._sources = sources
         self._raw: dict[int, Shape | None] = {}
         self._shown: dict[int, Shape | None] = {}
         for graph, first in zip(sources.graphs, firsts, strict=True):
@@ -74,7 +74,6 @@ class Shapes:
                 raw = shape(kind_of_node(node).output(node, catalogue))
                 self._raw[first + position] = raw
                 self._shown[first + position] = shaped(node, raw)
-                self._inputs[first + position] = shape(schema_of_template(node.inputs))
         self._firsts = firsts
         self._events = EventShapes(definition, sources)
         self._kept = kept_from_input(definition, sources)
@@ -116,8 +115,10 @@ class Shapes:
             return self.raw(place, item.site.node) if name == "output" else None
         if place.undoes is None or len(place.undoes.nodes) > 1:
             return None
-        undone = self._firsts[place.undoes.graph] + place.undoes.nodes[0]
-        return {"output": self._shown[undone], "inputs": self._inputs[undone]}.get(name)
+        (undone,) = place.undoes.nodes
+        if name == "inputs":
+            return shape(schema_of_template(self._sources.graphs[place.undoes.graph].nodes[undone].inputs))
+        return self._shown[self._firsts[place.undoes.graph] + undone] if name == "output" else None
 
 
 def declared_or_any(definition: WorkflowDefinition) -> frozenset[str]:

@@ -21,6 +21,7 @@ from workflow_runtime.definition.fields import MISSING
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.control import PassNode
 from workflow_runtime.definition.workflow import WorkflowDefinition
+from workflow_runtime.language.enumerations import direct
 from workflow_runtime.language.expressions import (
     Expression,
     ExpressionSyntaxError,
@@ -41,6 +42,7 @@ TIMEOUT_LOCALS = frozenset({"inputs", "error"})
 """Of nodes that a wait calls when its time is up."""
 
 
+@direct
 class SiteKind(StrEnum):
     VARIABLE = "variable"
     OUTPUTS = "outputs"  # of the workflow
@@ -165,10 +167,9 @@ def _node_sites(graph: GraphSource, position: int, node: NodeDefinition) -> Iter
     kind = kind_of_node(node)
     works, replaces = kind.pool is not None, position in graph.fallbacks
 
-    def site(path: DocumentPath, value: Json, **options: Any) -> Site:
+    def site(path: DocumentPath, value: Json, kind: SiteKind = SiteKind.NODE, **options: Any) -> Site:
         written = graph.written_at(position, *path) if replaces else ()
-        return Site(kind=options.pop("kind", SiteKind.NODE), path=graph.at(position, *path), value=value,
-                    node=position, written=written, **options)  # fmt: skip
+        return Site(kind=kind, path=graph.at(position, *path), value=value, node=position, written=written, **options)
 
     if node.when is not None:
         yield site(("when",), node.when, is_expression=True)

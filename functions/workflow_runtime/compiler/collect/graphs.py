@@ -144,12 +144,14 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     def at(self, position: int, *path: str | int) -> DocumentPath:
         """The document path of a node, or of something in it."""
         own = self.fallbacks.get(position)
+        if own is None:  # as of nearly all
+            if self.is_call or self.undoes is not None:
+                return (*self.place, *path)
+            return (*self.place, self.positions[position] if self.positions else position, *path)
         if position in self.named_by_handlers:
-            return self.at(self.fallbacks[position], f"~{self.named_by_handlers[position]}", *path)
-        if own is not None:
-            is_value = path[:1] == ("inputs",) and isinstance(self.nodes[position], PassNode)
-            return self.at(own, "fallback", *(("value", *path[1:]) if is_value else path))
-        return (*self.place, *path) if self.is_lone else (*self.place, self.written_position(position), *path)
+            return self.at(own, f"~{self.named_by_handlers[position]}", *path)
+        is_value = path[:1] == ("inputs",) and isinstance(self.nodes[position], PassNode)
+        return self.at(own, "fallback", *(("value", *path[1:]) if is_value else path))
 
     def written_at(self, position: int, *path: str | int) -> DocumentPath:
         """The document path of a field of a node, or of something in it. What a fallback has from the node in whose

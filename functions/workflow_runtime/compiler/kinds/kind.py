@@ -12,6 +12,7 @@ from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.fields import MISSING
 from workflow_runtime.definition.policies import RetryPolicy as RetryPolicyDefinition
 from workflow_runtime.definition.reading import Model
+from workflow_runtime.language.enumerations import direct
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.templates import has_template
 from workflow_runtime.plan.actions import Action
@@ -24,6 +25,7 @@ Target: TypeAlias = tuple[str, DocumentPath]
 """The id of a node that a node names, and where in it."""
 
 
+@direct
 class Over(Enum):
     """What a formula reads besides the names of its scope."""
 

@@ -44,6 +44,10 @@ class Called(msgspec.Struct, frozen=True):
     def __contains__(self, node: int) -> bool:
         return node in self.live or node in self.dormant or node in self.undoing
 
+    def never_due(self, node: int) -> bool:
+        """Whether it never runs in the graph where it is written."""
+        return node in self.dormant or node in self.undoing
+
 
 class Named:
     """The nodes that formulas name, each with its first place: per graph, per node that reads. What is read inside of a

@@ -53,11 +53,11 @@ def finished(ids: Sequence[str], graph: Branched, named: dict[int, dict[int, Use
     """The graph with its ordering links; None when it has a cycle, which is reported."""
     order = topological_order(graph.size, graph.links)
     if len(order) == graph.size:
-        above = ancestors(order, incoming_of(graph.size, graph.links))
-        _add_reads(graph, named, above)
-        order = topological_order(graph.size, graph.links)
+        above = ancestors(order, incoming_of(graph.size, graph.links)) if named else []
+        if _add_reads(graph, named, above):
+            order = topological_order(graph.size, graph.links)
     names = (*ids, *(gather.id for gather in graph.gathers))
-    if report_cycles(names, graph.count, graph.links, report):
+    if len(order) < graph.size and report_cycles(names, graph.count, graph.links, report):
         return None
     incoming = incoming_of(graph.size, graph.links)
     return Graph(names, graph.count, incoming, order, tuple(graph.gathers), graph.members)
@@ -76,13 +76,17 @@ def report_cycles(ids: Sequence[str], count: int, links: Links, report: Report) 
     return bool(cycles)
 
 
-def _add_reads(graph: Branched, named: dict[int, dict[int, Use]], above: list[int]) -> None:
+def _add_reads(graph: Branched, named: dict[int, dict[int, Use]], above: list[int]) -> bool:
+    """Returns whether there was any that orders what was not in order already."""
+    has_added = False
     for target, sources in sorted(named.items()):
         for number, (source, use) in enumerate(sources.items()):
             if above[target] >> source & 1:
                 continue
+            has_added = True
             link = Link(source, target, Rank(DATA, (number,)), use.path, EdgeKind.ORDER)
             if graph.is_wait(source, target):
                 graph.add_wait(link)
             else:
                 graph.add(link)
+    return has_added

@@ -75,7 +75,8 @@ def incoming_of(count: int, links: Links) -> list[list[Link]]:
     for link in links.values():
         found[link.target].append(link)
     for group in found:
-        group.sort(key=lambda link: (link.rank, link.source))
+        if len(group) > 1:
+            group.sort(key=lambda link: (link.rank, link.source))
     return found
 
 

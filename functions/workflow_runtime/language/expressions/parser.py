@@ -150,9 +150,7 @@ class Parser:
     def binary(self, floor: int) -> Node:
         self.height += 1
         if self.height > HEIGHT_MAX:
-            raise ExpressionSyntaxError(
-                f"operators are nested more than {HEIGHT_MAX} deep", self.token.start, SPLIT_IT
-            )
+            raise ExpressionSyntaxError(f"operators are nested more than {HEIGHT_MAX} deep", self.token.start, SPLIT_IT)
         left = self.prefix(floor)
         while True:
             token = self.token
