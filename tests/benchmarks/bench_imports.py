@@ -65,9 +65,12 @@ clients = [session.client(name) for name in ("dynamodb", "sqs", "s3", "events")]
 """
 _HANDLER_EVENT = """
 import os
+from workflow_runtime.handlers.lifetime import MadeOnce
 from workflow_runtime.runtime.aws import aws_runtime
 from workflow_runtime.deployment.topology import TOPOLOGY
-handler = {module}.create(aws_runtime(os.environ, lambda name, value: None), TOPOLOGY.function({function!r}))
+def made():
+    return {module}.create(aws_runtime(os.environ, lambda name, value: None), TOPOLOGY.function({function!r}))
+MadeOnce(made, now=True)
 """
 
 

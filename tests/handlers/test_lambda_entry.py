@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ from tests.handlers.bench import Bench
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.backends.simulated_aws.simulated import REGION
 from workflow_runtime.deployment.metrics import Metric
-from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, node_queue
+from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, Function, node_queue
 from workflow_runtime.errors import RequestError
 from workflow_runtime.handlers import dispatch, entry, run_node
+from workflow_runtime.handlers.lifetime import Handler
+from workflow_runtime.runtime.services import Runtime
 
 PAYLOAD = "p4yl04d-载荷"
 NODES = """    - {id: first, type: tool, tool: echo, inputs: {x: "${text}"}}
@@ -70,6 +73,28 @@ def units(line: dict[str, Any]) -> dict[str, str]:
     """Of the metrics in a line."""
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     return {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
+
+
+def test_on_lambda_all_that_events_need_is_made_before_the_first_one(
+    deployed: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Deployed(deployed, monkeypatch, capsys)
+    monkeypatch.setenv("FUNCTION", "dispatch")
+    monkeypatch.setenv(entry.ON_LAMBDA, "a-name-of-Lambda's")
+    made: list[Runtime] = []
+
+    def create(runtime: Runtime, function: Function) -> Handler:
+        made.append(runtime)
+        return lambda event, _: (event, function.name)
+
+    try:
+        handler = entry.on_lambda(create)
+        assert len(made) == 1
+        context = LocalContext(TOPOLOGY.function("dispatch"))
+        assert [handler({"n": n}, context) for n in (1, 2)] == [({"n": 1}, "dispatch"), ({"n": 2}, "dispatch")]
+        assert len(made) == 1
+    finally:
+        gc.unfreeze()
 
 
 def test_the_entry_points_run_a_workflow_and_say_so_without_its_payloads(

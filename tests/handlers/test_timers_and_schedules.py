@@ -49,15 +49,16 @@ def schedules(town: Town, kind: str) -> list[str]:
 
 
 def test_twenty_minutes_and_thirty_days_pass_to_the_second(town: Town, execution_id: str) -> None:
+    before = 5 if town.bench.name == "embedded" else 300  # seconds: on moto, time also passes by itself
     assert len(schedules(town, "timer")) == 1
-    town.wait(20 * 60 - 5)
+    town.wait(20 * 60 - before)
     assert town.states(execution_id) == ["短"]
-    town.wait(5)
+    town.wait(before)
     assert town.states(execution_id) == ["长"]
     assert len(schedules(town, "timer")) == 1, "the first is gone, the next is there"
-    town.wait(30 * DAY - 60)
+    town.wait(30 * DAY - before)
     assert town.states(execution_id) == ["长"]
-    town.wait(60)
+    town.wait(before)
     document = town.shown(execution_id)
     assert (document["status"], document["timers"]) == ("completed", [])
     assert schedules(town, "timer") == []

@@ -13,9 +13,9 @@ import msgspec
 from workflow_runtime.engine.advance import new_execution
 from workflow_runtime.engine.codec import decode_state, encode_state
 from workflow_runtime.engine.commands import Read, RunNode
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.replay import (
     Difference,
-    JournalEntry,
     ReplayMismatch,
     difference_at,
     first_difference,

@@ -17,39 +17,17 @@ from workflow_runtime.engine import applied
 from workflow_runtime.engine.advance import Decision, abort, advance
 from workflow_runtime.engine.commands import CancelChild, Command, ControlChild, RecordNode, StorePages
 from workflow_runtime.engine.events import Event
-from workflow_runtime.engine.macrosteps import Macrostep
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.payloads import without_payload
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import Known, Needs
-from workflow_runtime.errors import ErrorDocument, InvalidEvent
+from workflow_runtime.errors import InvalidEvent
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 
 SHOWN_CHARS_MAX = 300  # of a value in a difference
 
 Fetch = Callable[[Needs], Known]
-
-
-class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One commit: the events it took at time ``now``, what it ordered, what it ignored or refused and why.
-
-    - ``macrosteps``: what charts did
-    - ``aborted``: the execution was failed from outside its plan, for this reason
-    - ``applied``: identities of the events from outside that it took
-
-    Events carry references and small decision values, never payloads.
-    """
-
-    version: int
-    commit_id: str
-    now: int
-    events: tuple[Event, ...] = ()
-    commands: tuple[Command, ...] = ()
-    ignored: tuple[tuple[str, str], ...] = ()
-    refused: tuple[tuple[str, str], ...] = ()
-    aborted: ErrorDocument | None = None
-    macrosteps: tuple[Macrostep, ...] = ()
-    applied: tuple[str, ...] = ()
 
 
 class Difference(msgspec.Struct, frozen=True):

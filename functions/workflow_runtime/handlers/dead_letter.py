@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import Function
-from workflow_runtime.handlers.entry import Handler, LambdaEvent, on_lambda
+from workflow_runtime.handlers.batches import Record, one_by_one
+from workflow_runtime.handlers.entry import on_lambda
+from workflow_runtime.handlers.lifetime import Handler, LambdaEvent
 from workflow_runtime.runtime.services import Runtime
 
 
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
-    def take(record: SQSRecord) -> None:
-        runtime.dead_letters.take(record.raw_event)
+    def take(record: Record) -> None:
+        runtime.dead_letters.take(record)
         runtime.count(Metric.DEAD_LETTERS, 1)
 
     def handle(event: LambdaEvent, context: Any) -> Any:  # noqa: ARG001  Lambda passes it
-        processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-        return process_partial_response(event, take, processor)  # dead letters have no order, also of the FIFO queue
+        return one_by_one(event["Records"], take)  # dead letters have no order, also of the FIFO queue
 
     return handle
 

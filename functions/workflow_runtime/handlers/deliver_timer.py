@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import Function
 from workflow_runtime.errors import InvalidEvent
-from workflow_runtime.handlers.entry import Handler, LambdaEvent, on_lambda
+from workflow_runtime.handlers.batches import Record, one_by_one
+from workflow_runtime.handlers.entry import on_lambda
+from workflow_runtime.handlers.lifetime import Handler, LambdaEvent
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.messages import parse_timer
 
 
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
-    def take(record: SQSRecord) -> None:
+    def take(record: Record) -> None:
         try:
-            timer = parse_timer(record.body)
+            timer = parse_timer(record["body"])
         except InvalidEvent as error:
-            runtime.dead_letters.record(record.message_id, record.body, str(error))
+            runtime.dead_letters.record(record["messageId"], record["body"], str(error))
             runtime.count(Metric.DEAD_LETTERS, 1)
             return
         lateness = runtime.timers.deliver(timer)
@@ -29,8 +28,7 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
             runtime.count(Metric.TIMER_LATENESS, lateness)
 
     def handle(event: LambdaEvent, context: Any) -> Any:  # noqa: ARG001  Lambda passes it
-        processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-        return process_partial_response(event, take, processor)
+        return one_by_one(event["Records"], take)
 
     return handle
 

@@ -3,50 +3,46 @@ group."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
-
-from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import DISPATCH, Function
 from workflow_runtime.errors import RetryableError
-from workflow_runtime.handlers.entry import Handler, LambdaEvent, on_lambda
-from workflow_runtime.handlers.spare import SpareProcessors
+from workflow_runtime.handlers.batches import Record, answer_with
+from workflow_runtime.handlers.entry import on_lambda
+from workflow_runtime.handlers.lifetime import Handler, LambdaEvent
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.dispatch.mailbox import MailboxBatch
 
 
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
-    processors = SpareProcessors(_processor)
+    dispatcher = runtime.dispatcher
 
     def handle(event: LambdaEvent, context: Any) -> Any:
-        with runtime.dispatcher.budget.of(context.get_remaining_time_in_millis()):
+        with dispatcher.budget.of(context.get_remaining_time_in_millis()):
             return dispatch(event)
 
     def dispatch(event: LambdaEvent) -> Any:
-        batch = MailboxBatch(runtime.dispatcher, event["Records"], runtime.ports.together, runtime.tally)
-
-        def take(record: SQSRecord) -> None:
-            if not batch.take(record.message_id):
-                raise RetryableError("delivered again later")
-
-        with processors.lent() as processor:
-            answer = process_partial_response(event, take, processor)  # a context would cost an inspection of `take`
+        batch = MailboxBatch(dispatcher, event["Records"], runtime.ports.together, runtime.tally)
+        failed = list(_failed(event["Records"], batch))
         _delay(runtime, batch.postponed)
         runtime.count(Metric.EVENTS_DISPATCHED, len(event["Records"]))
         runtime.write_counts()
-        return answer
+        return answer_with(failed)
 
     return handle
 
 
-def _processor() -> SqsFifoPartialProcessor:
-    processor = SqsFifoPartialProcessor(skip_group_on_error=True)
-    processor.raise_on_entire_batch_failure = False  # failures are answered one by one, also when all failed
-    return processor
+def _failed(records: Sequence[Record], batch: MailboxBatch) -> Iterator[Record]:
+    """Those that were not taken, and what stands behind them in their groups."""
+    stopped: set[str] = set()
+    for record in records:
+        group = record["attributes"]["MessageGroupId"]
+        if group in stopped or not batch.take(record["messageId"]):
+            stopped.add(group)
+            yield record
 
 
 def _delay(runtime: Runtime, postponed: Mapping[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""What every handler needs on Lambda: its runtime, made at the first event; structured logs; metrics; an event loop."""
+"""What every handler needs on Lambda: its runtime, made once; structured logs; metrics; an event loop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import inspect
 import os
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.logging import utils
@@ -16,11 +16,10 @@ from aws_lambda_powertools.metrics import MetricUnit
 from workflow_runtime.deployment.log_fields import LogFields
 from workflow_runtime.deployment.metrics import NAMESPACE, Metric
 from workflow_runtime.deployment.topology import Function
+from workflow_runtime.handlers.lifetime import Handler, LambdaEvent, MadeOnce
 from workflow_runtime.runtime.services import Runtime
 
-LambdaEvent: TypeAlias = dict[str, Any]
-Handler: TypeAlias = Callable[[LambdaEvent, Any], Any]
-"""Takes an event and Lambda's context; returns the answer, or a coroutine of it."""
+ON_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME"  # a variable that Lambda sets
 
 # Both name the deployment as the service: POWERTOOLS_SERVICE_NAME tells the counts of two stacks apart.
 logger = Logger()
@@ -37,20 +36,22 @@ def on_lambda(create: Callable[[Runtime, Function], Handler]) -> Callable[[Lambd
     """Lambda's entry point for a handler. Which function it is, is said by the variable ``FUNCTION`` (a name in
     `topology`).
     """
-    handlers: list[Handler] = []
+
+    def make() -> Handler:
+        from workflow_runtime.deployment.settings import deployed_topology
+        from workflow_runtime.runtime.aws import aws_runtime
+
+        utils.copy_config_to_registered_loggers(logger, include={"workflow_runtime"})
+        function = deployed_topology(os.environ).function(os.environ["FUNCTION"])
+        return create(aws_runtime(os.environ, _count), function)
+
+    made = MadeOnce(make, now=ON_LAMBDA in os.environ)
     loop = asyncio.new_event_loop()
 
     @logger.inject_lambda_context
     @metrics.log_metrics(raise_on_empty_metrics=False)
     def handler(event: LambdaEvent, context: Any) -> Any:
-        if not handlers:
-            from workflow_runtime.deployment.settings import deployed_topology
-            from workflow_runtime.runtime.aws import aws_runtime
-
-            utils.copy_config_to_registered_loggers(logger, include={"workflow_runtime"})
-            name = os.environ["FUNCTION"]
-            handlers.append(create(aws_runtime(os.environ, _count), deployed_topology(os.environ).function(name)))
-        answer = handlers[0](event, context)
+        answer = made.for_event()(event, context)
         return loop.run_until_complete(answer) if inspect.isawaitable(answer) else answer
 
     entry: Callable[[LambdaEvent, Any], Any] = handler  # the decorators have no types

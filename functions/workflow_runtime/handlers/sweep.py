@@ -8,7 +8,8 @@ from typing import Any
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import Function
 from workflow_runtime.errors import RetryableError
-from workflow_runtime.handlers.entry import Handler, LambdaEvent, on_lambda
+from workflow_runtime.handlers.entry import on_lambda
+from workflow_runtime.handlers.lifetime import Handler, LambdaEvent
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.upkeep.sweep import shard_in
 

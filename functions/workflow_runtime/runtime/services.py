@@ -17,7 +17,6 @@ from workflow_runtime.runtime.catalog_services import CatalogServices
 from workflow_runtime.runtime.environment import EnvironmentSecrets as EnvironmentSecrets
 from workflow_runtime.runtime.environment import workflow_env as workflow_env
 from workflow_runtime.runtime.foundation import numbered_ids
-from workflow_runtime.services.views.executions import Documents
 from workflow_runtime.storage.stores import Stores
 
 if TYPE_CHECKING:
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.upkeep.redrive import Redrive
     from workflow_runtime.services.upkeep.sweep import Sweep
     from workflow_runtime.services.views.approvals import ApprovalViews
+    from workflow_runtime.services.views.executions import Documents
     from workflow_runtime.services.views.recordings import Recordings
     from workflow_runtime.services.views.streams import Streams
     from workflow_runtime.services.views.taken import Taken
@@ -169,6 +169,8 @@ class Runtime(CatalogServices):
 
     @cached_property
     def documents(self) -> Documents:
+        from workflow_runtime.services.views.executions import Documents
+
         return Documents(self._viewed, self._viewed_stores, self.looks)
 
     @cached_property

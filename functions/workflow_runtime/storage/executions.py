@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine.codec import decode_state, encode_state
 from workflow_runtime.engine.commands import ReplaceVariables, RunNode, SetStatus
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, AnyOf, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Table

@@ -9,9 +9,9 @@ import msgspec
 
 from workflow_runtime.engine.awaited import Wait
 from workflow_runtime.engine.commands import RunNode
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.passes import Passes
-from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json

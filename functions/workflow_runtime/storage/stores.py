@@ -1,4 +1,4 @@
-"""All stores of a backend, made once and when they are first used."""
+"""All stores of a backend, each imported and made when it is first used: a function uses a few of them."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from typing import TYPE_CHECKING
 
 from workflow_runtime.deployment.settings import RETENTION_DAYS
 from workflow_runtime.ports import Ports, Table
-from workflow_runtime.storage.agents import AgentStore
-from workflow_runtime.storage.due import DueStore
-from workflow_runtime.storage.executions import ExecutionStore
-from workflow_runtime.storage.freezes import FreezeStore
-from workflow_runtime.storage.limiters import LimiterStore
-from workflow_runtime.storage.listing import Listing
-from workflow_runtime.storage.outbox import OutboxStore
 from workflow_runtime.storage.retention import ExpiringTable, Renewal, Retention
-from workflow_runtime.storage.runs import RunStore
-from workflow_runtime.storage.subscriptions import OwnerStore, SubscriptionStore
-from workflow_runtime.storage.workflows import WorkflowStore
 
 if TYPE_CHECKING:
+    from workflow_runtime.storage.agents import AgentStore
     from workflow_runtime.storage.applied import AppliedStore
     from workflow_runtime.storage.approvals import ApprovalStore
     from workflow_runtime.storage.budgets import BudgetStore
     from workflow_runtime.storage.counters import CounterStore
     from workflow_runtime.storage.dead_letters import LetterStore
+    from workflow_runtime.storage.due import DueStore
+    from workflow_runtime.storage.executions import ExecutionStore
     from workflow_runtime.storage.exposed import ExposedStore
+    from workflow_runtime.storage.freezes import FreezeStore
     from workflow_runtime.storage.held import HeldStore
+    from workflow_runtime.storage.limiters import LimiterStore
+    from workflow_runtime.storage.listing import Listing
     from workflow_runtime.storage.live import LiveStore
+    from workflow_runtime.storage.outbox import OutboxStore
     from workflow_runtime.storage.requests import RequestStore
+    from workflow_runtime.storage.runs import RunStore
     from workflow_runtime.storage.sessions import SessionStore
     from workflow_runtime.storage.steps import StepStore
+    from workflow_runtime.storage.subscriptions import OwnerStore, SubscriptionStore
     from workflow_runtime.storage.tasks import TaskStore
     from workflow_runtime.storage.triggers import TriggerStore
+    from workflow_runtime.storage.workflows import WorkflowStore
 
 
 class Stores:
@@ -52,14 +52,20 @@ class Stores:
 
     @cached_property
     def executions(self) -> ExecutionStore:
+        from workflow_runtime.storage.executions import ExecutionStore
+
         return ExecutionStore(self._table, self._blobs)
 
     @cached_property
     def runs(self) -> RunStore:
+        from workflow_runtime.storage.runs import RunStore
+
         return RunStore(self._table, self._blobs)
 
     @cached_property
     def listing(self) -> Listing:
+        from workflow_runtime.storage.listing import Listing
+
         return Listing(self._table, self.executions.headers, self._together)
 
     @cached_property
@@ -74,6 +80,8 @@ class Stores:
 
     @cached_property
     def workflows(self) -> WorkflowStore:
+        from workflow_runtime.storage.workflows import WorkflowStore
+
         return WorkflowStore(self._table)
 
     @cached_property
@@ -84,6 +92,8 @@ class Stores:
 
     @cached_property
     def agents(self) -> AgentStore:
+        from workflow_runtime.storage.agents import AgentStore
+
         return AgentStore(self._table)
 
     @cached_property
@@ -106,10 +116,14 @@ class Stores:
 
     @cached_property
     def subscriptions(self) -> SubscriptionStore:
+        from workflow_runtime.storage.subscriptions import SubscriptionStore
+
         return SubscriptionStore(self._table)
 
     @cached_property
     def owners(self) -> OwnerStore:
+        from workflow_runtime.storage.subscriptions import OwnerStore
+
         return OwnerStore(self._table)
 
     @cached_property
@@ -156,10 +170,14 @@ class Stores:
 
     @cached_property
     def freezes(self) -> FreezeStore:
+        from workflow_runtime.storage.freezes import FreezeStore
+
         return FreezeStore(self._table, self._blobs)
 
     @cached_property
     def limiters(self) -> LimiterStore:
+        from workflow_runtime.storage.limiters import LimiterStore
+
         return LimiterStore(self._table, self._blobs)
 
     @cached_property
@@ -170,8 +188,12 @@ class Stores:
 
     @cached_property
     def outbox(self) -> OutboxStore:
+        from workflow_runtime.storage.outbox import OutboxStore
+
         return OutboxStore(self._table, self._blobs)
 
     @cached_property
     def due(self) -> DueStore:
+        from workflow_runtime.storage.due import DueStore
+
         return DueStore(self._table)

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from tests.integration.api.conftest import JSON, Api, Reply
 
 from workflow_runtime.backends.embedded.backend import open_backend
-from workflow_runtime.engine.replay import JournalEntry
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents import AgentInvoker
 from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond

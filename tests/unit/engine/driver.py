@@ -46,10 +46,11 @@ from workflow_runtime.engine.events import (
     run_event_id,
 )
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.passes import PassEnd
-from workflow_runtime.engine.replay import JournalEntry, replay
+from workflow_runtime.engine.replay import replay
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.subscriptions import open_routes, subscriptions
 from workflow_runtime.engine.turn import COMMANDS_MAX, VALUE_KEPT_BYTES_MAX, Known, Needs, Turn, ValuesMissing

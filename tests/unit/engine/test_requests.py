@@ -12,8 +12,9 @@ from tests.unit.engine.driver import START, Driver, chart_of, control, on, plan_
 from workflow_runtime.engine.advance import Decision, advance
 from workflow_runtime.engine.commands import CancelChild, CancelRun, ControlChild, NotifyParent, SetStatus
 from workflow_runtime.engine.events import CancelRequested, ChildEnded, TimerFired
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.replay import JournalEntry, replay
+from workflow_runtime.engine.replay import replay
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.engine.turn import COMMANDS_MAX, Known
 

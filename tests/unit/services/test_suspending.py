@@ -23,7 +23,7 @@ from workflow_runtime.engine.events import (
     TimerFired,
 )
 from workflow_runtime.engine.identity import keyed_execution_id
-from workflow_runtime.engine.replay import JournalEntry
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.errors import RequestError
 from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.runtime.in_process import LocalRuntime

@@ -14,8 +14,8 @@ from workflow_runtime.backends.limits import item_bytes
 from workflow_runtime.compiler import compile_workflow
 from workflow_runtime.engine.advance import new_execution
 from workflow_runtime.engine.commands import SetStatus
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import NodeError
 from workflow_runtime.plan.plan import Plan

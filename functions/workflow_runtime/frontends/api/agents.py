@@ -6,12 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import findings_json
 from workflow_runtime.frontends.api import models
 from workflow_runtime.frontends.api.answers import JSON_TYPE, Answer, json_answer
+from workflow_runtime.frontends.api.api_model import ApiModel
 from workflow_runtime.frontends.api.bodies import YAML_TYPES, definition_source
 from workflow_runtime.frontends.api.chart_models import Time
 from workflow_runtime.frontends.api.http import (
@@ -46,7 +47,7 @@ HidesPackaged = Annotated[
 ]
 
 
-class AgentVersionModel(BaseModel):
+class AgentVersionModel(ApiModel):
     """A stored version; the runtime numbers them 1, 2, 3 …"""
 
     agent_id: str
@@ -56,7 +57,7 @@ class AgentVersionModel(BaseModel):
     etag: str
 
 
-class AgentDetail(BaseModel):
+class AgentDetail(ApiModel):
     """An agent as it is in force."""
 
     agent_id: str
@@ -77,7 +78,7 @@ class AgentPublished(AgentVersionModel):
     hides_packaged: HidesPackaged
 
 
-class AgentItem(BaseModel):
+class AgentItem(ApiModel):
     agent_id: str
     source: Literal["published", "packaged"] = Field(description="Which of its id is in force.")
     version: int | None = Field(description="The latest one, of an agent that was published.")
@@ -85,17 +86,17 @@ class AgentItem(BaseModel):
     hides_packaged: bool | None
 
 
-class AgentPage(BaseModel):
+class AgentPage(ApiModel):
     items: list[AgentItem]
     next_cursor: str | None
 
 
-class AgentVersionPage(BaseModel):
+class AgentVersionPage(ApiModel):
     items: list[AgentVersionModel]
     next_cursor: str | None
 
 
-class AgentValidation(BaseModel):
+class AgentValidation(ApiModel):
     """What is to be said of a definition: `valid` if there are no findings."""
 
     valid: bool

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
+
+from workflow_runtime.frontends.api.api_model import ApiModel
 
 JsonObject = dict[str, Any]
 Time = Annotated[str, Field(description="UTC, with milliseconds.", examples=["2026-01-31T12:00:00.000Z"])]
 
 
-class Truncated(BaseModel):
+class Truncated(ApiModel):
     """Stands in for a value that is too large for the answer: `href` reads the first slice of its JSON text."""
 
     truncated: Literal[True]
@@ -18,7 +20,7 @@ class Truncated(BaseModel):
     href: str
 
 
-class Transition(BaseModel):
+class Transition(ApiModel):
     """One event taken to completion: the states left and entered, and the active leaf states afterwards; or the
     `reason` why nothing was taken."""
 
@@ -35,7 +37,7 @@ class Transition(BaseModel):
     version: int = Field(description="The commit that it was part of, as in the history.")
 
 
-class AvailableEvent(BaseModel):
+class AvailableEvent(ApiModel):
     """An event that a transition of an active state, or a wait, listens to now."""
 
     event: str
@@ -50,7 +52,7 @@ class AvailableEvent(BaseModel):
     machine: str | None = Field(description="The path of the chart; null for a wait.")
 
 
-class KeptEvent(BaseModel):
+class KeptEvent(ApiModel):
     """An event that came before its wait, which will have it."""
 
     event: str
@@ -59,7 +61,7 @@ class KeptEvent(BaseModel):
     source: str | None
 
 
-class RunningTimer(BaseModel):
+class RunningTimer(ApiModel):
     """What happens at a time, unless something comes before."""
 
     at: Time
@@ -68,21 +70,21 @@ class RunningTimer(BaseModel):
     machine: str | None
 
 
-class Machine(BaseModel):
+class Machine(ApiModel):
     """A chart inside a node."""
 
     current_states: list[str]
     variables: JsonObject | None
 
 
-class ChartParts(BaseModel):
+class ChartParts(ApiModel):
     current_states: list[str] = Field([], description="The active leaf states; after the end, the final state.")
     variables: JsonObject | Truncated | None = Field(
         None, description="The chart's variables now. A graph's, when they are included."
     )
     machines: dict[str, Machine] = Field({}, description="Nested charts by path.")
-    available_events: list[AvailableEvent] = []
+    available_events: list[AvailableEvent] = Field([])
     kept_events: list[KeptEvent] = Field(
         [], description="Events that came before the wait they are for; the newest 100 of at most 1,000, for 30 days."
     )
-    timers: list[RunningTimer] = []
+    timers: list[RunningTimer] = Field([])

@@ -20,7 +20,7 @@ from workflow_runtime.engine.commands import (
     Unsubscribe,
 )
 from workflow_runtime.engine.identity import child_execution_id
-from workflow_runtime.engine.replay import JournalEntry
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.frontends.api.answers import Answer, bounded_answer, json_answer
 from workflow_runtime.frontends.api.http import decode_cursor, encode_cursor, page

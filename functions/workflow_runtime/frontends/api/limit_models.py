@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from workflow_runtime.frontends.api.api_model import ApiModel
 from workflow_runtime.frontends.api.chart_models import Time
 
 RATE = "A number and a time: `60/min`, `200k/min`, `5/s`."
 
 
-class LimiterBudget(BaseModel):
+class LimiterBudget(ApiModel):
     """What the models of all that name a limiter may cost in a time; one of `usd` and `tokens` at least."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -23,7 +24,7 @@ class LimiterBudget(BaseModel):
     unknown_price: Literal["refuse", "tokens"] | None = None
 
 
-class LimiterFields(BaseModel):
+class LimiterFields(ApiModel):
     """What a limiter allows; one of `requests`, `tokens`, `concurrency` and `budget` at least."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -42,7 +43,7 @@ class LimiterRequest(LimiterFields):
     paused: bool | None = Field(None, description="Whether nothing may begin that takes of the limiter.")
 
 
-class LimitsRequest(BaseModel):
+class LimitsRequest(ApiModel):
     """Limiters by name, as definitions/limits.yaml has them."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -56,21 +57,21 @@ class Limiter(LimiterFields):
     declared: LimiterFields | None = Field(None, description="What a file says of one that was set.")
 
 
-class LimiterList(BaseModel):
+class LimiterList(ApiModel):
     items: list[Limiter]
 
 
-class DrawnDollars(BaseModel):
+class DrawnDollars(ApiModel):
     limit: float
     drawn: float
 
 
-class DrawnTokens(BaseModel):
+class DrawnTokens(ApiModel):
     limit: int
     drawn: int
 
 
-class Drawn(BaseModel):
+class Drawn(ApiModel):
     """What executions have drawn of a limiter's budget in the time that `ends_at` then. They draw slices, and give back
     at their ends what they have not used."""
 
@@ -79,7 +80,7 @@ class Drawn(BaseModel):
     ends_at: Time
 
 
-class Gauge(BaseModel):
+class Gauge(ApiModel):
     """What is taken of a limiter, and who waits for it, for one value of its key."""
 
     key: str | None
@@ -98,19 +99,19 @@ class LimiterDetail(Limiter):
     gauges: list[Gauge]
 
 
-class Dollars(BaseModel):
+class Dollars(ApiModel):
     limit: float
     used: float = Field(description="What is reserved included.")
     reserved: float = Field(description="For requests of models that are under way.")
 
 
-class Tokens(BaseModel):
+class Tokens(ApiModel):
     limit: int
     used: int = Field(description="What is reserved included.")
     reserved: int = Field(description="For requests of models that are under way.")
 
 
-class Spending(BaseModel):
+class Spending(ApiModel):
     """What models may use, and have used."""
 
     usd: Dollars | None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from workflow_runtime.frontends.api.answers import JSON_TYPE
+from workflow_runtime.frontends.api.api_model import ApiModel
 from workflow_runtime.frontends.api.chart_models import JsonObject
 from workflow_runtime.frontends.api.route import Reply, Route, Scope, json_reply
 from workflow_runtime.frontends.mcp.server import McpServer
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 CALL_BODY = "a call"
 
 
-class McpCall(BaseModel):
+class McpCall(ApiModel):
     """A JSON-RPC call of the Model Context Protocol. Without an id it is a notification, which nobody answers."""
 
     jsonrpc: Literal["2.0"]
@@ -26,7 +27,7 @@ class McpCall(BaseModel):
     params: JsonObject | None = Field(None)
 
 
-class McpError(BaseModel):
+class McpError(ApiModel):
     """What is wrong with a call, by the codes of JSON-RPC and MCP."""
 
     code: int
@@ -34,7 +35,7 @@ class McpError(BaseModel):
     data: Any = Field(None)
 
 
-class McpAnswer(BaseModel):
+class McpAnswer(ApiModel):
     """A result or an error."""
 
     jsonrpc: Literal["2.0"]
@@ -43,7 +44,7 @@ class McpAnswer(BaseModel):
     error: McpError | None = Field(None)
 
 
-class ResourceMetadata(BaseModel):
+class ResourceMetadata(ApiModel):
     """RFC 9728: who issues tokens for the MCP server."""
 
     resource: str

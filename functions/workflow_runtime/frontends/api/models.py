@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus, NodeStatus
 from workflow_runtime.findings import Severity
+from workflow_runtime.frontends.api.api_model import ApiModel
 from workflow_runtime.frontends.api.chart_models import ChartParts, JsonObject, Time, Transition, Truncated
 from workflow_runtime.frontends.api.limit_models import Spending
 
@@ -18,7 +19,7 @@ def _an_object(value: Any) -> Any:
     return value
 
 
-class StartRequest(BaseModel):
+class StartRequest(ApiModel):
     """`context` means the same as `input`; given both, they must be equal."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"not": {"required": ["input", "context"]}})
@@ -39,7 +40,7 @@ class StartRequest(BaseModel):
         return self.context if "context" in self.model_fields_set else self.input
 
 
-class FindingModel(BaseModel):
+class FindingModel(ApiModel):
     """One thing to fix in a definition. Line and column count from 1."""
 
     id: str = Field(examples=["WF301"])
@@ -51,7 +52,7 @@ class FindingModel(BaseModel):
     hint: str | None = None
 
 
-class InvalidValue(BaseModel):
+class InvalidValue(ApiModel):
     """A parameter, header or part of the body that is not valid."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -61,7 +62,7 @@ class InvalidValue(BaseModel):
     message: str
 
 
-class ProblemModel(BaseModel):
+class ProblemModel(ApiModel):
     """A problem document (RFC 9457). `code` is stable, for programs."""
 
     type: str = Field(examples=["urn:agent-workflow-runtime:problem:not-found"])
@@ -73,7 +74,7 @@ class ProblemModel(BaseModel):
     errors: list[InvalidValue] | None = Field(None, description="What is wrong with the request.")
 
 
-class Version(BaseModel):
+class Version(ApiModel):
     """A stored version; the runtime numbers them 1, 2, 3 …"""
 
     workflow_id: str
@@ -98,23 +99,23 @@ class Published(Version):
     warnings: list[FindingModel]
 
 
-class WorkflowItem(BaseModel):
+class WorkflowItem(ApiModel):
     workflow_id: str
     version: int = Field(description="The latest version.")
     created_at: Time
 
 
-class WorkflowPage(BaseModel):
+class WorkflowPage(ApiModel):
     items: list[WorkflowItem]
     next_cursor: str | None
 
 
-class VersionPage(BaseModel):
+class VersionPage(ApiModel):
     items: list[Version]
     next_cursor: str | None
 
 
-class Validation(BaseModel):
+class Validation(ApiModel):
     """What the compiler says: `valid` unless a finding is an error."""
 
     valid: bool
@@ -123,21 +124,21 @@ class Validation(BaseModel):
     findings: list[FindingModel]
 
 
-class ErrorCause(BaseModel):
+class ErrorCause(ApiModel):
     """Where in its execution the error of a sub-workflow began."""
 
     execution_id: str
     node: str | None
 
 
-class ErrorModel(BaseModel):
+class ErrorModel(ApiModel):
     type: str
     message: str
     node: str | None = None
     cause: ErrorCause | None = Field(None, description="Of a sub-workflow: where its error began.")
 
 
-class ExecutionSummary(BaseModel):
+class ExecutionSummary(ApiModel):
     execution_id: str
     workflow_id: str
     workflow_version: int
@@ -151,12 +152,12 @@ class ExecutionSummary(BaseModel):
     ended_at: Time | None
 
 
-class ExecutionPage(BaseModel):
+class ExecutionPage(ApiModel):
     items: list[ExecutionSummary]
     next_cursor: str | None
 
 
-class LoopProgress(BaseModel):
+class LoopProgress(ApiModel):
     """How far a loop is."""
 
     total: int | None = Field(description="How many passes there are; null while nobody knows.")
@@ -166,7 +167,7 @@ class LoopProgress(BaseModel):
     running: int
 
 
-class NodeExecution(BaseModel):
+class NodeExecution(ApiModel):
     status: NodeStatus
     attempts: int
     output: Any = Field(None, description="The newest run's output, or a note (`Truncated`) where it is too large.")
@@ -184,7 +185,7 @@ class NodeExecution(BaseModel):
     passes: LoopProgress | None = Field(None, description="Of a loop: how far it is.")
 
 
-class Compensation(BaseModel):
+class Compensation(ApiModel):
     """A visit of a node that is undone."""
 
     node: str = Field(description="The path of the node whose success is undone.")
@@ -196,14 +197,14 @@ class Compensation(BaseModel):
     ended_at: Time | None
 
 
-class Escalation(BaseModel):
+class Escalation(ApiModel):
     """A failure that a person decides on."""
 
     node: str = Field(description="The path of the node that failed.")
     error: ErrorModel
 
 
-class Suspension(BaseModel):
+class Suspension(ApiModel):
     """Why a suspended execution stands still."""
 
     since: Time
@@ -215,7 +216,7 @@ class Suspension(BaseModel):
     )
 
 
-class Parent(BaseModel):
+class Parent(ApiModel):
     """The execution that started this one. `node`: the path of the node that did; null if an action did."""
 
     execution_id: str
@@ -240,7 +241,7 @@ class Execution(ExecutionSummary, ChartParts):
     )
 
 
-class EventRequest(BaseModel):
+class EventRequest(ApiModel):
     """An event for an execution. Guards see `data`, an object, by its own names."""
 
     model_config = ConfigDict(extra="forbid")
@@ -249,17 +250,17 @@ class EventRequest(BaseModel):
     data: Any = Field(None, examples=[{"payment_method": "card"}])
 
 
-class BusEventRequest(BaseModel):
+class BusEventRequest(ApiModel):
     """An event for the embedded bus of `awr dev`."""
 
     model_config = ConfigDict(extra="forbid")
 
     source: str = Field(min_length=1, max_length=256)
     detail_type: str = Field(min_length=1, max_length=128)
-    detail: JsonObject = {}
+    detail: JsonObject = Field({})
 
 
-class EventAccepted(BaseModel):
+class EventAccepted(ApiModel):
     execution_id: str
     event: str
     id: str = Field(description="What formulas see as `event.id`: the idempotency key, or made up.")
@@ -275,7 +276,7 @@ class EventResult(EventAccepted, ChartParts):
     status: ExecutionStatus
 
 
-class LateResult(BaseModel):
+class LateResult(ApiModel):
     """What the code of a run came to after the run had ended: cancelled, or given up for lost. It decides nothing."""
 
     status: Literal["success", "failed"]
@@ -285,7 +286,7 @@ class LateResult(BaseModel):
     error: ErrorModel | None
 
 
-class NodeRun(BaseModel):
+class NodeRun(ApiModel):
     serial: int
     attempt: int
     status: str
@@ -304,12 +305,12 @@ class Node(NodeExecution):
     runs: list[NodeRun]
 
 
-class Reason(BaseModel):
+class Reason(ApiModel):
     event: str
     reason: str
 
 
-class HistoryEntry(BaseModel):
+class HistoryEntry(ApiModel):
     """One commit: the events it took, what it ordered, what it ignored or refused and why."""
 
     version: int
@@ -321,7 +322,7 @@ class HistoryEntry(BaseModel):
     transitions: list[Transition]
 
 
-class LoopPass(BaseModel):
+class LoopPass(ApiModel):
     """A pass of a loop."""
 
     index: int
@@ -336,14 +337,14 @@ class PassPage(LoopProgress):
     next_cursor: str | None
 
 
-class HistoryPage(BaseModel):
+class HistoryPage(ApiModel):
     items: list[HistoryEntry]
     next_cursor: str | None = Field(
         description="Reads on from here; null when the execution has ended and all is read."
     )
 
 
-class GraphNode(BaseModel):
+class GraphNode(ApiModel):
     """A node, or a state of a chart (`kind` is then one of `state`, `compound`, `regions`, `final`, `shallow_history`,
     `deep_history`); or `gathered`, where many branches come together before many nodes wait for the first."""
 
@@ -357,7 +358,7 @@ class GraphNode(BaseModel):
     notes: list[str] = Field([], description="What a state reacts to without being left.")
 
 
-class GraphEdge(BaseModel):
+class GraphEdge(ApiModel):
     """`orders`: it only makes the target wait."""
 
     source: str
@@ -370,7 +371,7 @@ class GraphEdge(BaseModel):
     )
 
 
-class Graph(BaseModel):
+class Graph(ApiModel):
     workflow_id: str
     title: str
     nodes: list[GraphNode]
@@ -379,12 +380,12 @@ class Graph(BaseModel):
     event_schemas: dict[str, Any] = Field({}, description="JSON Schemas of the data of events, by event.")
 
 
-class Health(BaseModel):
+class Health(ApiModel):
     status: Literal["ok"]
     frozen: list[str] = Field(description="What is frozen: `all`, `workflow:ID`, `agent:ID`.")
 
 
-class Triggered(BaseModel):
+class Triggered(ApiModel):
     """The execution that a webhook started."""
 
     execution_id: str

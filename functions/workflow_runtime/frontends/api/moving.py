@@ -6,9 +6,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from workflow_runtime.frontends.api.answers import Answer, bounded_answer, json_answer
+from workflow_runtime.frontends.api.api_model import ApiModel
 from workflow_runtime.frontends.api.bodies import parsed_body
 from workflow_runtime.frontends.api.http import decode_cursor, encode_cursor
 from workflow_runtime.frontends.api.parameters import Cursor, ExecutionId, check_id
@@ -31,7 +32,7 @@ def _number(value: Any) -> Any:
     return value
 
 
-class RecordsRequest(BaseModel):
+class RecordsRequest(ApiModel):
     """Records as another deployment gave them."""
 
     model_config = ConfigDict(extra="forbid")
@@ -40,13 +41,13 @@ class RecordsRequest(BaseModel):
     records: list[dict[str, Any]] = Field(description=LAYOUT)
 
 
-class Records(BaseModel):
+class Records(ApiModel):
     records_schema: int
     records: list[dict[str, Any]] = Field(description=LAYOUT)
     next_cursor: str | None
 
 
-class RecordsTaken(BaseModel):
+class RecordsTaken(ApiModel):
     taken: bool = Field(description="False: the execution is there already, and stays as it is.")
 
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.waiting import Cause
+from workflow_runtime.frontends.api.api_model import ApiModel
 from workflow_runtime.frontends.api.chart_models import (
     AvailableEvent,
     JsonObject,
@@ -22,7 +23,7 @@ from workflow_runtime.frontends.api.models import ExecutionSummary
 from workflow_runtime.services.control.operations import OPERATIONS
 
 
-class JournalPage(BaseModel):
+class JournalPage(ApiModel):
     """Commits as they are stored: `head`, on the first page, says which execution and plan they are of."""
 
     items: list[JsonObject]
@@ -34,7 +35,7 @@ class JournalPage(BaseModel):
     next_cursor: str | None
 
 
-class StepsPage(BaseModel):
+class StepsPage(ApiModel):
     """Runs by path and serial; behind the first run of an agent's node the steps of that."""
 
     runs: list[JsonObject] = Field(description="Each with what it came to.")
@@ -42,7 +43,7 @@ class StepsPage(BaseModel):
     next_cursor: str | None
 
 
-class UsagePage(BaseModel):
+class UsagePage(ApiModel):
     """What the models of some executions have used: `requests`, `input_tokens`, `output_tokens`, and `usd`, where a
     price is known."""
 
@@ -55,14 +56,14 @@ class UsagePage(BaseModel):
     next_cursor: str | None
 
 
-class Trace(BaseModel):
+class Trace(ApiModel):
     """A part of an OpenTelemetry trace: a collector takes it as it is at `/v1/traces`."""
 
     resourceSpans: list[JsonObject] = Field(description="As in OTLP's JSON encoding.")
     next_cursor: str | None
 
 
-class Waiting(BaseModel):
+class Waiting(ApiModel):
     """A node that has not ended; with an empty path, or that of a chart, the execution or the chart."""
 
     path: str
@@ -88,7 +89,7 @@ class Why(ExecutionSummary):
     next_cursor: str | None
 
 
-class ControlRequest(BaseModel):
+class ControlRequest(ApiModel):
     """What the history says beside who asked and when."""
 
     model_config = ConfigDict(extra="forbid")
@@ -127,7 +128,7 @@ class BulkRequest(ControlRequest):
     fields: JsonObject = Field({}, description="What the operation takes beside the reason.")
 
 
-class BulkRefusal(BaseModel):
+class BulkRefusal(ApiModel):
     """Why some executions were refused."""
 
     code: str
@@ -136,7 +137,7 @@ class BulkRefusal(BaseModel):
     execution_ids: list[str] = Field(description="The first of them.")
 
 
-class BulkPage(BaseModel):
+class BulkPage(ApiModel):
     """What a page came to. The request goes on with its `next_cursor` and the same body, under the same key."""
 
     operation: str
@@ -148,7 +149,7 @@ class BulkPage(BaseModel):
     next_cursor: str | None
 
 
-class Controlled(BaseModel):
+class Controlled(ApiModel):
     """A request that is on its way, or was not needed."""
 
     execution_id: str
@@ -158,7 +159,7 @@ class Controlled(BaseModel):
     attempt: int = Field(description="Which of the execution's it is from then on: 1, and one more when it reopens.")
 
 
-class DeadLetter(BaseModel):
+class DeadLetter(ApiModel):
     """A message that its queue gave up, or an event that could not be taken or sent."""
 
     id: str
@@ -168,12 +169,12 @@ class DeadLetter(BaseModel):
     redriven_at: Time | None = Field(description="When it was brought back.")
 
 
-class DeadLetterPage(BaseModel):
+class DeadLetterPage(ApiModel):
     items: list[DeadLetter]
     next_cursor: str | None
 
 
-class RedriveRequest(BaseModel):
+class RedriveRequest(ApiModel):
     """Which dead letters are meant: those of an execution, or all."""
 
     model_config = ConfigDict(extra="forbid")
@@ -187,14 +188,14 @@ class Redriven(DeadLetter):
     why: str | None = Field(description="Why it was left.")
 
 
-class RedrivePage(BaseModel):
+class RedrivePage(ApiModel):
     """What became of the letters of this page. The request goes on with its `next_cursor` and the same body."""
 
     items: list[Redriven]
     next_cursor: str | None
 
 
-class Freeze(BaseModel):
+class Freeze(ApiModel):
     """A switch that holds back starts or node runs."""
 
     scope: str = Field(examples=["agent:writer"])
@@ -204,7 +205,7 @@ class Freeze(BaseModel):
     thawed_at: Time | None = Field(description="Since when it holds back nothing more, and what it held is sent on.")
 
 
-class FreezeList(BaseModel):
+class FreezeList(ApiModel):
     items: list[Freeze]
 
 
@@ -212,7 +213,7 @@ class Frozen(Freeze):
     changed: bool = Field(description="False: it was as the request wants it already.")
 
 
-class HeldItem(BaseModel):
+class HeldItem(ApiModel):
     """Something that a freeze holds: the start of an execution, an event for one, or a node run."""
 
     kind: Literal["start", "event", "order"]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from workflow_runtime.frontends.api.api_model import ApiModel
 from workflow_runtime.frontends.api.chart_models import Time
 
 Name = Field(None, min_length=1, max_length=1_000, description="Whose answer it is; by default the caller's own.")
 
 
-class AnswerRequest(BaseModel):
+class AnswerRequest(ApiModel):
     """What somebody says to an approval."""
 
     model_config = ConfigDict(extra="forbid")
@@ -24,7 +25,7 @@ class AnswerRequest(BaseModel):
     by: str | None = Name
 
 
-class DelegateRequest(BaseModel):
+class DelegateRequest(ApiModel):
     """Who is asked instead."""
 
     model_config = ConfigDict(extra="forbid")
@@ -34,7 +35,7 @@ class DelegateRequest(BaseModel):
     by: str | None = Name
 
 
-class TaskRequest(BaseModel):
+class TaskRequest(ApiModel):
     """A task token: a secret, which proves that its bearer may speak."""
 
     model_config = ConfigDict(extra="forbid")
@@ -55,13 +56,13 @@ class FailRequest(TaskRequest):
     message: str = Field("", max_length=2_000)
 
 
-class TaskAnswered(BaseModel):
+class TaskAnswered(ApiModel):
     """What was said is on its way."""
 
     changed: bool = Field(description="False: the same was said before.")
 
 
-class Answered(BaseModel):
+class Answered(ApiModel):
     """An answer that is on its way; it has effect unless another was faster."""
 
     approval_id: str = Field(examples=["ex-01j9….1"])
@@ -72,7 +73,7 @@ class Answered(BaseModel):
     changed: bool = Field(description="False: the same answer was given before.")
 
 
-class ApprovalAnswer(BaseModel):
+class ApprovalAnswer(ApiModel):
     """What somebody said. `data` is there if the answer changed what was shown; lists leave it out."""
 
     by: str | None
@@ -82,7 +83,7 @@ class ApprovalAnswer(BaseModel):
     data: Any = Field(None)
 
 
-class Approval(BaseModel):
+class Approval(ApiModel):
     """People who are asked, by name; with no `assignees`, whoever may call the API."""
 
     id: str
@@ -108,6 +109,6 @@ class ApprovalDetail(Approval):
     data: Any = Field(description="What is shown.")
 
 
-class ApprovalPage(BaseModel):
+class ApprovalPage(ApiModel):
     items: list[Approval]
     next_cursor: str | None

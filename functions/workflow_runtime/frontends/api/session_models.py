@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from workflow_runtime.frontends.api.api_model import ApiModel
 from workflow_runtime.frontends.api.chart_models import Time
 
 
-class SessionUser(BaseModel):
+class SessionUser(ApiModel):
     """A visit of an agent: its execution, and the path of its node."""
 
     execution_id: str
     path: str
 
 
-class Session(BaseModel):
+class Session(ApiModel):
     id: str = Field(description="Of the session, in paths.")
     agent: str
     tenant: str | None = Field(description="Of its executions; null: they have none.")
@@ -43,6 +44,6 @@ class SessionDetail(Session):
     next_cursor: str | None
 
 
-class SessionPage(BaseModel):
+class SessionPage(ApiModel):
     items: list[Session]
     next_cursor: str | None

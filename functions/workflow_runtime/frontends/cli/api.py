@@ -13,8 +13,8 @@ import msgspec
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.recording import RecordedRun, Recording
-from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.frontends.api.application import Application
 from workflow_runtime.frontends.cli.dispatching import dispatching
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from workflow_runtime.engine.events import SELF, Event, Poked, SignalReceived, TimerFired
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.preview import RunningTimer
-from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.frontends.cli.output import Line
 from workflow_runtime.frontends.cli.progress import seconds_text
 from workflow_runtime.plan.formulas import Formula

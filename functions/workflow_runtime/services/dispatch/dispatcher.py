@@ -35,8 +35,8 @@ from workflow_runtime.engine.events import (
     NodeSucceeded,
     Poked,
 )
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import VALUE_KEPT_BYTES_MAX, Known, Needs
 from workflow_runtime.errors import ConflictError, ErrorDocument, InvalidEvent, RetryableError

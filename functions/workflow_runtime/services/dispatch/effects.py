@@ -42,8 +42,8 @@ from workflow_runtime.engine.events import (
     SendFailed,
     run_event_id,
 )
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import ErrorDocument, RetryableError

@@ -18,9 +18,9 @@ from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import HoldEvent
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.holding import HELD_MAX
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ChartState, ExecutionState
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.language.json_values import Json, NotJson, to_json

@@ -8,7 +8,7 @@ Letters of one execution go in the order in which their messages were sent.
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -19,7 +19,6 @@ from workflow_runtime.errors import InvalidEvent, RetryableError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Message, Ports
 from workflow_runtime.services.intake.bus_events import parse_body
-from workflow_runtime.services.intake.events import Ingest
 from workflow_runtime.services.messages import (
     UnknownMessage,
     parse_delivery,
@@ -27,10 +26,13 @@ from workflow_runtime.services.messages import (
     parse_order,
     parse_timer,
 )
-from workflow_runtime.services.timers import Timers
 from workflow_runtime.storage.dead_letters import Letter, LetterStore
 from workflow_runtime.storage.outbox import LETTERS
 from workflow_runtime.storage.stores import Stores
+
+if TYPE_CHECKING:
+    from workflow_runtime.services.intake.events import Ingest
+    from workflow_runtime.services.timers import Timers
 
 Outcome: TypeAlias = Literal["sent", "would_send", "left"]
 

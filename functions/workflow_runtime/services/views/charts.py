@@ -9,10 +9,10 @@ import msgspec
 
 from workflow_runtime.engine.awaited import PendingKind
 from workflow_runtime.engine.events import SignalReceived
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.preview import Preview, Prospect, preview
-from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.language.json_values import Json

@@ -8,8 +8,8 @@ import msgspec
 
 from workflow_runtime.engine.commands import CancelRun, RecordNode, RunNode
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, RunStopped
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, NodeStatus
-from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.services.views.charts import transitions_of
 from workflow_runtime.services.views.compensation import statuses_of_undone

@@ -9,8 +9,8 @@ import msgspec
 from workflow_runtime.engine.codec import encode_state
 from workflow_runtime.engine.commands import AskApproval, CancelRun, RecordNode, ReplaceVariables, StorePages
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, NodeYielded
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.recording import NO_STATE, RecordedRun, Recording
-from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.turn import Visit
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.engine.values.pruning import prune

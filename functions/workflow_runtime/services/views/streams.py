@@ -14,8 +14,8 @@ import msgspec
 
 from workflow_runtime.engine.commands import CancelRun, RunNode, SetStatus
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, NodeYielded, RunStopped
+from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.errors import RequestError
 from workflow_runtime.plan import segments
 from workflow_runtime.plan.plan import Plan
