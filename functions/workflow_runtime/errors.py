@@ -12,12 +12,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from workflow_runtime.findings import Finding
 
@@ -44,7 +44,7 @@ class NodeError(WorkflowRuntimeError):
     """
 
     def __init__(self, type: str, message: str, retry_after: float | None = None) -> None:
-        super().__init__(f"{type}: {message}")
+        super().__init__(error_text(type, message))
         self.type = type
         self.message = message
         self.retry_after = retry_after
@@ -130,6 +130,21 @@ class ErrorDocument(msgspec.Struct, frozen=True, omit_defaults=True):
             message = message[: ERROR_MESSAGE_CHARS_MAX - 1] + "…"
         type, message = storable_text(type[:ERROR_TYPE_CHARS_MAX]), storable_text(message)
         return cls(type, message, node, _seconds(retry_after), cause)
+
+    @property
+    def text(self) -> str:
+        """What went wrong, in a line."""
+        return error_text(self.type, self.message)
+
+
+def error_text(type: str, message: str) -> str:
+    """An error in a line: ``timeout: it took too long``. Authors' own may have no message."""
+    return f"{type}: {message}" if message else type
+
+
+def error_line(error: Mapping[str, Any]) -> str:
+    """The same, of an error as documents of executions have it."""
+    return error_text(str(error["type"]), str(error["message"]))
 
 
 def _seconds(value: object) -> float:

@@ -63,6 +63,11 @@ def _letters(match: re.Match[str]) -> str:
     return text if text.isprintable() and '"' not in text and "\\" not in text else escaped
 
 
+def counted(number: int, what: str) -> str:
+    """``1 node``, ``2,000 nodes``."""
+    return f"{number:,} {what}{'s' if number != 1 else ''}"
+
+
 def cut(text: str, characters_max: int = LINE_CHARS_MAX) -> str:
     """The beginning of a text as it is; ``…`` stands for the rest."""
     return text if len(text) <= characters_max else f"{text[: characters_max - 1]}…"

@@ -8,6 +8,7 @@ import msgspec
 
 from workflow_runtime.engine.commands import RecordNode, RunNode
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, NodeYielded
+from workflow_runtime.errors import error_line
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.testing.differences import (
     Steps,
@@ -218,7 +219,7 @@ class Result(msgspec.Struct, frozen=True):
         """The execution in a few lines, for messages."""
         head = f"execution {self.execution_id} of {self.document['workflow_id']!r}: {self.status}"
         if self.error is not None:
-            head += f", {self.error['type']}: {self.error['message']}"
+            head += f", {error_line(self.error)}"
         if self.states:
             head += f"\n  in {', '.join(self.states)}"
         width = max((len(node) for node in self.nodes), default=0)

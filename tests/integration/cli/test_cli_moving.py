@@ -50,10 +50,10 @@ def test_workflows_limits_and_ended_executions_move(awr: Awr, ended: list[str]) 
     exported = awr("export", "--all", "-o", "m.jsonl", "--db", "a.db")
     assert exported.exit_code == 0, exported.stderr
     assert exported.stdout == (
-        "m.jsonl: 2 limits, 1 agents, 2 workflows, 1 executions that run, and stay where they are, 2 executions\n"
+        "m.jsonl: 2 limits; 1 agent; 2 workflows; 1 execution left behind, still running; 2 executions\n"
     )
     imported = awr("import", "m.jsonl", "--db", "b.db")
-    assert (imported.exit_code, imported.stdout) == (0, "m.jsonl: 2 limits, 1 agents, 2 workflows, 2 executions\n")
+    assert (imported.exit_code, imported.stdout) == (0, "m.jsonl: 2 limits; 1 agent; 2 workflows; 2 executions\n")
     for execution_id in ended:
         here, there = (awr("status", execution_id, "--json", "--db", db).stdout for db in ("a.db", "b.db"))
         assert only_document(here) == only_document(there)
@@ -70,11 +70,11 @@ def test_both_may_be_repeated_and_go_on_where_they_were(awr: Awr, ended: list[st
     lines = whole.splitlines(keepends=True)
     file.write_bytes(b"".join(lines[:-1]) + lines[-1][:50])  # killed within the last line
     again = awr("export", "--all", "-o", file, "--db", "a.db")
-    assert again.stdout == "m.jsonl: 2 limits, 1 executions that run, and stay where they are, 1 executions\n"
-    assert awr("export", "--all", "-o", file, "--db", "a.db").stdout.endswith("and stay where they are\n")
+    assert again.stdout == "m.jsonl: 2 limits; 1 execution left behind, still running; 1 execution\n"
+    assert awr("export", "--all", "-o", file, "--db", "a.db").stdout.endswith("left behind, still running\n")
     assert awr("import", file, "--db", "b.db").exit_code == 0
     repeated = awr("import", file, "--db", "b.db")
-    assert repeated.stdout.startswith("m.jsonl: 2 limits, 1 agents, 2 workflows, 2 executions that were there")
+    assert repeated.stdout.startswith("m.jsonl: 2 limits; 1 agent; 2 workflows; 2 executions already there")
     listed = only_document(awr("list", "搬家", "--json", "--db", "b.db").stdout)["executions"]
     assert {execution["execution_id"] for execution in listed} == set(ended)
 
@@ -93,7 +93,7 @@ def test_express_executions_move_although_the_list_of_all_lacks_them(awr: Awr) -
     assert awr("import", "m.jsonl", "--db", "b.db").exit_code == 0
     here, there = (awr("status", execution_id, "--json", "--db", db).stdout for db in ("a.db", "b.db"))
     assert only_document(here) == only_document(there)
-    assert awr("export", "--all", "-o", "m.jsonl", "--db", "a.db").stdout.endswith("and stay where they are\n")
+    assert awr("export", "--all", "-o", "m.jsonl", "--db", "a.db").stdout.endswith("left behind, still running\n")
 
 
 @pytest.mark.usefixtures("ended")

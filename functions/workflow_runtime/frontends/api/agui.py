@@ -58,7 +58,7 @@ def _events(plan: Plan, execution_id: str, entry: JournalEntry) -> Iterator[Even
             case SetStatus(status=ExecutionStatus.COMPLETED):
                 yield {"type": "RUN_FINISHED", **run}
             case SetStatus(error=error, status=status) if ExecutionStatus(status).terminal:
-                message = f"{error.type}: {error.message}" if error is not None else f"the execution was {status}"
+                message = error.text if error is not None else f"the execution was {status}"
                 yield {"type": "RUN_ERROR", "message": message, "code": error.type if error is not None else status}
             case _:
                 pass

@@ -8,6 +8,7 @@ from typing import Any
 from workflow_runtime.errors import ConflictError, DefinitionError, RequestError, RetryableError, WouldBreak
 from workflow_runtime.findings import findings_json
 from workflow_runtime.language.refusals import refusal
+from workflow_runtime.language.texts import counted
 
 PROBLEM_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:agent-workflow-runtime:problem:"
@@ -63,7 +64,7 @@ def problem_of(error: Exception) -> Problem | None:
             return error
         case DefinitionError(findings=findings):
             count = len(findings)
-            detail = f"the compiler has {count} finding{'s' if count != 1 else ''}"
+            detail = f"the compiler has {counted(count, 'finding')}"
             return Problem("invalid_definition", detail, findings=findings_json(findings))
         case WouldBreak(message=message, findings=findings):
             return Problem("conflict", message, findings=findings_json(findings))

@@ -17,6 +17,7 @@ from workflow_runtime.frontends.cli.output import Line, Output
 from workflow_runtime.frontends.cli.server import Server
 from workflow_runtime.frontends.client.engine import added
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.texts import counted
 
 SHOWN_MAX = 10
 
@@ -102,12 +103,12 @@ def ask_many(
 def _lines(operation: str, many: Many, total: Document) -> Iterator[Line]:
     count = len(total["execution_ids"])
     if many.dry_run:
-        yield [(f"would {operation}: ", "yellow"), f"{count:,} executions of {many.workflow_id}"]
+        yield [(f"would {operation}: ", "yellow"), f"{counted(count, 'execution')} of {many.workflow_id}"]
         yield from (f"  {id}" for id in total["execution_ids"][:SHOWN_MAX])
         if count > SHOWN_MAX:
             yield f"  … and {count - SHOWN_MAX:,} more; --json has all"
         return
-    yield [(f"{operation}: ", "yellow"), f"{total['changed']:,} of {count:,} executions of {many.workflow_id}"]
+    yield [(f"{operation}: ", "yellow"), f"{total['changed']:,} of {counted(count, 'execution')} of {many.workflow_id}"]
     if total["unchanged"]:
         yield [("not needed: ", "dim"), f"{total['unchanged']:,}"]
     for refused in total["refused"]:

@@ -22,6 +22,7 @@ from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.server import Server
 from workflow_runtime.frontends.client.errors import EngineError, InvalidDefinition, NotFound, TooLarge
 from workflow_runtime.frontends.client.sources import Source
+from workflow_runtime.language.texts import counted
 from workflow_runtime.services.catalog.published_agents import PUBLISHED
 
 FORMAT = 2  # 1 knew no agents
@@ -59,7 +60,7 @@ async def export_all(server: Server, file: Path, out: Output) -> None:
                         continue
                     known.add(id)
                     if not ExecutionStatus(execution["status"]).terminal:
-                        counts["executions that run, and stay where they are"] += 1
+                        counts["execution left behind, still running"] += 1
                     else:
                         counts[await _export_execution(connection, stream, id, out)] += 1
     _tell(out, file, counts)
@@ -70,20 +71,20 @@ async def _export_definitions(connection: Api, stream: BinaryIO, known: set[str]
     file does not have. The ids of all workflows."""
     shared = [limiter for limiter in await connection.limits() if "/" not in str(limiter["name"])]
     _write(stream, {"limits": shared})
-    counts["limits"] += len(shared)
+    counts["limit"] += len(shared)
     for agent in await connection.agents_if_known():
         mark = f"agent {agent['agent_id']} version {agent['version']}"
         if agent["source"] == PUBLISHED and mark not in known:
             source = await connection.agent_source(str(agent["agent_id"]))
             _write(stream, {"agent": agent["agent_id"], "mark": mark, "source": source.data.decode()})
-            counts["agents"] += 1
+            counts["agent"] += 1
     workflows, _ = await connection.workflows(WORKFLOWS_MAX)
     for workflow in workflows:
         mark = f"{workflow['workflow_id']} version {workflow['version']}"
         if mark not in known:
             source = await connection.definition(str(workflow["workflow_id"]))
             _write(stream, {"workflow": workflow["workflow_id"], "mark": mark, "source": source.data.decode()})
-            counts["workflows"] += 1
+            counts["workflow"] += 1
     return [str(workflow["workflow_id"]) for workflow in workflows]
 
 
@@ -95,10 +96,10 @@ async def _export_execution(connection: Api, stream: BinaryIO, id: str, out: Out
             _write(stream, {"execution": id, **page, "last": last})
     except TooLarge as error:
         out.note(f"{id}: {error.message}")
-        return "executions that are too large, and stay where they are"
+        return "execution left behind, too large"
     except NotFound:
-        return "executions that have expired meanwhile"
-    return "executions"
+        return "execution that expired meanwhile"
+    return "execution"
 
 
 async def import_all(server: Server, file: Path, out: Output) -> bool:
@@ -110,24 +111,24 @@ async def import_all(server: Server, file: Path, out: Output) -> bool:
         for line in _lines(file):
             if "limits" in line:
                 await _import_limits(connection, line["limits"])
-                counts["limits"] = len(line["limits"])
+                counts["limit"] = len(line["limits"])
             elif "agent" in line:
                 if not await _agent_published(connection, line):
                     refused.append(line)
-                counts["agents"] += 1
+                counts["agent"] += 1
             elif "workflow" in line:
                 if not await _published(connection, line):
                     refused.append(line)
-                counts["workflows"] += 1
+                counts["workflow"] += 1
             elif line["execution"] != there:
                 if not await connection.put_records(line["execution"], line):
                     there = line["execution"]
-                    counts["executions that were there"] += 1
+                    counts["execution already there"] += 1
                 elif line["last"]:
-                    counts["executions"] += 1
+                    counts["execution"] += 1
         left = await _try_again(connection, refused, out)
     for line in left:
-        counts["agents" if "agent" in line else "workflows"] -= 1
+        counts["agent" if "agent" in line else "workflow"] -= 1
     _tell(out, file, counts)
     return not left
 
@@ -246,5 +247,8 @@ def _end_of_last_line(stream: BinaryIO) -> int:
 
 
 def _tell(out: Output, file: Path, counts: Counter[str]) -> None:
-    told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    out.line(f"{file}: {told or 'nothing that was not there'}")
+    told = []
+    for what, count in counts.items():
+        noun, space, rest = what.partition(" ")
+        told += [f"{counted(count, noun)}{space}{rest}"] if count else []
+    out.line(f"{file}: {'; '.join(told) or 'nothing that was not there'}")

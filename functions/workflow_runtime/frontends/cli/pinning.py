@@ -14,7 +14,7 @@ from workflow_runtime.frontends.cli.output import Line, Output
 from workflow_runtime.invokers.tools.mcp.registry import McpServers
 from workflow_runtime.invokers.tools.mcp.servers import McpServer, PinnedTool, read_pins, with_secrets, write_pins
 from workflow_runtime.language.suggestions import did_you_mean
-from workflow_runtime.language.texts import shorten
+from workflow_runtime.language.texts import counted, shorten
 from workflow_runtime.runtime.environment import EnvironmentSecrets
 
 PULL = "pull"
@@ -38,7 +38,7 @@ def pull(out: Output, definitions: Path | None, id: str | None) -> ExitCode:
     out.document({"server": id, "file": str(file), "tools": [msgspec.to_builtins(tool) for tool in now.values()]})
     for line in _changes(before, now):
         out.line(line)
-    out.line([f"{len(now)} tool{'s' if len(now) != 1 else ''} pinned in ", (str(file), "bold")])
+    out.line([f"{counted(len(now), 'tool')} pinned in ", (str(file), "bold")])
     return ExitCode.OK
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from workflow_runtime.errors import error_line
 from workflow_runtime.frontends.cli.charts import failure_lines, likeness, stays, transition_spans
 from workflow_runtime.frontends.cli.output import Line, Output, Span, styled
 from workflow_runtime.frontends.cli.writing import Writing
@@ -293,7 +294,7 @@ class Progress:
         if took:
             spans.append(f"  ({took})")
         if entry["error"]:
-            spans.append(f"  {entry['error']['type']}: {entry['error']['message']}")
+            spans.append(f"  {error_line(entry['error'])}")
         return spans
 
     def _drawn(self) -> Text:

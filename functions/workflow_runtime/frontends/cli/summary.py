@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from workflow_runtime.errors import error_line, error_text
 from workflow_runtime.frontends.cli.charts import state_lines, transition_lines
 from workflow_runtime.frontends.cli.output import Line, Output, Span
 from workflow_runtime.frontends.cli.progress import STATUS_COLUMNS, duration, epoch_ms, mark, seconds_text
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.language.texts import columns, cut, preview, shorten, visible
+from workflow_runtime.language.texts import columns, counted, cut, preview, shorten, visible
 
 ID_COLUMNS_MAX = 32
 DETAIL_COLUMNS_MIN = 20
@@ -143,7 +144,7 @@ def usage_text(usage: Mapping[str, Json]) -> str:
     requests = usage["requests"]
     cost = f", ${usage['usd']:,.4f}" if usage.get("usd") is not None else ""
     tokens = f"{usage['input_tokens']:,} tokens in, {usage['output_tokens']:,} out"
-    return f"{requests:,} request{'s' if requests != 1 else ''}, {tokens}{cost}"
+    return f"{counted(requests, 'request')}, {tokens}{cost}"
 
 
 def _usage(usage: Mapping[str, Json]) -> Line:
@@ -158,7 +159,7 @@ def _suspension(suspension: Mapping[str, Json]) -> Line:
     held = suspension["held"]
     return [
         ("suspended", OPEN_STYLE),
-        f" since {suspension['since']}{by}{visible(reason)}; {held:,} event{'s' if held != 1 else ''} held",
+        f" since {suspension['since']}{by}{visible(reason)}; {counted(held, 'event')} held",
     ]
 
 
@@ -182,7 +183,7 @@ def _row(id: str, entry: Mapping[str, Json], width: int, room: int) -> Line:
 def _detail(entry: Mapping[str, Json], room: int) -> Span:
     tries = f"attempt {entry['attempts']}: " if entry["attempts"] > 1 else ""
     if entry["error"]:
-        return shorten(f"{tries}{entry['error']['type']}: {entry['error']['message']}", room), "red"
+        return shorten(f"{tries}{error_line(entry['error'])}", room), "red"
     if entry["status"] == "success":
         return tries + preview(entry["output"], max(room - len(tries), DETAIL_COLUMNS_MIN)), ""
     return tries.removesuffix(": "), "dim"
@@ -198,7 +199,10 @@ def _remarks(id: str, entry: Mapping[str, Json]) -> list[str]:
 def _error(error: Mapping[str, Json]) -> list[Line]:
     where = f"node {error['node']}: " if error.get("node") else ""
     first, *rest = str(error["message"]).splitlines() or [""]
-    return [[("failed: ", "bold red"), (where, "bold"), f"{error['type']}: {first}"], *(f"  {line}" for line in rest)]
+    return [
+        [("failed: ", "bold red"), (where, "bold"), error_text(error["type"], first)],
+        *(f"  {line}" for line in rest),
+    ]
 
 
 def _compensation(document: Mapping[str, Json]) -> Iterator[Line]:
@@ -212,7 +216,11 @@ def _compensation(document: Mapping[str, Json]) -> Iterator[Line]:
     for entry in entries:
         if entry["status"] == "failed":
             error = entry["error"] or {"type": "", "message": ""}
-            yield [("not undone: ", "bold red"), (entry["node"], "bold"), f" {error['type']}: {error['message']}"]
+            yield [
+                ("not undone: ", "bold red"),
+                (entry["node"], "bold"),
+                f" {error_line(error)}",
+            ]
 
 
 def _show_output(out: Output, output: Json) -> None:

@@ -58,7 +58,7 @@ def ended_result(execution: Execution) -> dict[str, Any]:
     header, id = execution.header, execution.header.execution_id
     if header.status is not ExecutionStatus.COMPLETED:
         error = header.error
-        reason = f"{error.type}: {error.message}" if error is not None else f"it was {header.status}"
+        reason = error.text if error is not None else f"it was {header.status}"
         return failure(f"{reason} (execution {id})")
     output = execution.output or b"null"
     if len(output) > RESULT_BYTES_MAX:

@@ -89,7 +89,7 @@ class ExecutionLog(Silence):
         reason = ""
         if isinstance(error, bytes):
             document = _errors.decode(error)
-            reason = f": {document.type}: {document.message}"
+            reason = f": {document.text}"
         logger.log(level, "%s %s %s%s", execution_id, what, status, reason)
 
 

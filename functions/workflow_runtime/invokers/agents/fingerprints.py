@@ -15,6 +15,7 @@ from pydantic_ai.models import ModelRequestParameters
 
 from workflow_runtime.invokers.masking import Mask
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.texts import counted
 
 HASH_CHARS = 12
 OF_RUNS = frozenset({"timestamp", "run_id", "conversation_id"})
@@ -67,7 +68,7 @@ def _changed_tools(recorded: dict[str, str], asked: dict[str, str]) -> Iterable[
 def _shown(print: Any) -> str:
     count, digest = print["messages"]
     tools = ", ".join(f"`{name}`" for name in print["tools"]) or "no tools"
-    return f"{count} message{'s' if count != 1 else ''} ({digest}) with {tools}"
+    return f"{counted(count, 'message')} ({digest}) with {tools}"
 
 
 def _without_run(value: Any) -> Any:

@@ -14,7 +14,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from workflow_runtime.engine.awaited import CallAnswer
-from workflow_runtime.errors import NodeError, WrongArguments
+from workflow_runtime.errors import NodeError, WrongArguments, error_text
 from workflow_runtime.invokers.agents import waits
 from workflow_runtime.invokers.agents.nested import Invoke, call_agent, is_told
 from workflow_runtime.invokers.agents.offers import AGENT, SCHEMA, WORKFLOW, Offer
@@ -111,7 +111,7 @@ class ToolCalls:
         try:
             return await self._log.record(replace(asked, result=result), to_commit)
         except EffectRefused as error:  # neither the effect nor the record is there
-            refused = {FAILED: self._call.mask.text(f"{error.type}: {error.message}")}
+            refused = {FAILED: self._call.mask.text(error_text(error.type, error.message))}
             return await self._log.record(replace(asked, result=refused))
 
     # ---- calls that must not happen twice
@@ -208,7 +208,7 @@ class ToolCalls:
             raise
         except NodeError as error:
             kind = WRONG if isinstance(error, WrongArguments) else FAILED
-            return {kind: self._call.mask.text(f"{error.type}: {error.message}")}, NOTHING_TO_COMMIT
+            return {kind: self._call.mask.text(error_text(error.type, error.message))}, NOTHING_TO_COMMIT
         if result.pending is not None:
             return {PENDING: token.pending(offer.id, result.pending)}, result.to_commit
         value = {VALUE: self._call.mask.value(result.output)}
@@ -224,7 +224,7 @@ class ToolCalls:
         except NodeError as error:
             if not is_told(error):
                 raise
-            return {FAILED: self._call.mask.text(f"{error.type}: {error.message}")}
+            return {FAILED: self._call.mask.text(error_text(error.type, error.message))}
         value = {VALUE: self._call.mask.value(result.output)}
         return {**value, "warnings": list(result.warnings)} if result.warnings else value
 
@@ -241,7 +241,7 @@ class ToolCalls:
     def _said(self, said: CallAnswer) -> dict[str, Json]:
         """What a call came to that somebody else has ended."""
         if said.error is not None:
-            return {FAILED: self._call.mask.text(f"{said.error.type}: {said.error.message}")}
+            return {FAILED: self._call.mask.text(said.error.text)}
         return {VALUE: self._call.mask.value(said.value if said.value is not UNSET else None)}
 
 

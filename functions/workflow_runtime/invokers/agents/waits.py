@@ -86,7 +86,7 @@ def check_refusal(offer: Offer, said: CallAnswer) -> None:
 
 def rejection(said: CallAnswer) -> str:
     if said.error is not None:
-        return f"{said.error.type}: {said.error.message}"
+        return said.error.text
     because = f": {said.comment}" if said.comment else ""
     return f"rejected: {said.by or 'somebody'} rejected the call{because}"
 

@@ -132,7 +132,7 @@ class Explanation:
 
     def _for_its_next_attempt(self) -> Waiting:
         run = self._run
-        after = f" after {run.error.type}: {run.error.message}" if run is not None and run.error is not None else ""
+        after = f" after {run.error.text}" if run is not None and run.error is not None else ""
         number = run.attempt + 1 if run is not None else 2
         since = run.ended_at if run is not None else 0
         return self._of(f"attempt {number}, by itself{after}", since=since, until=due_of(self._entries))
@@ -140,7 +140,7 @@ class Explanation:
     def _for_a_person(self) -> Waiting:
         escalated, suspension = self._state.escalated, self._state.suspension
         assert escalated is not None, "a node that was escalated is the one that suspended the execution"
-        failed = f"it failed with {escalated.error.type}: {escalated.error.message}"
+        failed = f"it failed with {escalated.error.text}"
         moves = f"a person, by `retry`, `skip` or, to let it fail, `resume`; {failed}"
         return self._of(moves, since=suspension.at if suspension is not None else 0)
 

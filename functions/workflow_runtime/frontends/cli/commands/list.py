@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.errors import error_line
 from workflow_runtime.frontends.cli.api import Document, api
 from workflow_runtime.frontends.cli.commands.freeze import frozen_lines
 from workflow_runtime.frontends.cli.errors import ExitCode, usage_error
@@ -117,7 +118,7 @@ def _execution(item: Document, room: int, workflow_columns: int) -> Line:
     ]
     if item["error"]:
         left = max(room - columns(head) - STATUS_COLUMNS - len(rest) - 3, TEXT_COLUMNS_MIN)
-        spans += ["  ", (shorten(f"{item['error']['type']}: {item['error']['message']}", left), "red")]
+        spans += ["  ", (shorten(error_line(item["error"]), left), "red")]
     return spans
 
 

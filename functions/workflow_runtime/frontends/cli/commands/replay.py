@@ -18,6 +18,7 @@ from workflow_runtime.frontends.cli.moving import export_all
 from workflow_runtime.frontends.cli.options import AsJson, Database, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Line, Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
+from workflow_runtime.language.texts import counted
 
 ExecutionOrNone = Annotated[
     str | None, typer.Argument(metavar="[ID]", help="The execution; or --all.", show_default=False)
@@ -138,7 +139,7 @@ def _shown(recording: Recording, found: Difference | None) -> Iterator[Line]:
     count = len(recording.entries)
     which = f"{recording.execution_id} ({recording.workflow_id} version {recording.workflow_version})"
     if found is None:
-        yield [("the same: ", "green"), f"{count:,} commit{'s' if count != 1 else ''} of {which}"]
+        yield [("the same: ", "green"), f"{counted(count, 'commit')} of {which}"]
         return
     yield [("different: ", "red"), f"commit {found.version:,} of {count:,} of {which}"]
     for event in found.events:

@@ -16,7 +16,7 @@ from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_erro
 from workflow_runtime.frontends.cli.options import AsJson, Database, ExecutionId, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Line, Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
-from workflow_runtime.language.texts import columns, visible
+from workflow_runtime.language.texts import columns, counted, visible
 
 BAR_COLUMNS = 40
 NANOSECONDS = 1_000_000
@@ -69,7 +69,7 @@ def trace(
         for line in _lines(spans):
             out.line(line)
     else:
-        what = f"{len(spans):,} span{'s' if len(spans) != 1 else ''} of trace {spans[0]['traceId']}"
+        what = f"{counted(len(spans), 'span')} of trace {spans[0]['traceId']}"
         out.line(f"{what} to {' and '.join(str(place) for place in (file, otlp) if place is not None)}")
     return ExitCode.OK
 

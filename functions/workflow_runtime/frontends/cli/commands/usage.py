@@ -16,7 +16,7 @@ from workflow_runtime.frontends.cli.options import AsJson, Database, Profile, Re
 from workflow_runtime.frontends.cli.output import Line, Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
 from workflow_runtime.invokers.usage import total
-from workflow_runtime.language.texts import columns, visible
+from workflow_runtime.language.texts import columns, counted, visible
 
 EXECUTIONS_DEFAULT = 1_000  # each is read
 BY = ("by_tenant", "by_workflow", "by_agent", "by_model")
@@ -79,7 +79,7 @@ def _sum(usages: Any) -> dict[str, Any] | None:
 
 def _lines(report: dict[str, Any]) -> Iterator[Line]:
     count = report["executions"]
-    executions = f"{count:,} execution{'s' if count != 1 else ''}"
+    executions = counted(count, "execution")
     if report["total"] is None:
         yield f"no model was asked in {executions}"
         return

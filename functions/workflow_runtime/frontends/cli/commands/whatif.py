@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from workflow_runtime.errors import error_line
 from workflow_runtime.frontends.cli.cassettes import read_cassette, recorded
 from workflow_runtime.frontends.cli.changes import changed_agents, changed_input
 from workflow_runtime.frontends.cli.errors import ExitCode
@@ -37,7 +38,7 @@ from workflow_runtime.frontends.cli.what_if import WhatIf, taken_again
 from workflow_runtime.invokers.agents import AgentRegistry
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.language.texts import visible
+from workflow_runtime.language.texts import counted, visible
 
 EXIT_CODES = {"completed": ExitCode.OK, "failed": ExitCode.FAILED, "cancelled": ExitCode.CANCELLED}
 HINT = "--call TOOL really calls a tool, --mocks FILE answers for it; one with `effects: none` is called"
@@ -117,7 +118,7 @@ def _lines(report: dict[str, Any]) -> Iterator[Line]:
     yield [("what if ", "bold"), f"{report['execution_id']} ({report['workflow_id']})"]
     for departure in report["departures"]:
         kept = departure["requests_recorded"]
-        after = f" after {kept} recorded request{'s' if kept != 1 else ''}" if kept else ""
+        after = f" after {counted(kept, 'recorded request')}" if kept else ""
         yield [
             ("  goes another way at ", "yellow"),
             f"{visible(departure['node'])}{after}: {visible(departure['why'])}",
@@ -148,7 +149,7 @@ def _texts(value: Json) -> list[str]:
 
 
 def _error_texts(error: dict[str, Any] | None) -> list[str]:
-    return [f"{error['type']}: {error['message']}"] if error is not None else []
+    return [error_line(error)] if error is not None else []
 
 
 def _difference(before: list[str], now: list[str]) -> Iterator[Line]:

@@ -18,7 +18,7 @@ from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
 from workflow_runtime.frontends.cli.summary import title
 from workflow_runtime.frontends.client.engine import WAITS_DEFAULT
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.language.texts import columns, shorten, visible
+from workflow_runtime.language.texts import columns, counted, shorten, visible
 
 OF_NODES = ("wait", "timeout", "retry")  # timers that stand beside their nodes
 PATH_COLUMNS_MAX = 40
@@ -75,7 +75,7 @@ def _lines(document: Document, now: int, *, whole: bool) -> Iterator[Line]:
         yield from _waiting(waiting, width, now)
     hidden = document["open_nodes"] - sum(waiting["path"] != "" for waiting in waits)
     if whole and hidden > 0:
-        yield [(f"… and {hidden:,} more node{'s' if hidden > 1 else ''}; --limit shows more", "dim")]
+        yield [(f"… and {counted(hidden, 'more node')}; --limit shows more", "dim")]
     for part in parts:
         if part:
             yield ""
