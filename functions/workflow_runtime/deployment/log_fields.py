@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 _fields: ContextVar[dict[str, str] | None] = ContextVar("log_fields", default=None)
@@ -21,7 +21,8 @@ def log_fields(**fields: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _fields.reset(token)
+        with suppress(ValueError):  # a coroutine that nobody ended is closed in another context: that has its own
+            _fields.reset(token)
 
 
 def add_log_fields(**fields: str) -> None:

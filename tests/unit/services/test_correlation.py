@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +155,15 @@ def test_what_a_line_says_itself_stays() -> None:
     with log_fields(execution_id="ex-1", correlation_id="c"):
         assert LogFields().filter(record)
     assert (record.__dict__["execution_id"], record.__dict__["correlation_id"]) == ("its own", "c")
+
+
+def test_work_that_nobody_ended_is_closed_elsewhere_without_a_trace() -> None:
+    async def half_done() -> None:
+        with log_fields(execution_id="ex-1"):
+            await asyncio.sleep(0)
+
+    left = half_done()
+    copy_context().run(left.send, None)
+    with log_fields(execution_id="ex-2"):
+        left.close()
+        assert current_log_fields() == {"execution_id": "ex-2"}

@@ -15,7 +15,7 @@ import asyncio
 import heapq
 import math
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from itertools import count
 from typing import Any, TypeVar
@@ -158,10 +158,11 @@ class VirtualClock:
         try:
             yield
         finally:
-            self._current.reset(token)
             self._works.discard(work)
             if parent is not None:
                 parent.children -= 1
+            with suppress(ValueError):  # a coroutine that nobody ended is closed in another context
+                self._current.reset(token)
             self.on_rest()
 
     @property
