@@ -411,14 +411,16 @@ def test_quotas_hold_all_nodes_and_those_of_a_type() -> None:
     assert world.worker.most == 2
 
 
+CHAIN = "workflow:\n  id: w\n  nodes:\n" + "".join(
+    f"    - {{id: n{number}, type: tool, tool: echo, dependencies: [{f'n{number - 1}' if number else ''}]}}\n"
+    for number in range(5)
+)
+
+
 def test_nodes_that_one_worker_runs_in_turn_share_what_quotas_give_them() -> None:
     """A slot for all of them, one order and one report; beside others, never more than the quota allows."""
-    chain = "".join(
-        f"    - {{id: n{number}, type: tool, tool: echo, dependencies: [{f'n{number - 1}' if number else ''}]}}\n"
-        for number in range(5)
-    )
     world = LimitsWorld(1.0)
-    world.publish(f"workflow:\n  id: w\n  nodes:\n{chain}")
+    world.publish(CHAIN)
     for name, slots in ResourceQuota(max_concurrent_tasks=1, max_tasks_per_type={"tool": 1}).limiters().items():
         world.services.limits.put(name, {"concurrency": slots})
     world.run(world.start("w"))
@@ -430,6 +432,22 @@ def test_nodes_that_one_worker_runs_in_turn_share_what_quotas_give_them() -> Non
     executions = [world.start("w") for _ in range(3)]
     assert [world.run(execution) for execution in executions] == ["completed"] * 3
     assert world.worker.most == 1
+
+
+def test_a_quota_that_is_paused_lets_no_node_begin_in_place_either() -> None:
+    world = LimitsWorld(10.0)
+    world.publish(CHAIN)
+    world.services.limits.put("*", {"concurrency": 3})
+    execution = world.start("w")
+    begun: list[int] = []
+    world.play(
+        (15_000, lambda: world.services.limits.put("*", {"paused": True})),
+        (100_000, lambda: begun.append(len(world.worker.begun))),
+        (100_001, lambda: world.services.limits.put("*", {"paused": False})),
+        (300_000, lambda: None),
+    )
+    assert begun == [2]
+    assert world.document(execution)["status"] == "completed"
 
 
 @pytest.mark.parametrize("quota", [{"max_concurrent_tasks": 0}, {"max_tasks_per_type": {"humans": 1}}])

@@ -76,9 +76,9 @@ TOO_LATE = "its start came too late for its limiters: it has to be booked again"
 
 def holds_for(admitted: Admitted, uses: Collection[Use]) -> bool:
     """Whether what was taken for one node is just what another one needs that its worker goes on with: the same slots.
-    Starts that rates have are each one's own."""
+    Starts that rates have are each one's own, and nothing begins under a limiter that is paused."""
     same = {use.name.line for use in uses} == {use.name.line for use in admitted.uses}
-    return same and not any(use.limiter.has_rates for use in uses)
+    return same and not any(use.limiter.has_rates or use.limiter.paused for use in uses)
 
 
 class Admission:
