@@ -25,7 +25,8 @@ from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY
-from workflow_runtime.runtime.in_process import LocalRuntime, handler_of
+from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.runtime.making import handler_of
 
 BATCHES_MAX = 500  # of a turn: more would be a loop
 

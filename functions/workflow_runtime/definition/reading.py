@@ -92,7 +92,7 @@ class Model(BaseModel):
     fields.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
 
     aliases: ClassVar[Mapping[str, str]] = {}
     has_config: ClassVar[bool] = False

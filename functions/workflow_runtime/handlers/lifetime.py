@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeAlias
+
+from workflow_runtime.runtime.startup import nothing_is_garbage
 
 LambdaEvent: TypeAlias = dict[str, Any]
 Handler: TypeAlias = Callable[[LambdaEvent, Any], Any]
@@ -25,7 +25,7 @@ class MadeOnce:
         self._handler: Handler | None = None
         self._has_begun = False
         if now:
-            with _nothing_is_garbage():
+            with nothing_is_garbage():
                 self._handler = make()
 
     def for_event(self) -> Handler:
@@ -36,16 +36,3 @@ class MadeOnce:
         if self._handler is None:
             self._handler = self._make()
         return self._handler
-
-
-@contextmanager
-def _nothing_is_garbage() -> Iterator[None]:
-    """What a process makes at its start it keeps. Looking through it for garbage, again and again while it grows, would
-    double the time that it takes to make clients; later collections pass over it, too.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()

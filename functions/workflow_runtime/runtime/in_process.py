@@ -29,7 +29,7 @@ from workflow_runtime.ports import BusMessage, Poller, Ports, QueueMessage, Sche
 from workflow_runtime.runtime.environment import collector, workflow_env
 from workflow_runtime.runtime.express import ExpressRunner
 from workflow_runtime.runtime.foundation import new_id
-from workflow_runtime.runtime.making import handler_of
+from workflow_runtime.runtime.making import handler_for_first_event
 from workflow_runtime.runtime.observation import GatedPoller, GatedScheduler, ObservedTable, Observer, Silence
 from workflow_runtime.runtime.registries import Registries
 from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
@@ -132,7 +132,7 @@ class LocalRuntime:
         self.services = self._assembled(registries)
         self._declare(registries)
         handlers = {
-            function.name: self._sharing(handler_of(function, self.services))
+            function.name: self._sharing(handler_for_first_event(function, self.services))
             for function in WHOLE_TOPOLOGY.functions
             if function.sources
         }

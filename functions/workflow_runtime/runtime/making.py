@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from workflow_runtime.backends.embedded.pump import Handler
@@ -17,3 +18,9 @@ def handler_of(function: Function, runtime: Runtime) -> Handler:
     module, _, _ = function.handler.rpartition(".")
     handler: Handler = importlib.import_module(module).create(runtime, function)
     return handler
+
+
+def handler_for_first_event(function: Function, runtime: Runtime) -> Handler:
+    """The same, imported and made when the first event comes: a process that runs one workflow needs two or three."""
+    made = cache(partial(handler_of, function, runtime))
+    return lambda event, context: made()(event, context)

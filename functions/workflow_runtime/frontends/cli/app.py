@@ -18,6 +18,7 @@ from workflow_runtime.frontends.cli import commands
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode, cli_error
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.language.refusals import refusal
+from workflow_runtime.runtime.startup import nothing_is_garbage
 
 QUIET = {  # Powertools writes to stdout by default; set before anything imports it
     "POWERTOOLS_METRICS_DISABLED": "true",
@@ -90,7 +91,8 @@ class CommandTable(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         place, short_help = COMMANDS[name]
         module, _, function = place.partition(":")
-        callback = getattr(import_module(f"{commands.__name__}.{module}"), function)
+        with nothing_is_garbage():
+            callback = getattr(import_module(f"{commands.__name__}.{module}"), function)
         command = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=CONTEXT)
         command.command(name, short_help=short_help)(callback)
         return typer.main.get_command(command)

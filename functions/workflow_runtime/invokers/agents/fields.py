@@ -20,7 +20,7 @@ PositiveInt = Annotated[int, Field(gt=0)]
 
 
 class FrozenModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def as_tuple(value: object) -> object:
