@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 import msgspec
 
 from workflow_runtime.engine import schema1
+from workflow_runtime.engine.alarms import Alarms
 from workflow_runtime.engine.awaited import Pending
 from workflow_runtime.engine.state import STATE_SCHEMA, UNNUMBERED_SCHEMA, ExecutionState, encode_state
 from workflow_runtime.engine.tables import Opened
@@ -17,10 +18,11 @@ __all__ = ["current", "decode_state", "encode_state"]
 
 
 class _Stored(ExecutionState, forbid_unknown_fields=True):
-    """A state as it is read: with its scopes, and what it waits for, as bytes."""
+    """A state as it is read: with its scopes, what it waits for, and the order of its timers, as bytes."""
 
     scopes: MutableMapping[ScopeId, msgspec.Raw] = msgspec.field(default_factory=dict)  # type: ignore[assignment]
     pending: MutableMapping[str, msgspec.Raw] = msgspec.field(default_factory=dict)  # type: ignore[assignment]
+    alarms: msgspec.Raw = None  # type: ignore[assignment]
 
 
 class _StoredElsewhere(_Stored, forbid_unknown_fields=False):
@@ -49,6 +51,8 @@ def decode_state(data: bytes) -> ExecutionState:
         raise msgspec.ValidationError(f"state schema {state.schema} is newer than this runtime's {STATE_SCHEMA}")
     if state.schema == UNNUMBERED_SCHEMA:
         return schema1.unplaced(data)
+    if state.alarms is not None:
+        state.alarms = Alarms.stored(bytes(state.alarms))  # type: ignore[assignment]
     if state.pending:
         state.pending = Opened(state.pending, _pending_decoder.decode)  # type: ignore[arg-type]
     return state

@@ -8,12 +8,12 @@ subscriptions (`subscriptions`).
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
+from workflow_runtime.engine.alarms import Alarms
 from workflow_runtime.engine.awaited import Approval, Callback, Child, Pending, PendingKind, Purpose, Sent
 from workflow_runtime.engine.commands import CancelTimer, CloseTask, ControlChild, StartTimer, UpdateApproval
 from workflow_runtime.engine.events import ChildEnded, ChildStarted
@@ -189,7 +189,7 @@ def drop_everything(turn: Turn) -> None:
         _tell_child(turn, id, entry)
     state.pending = {}
     if state.alarms:
-        state.alarms = []
+        state.alarms = Alarms()
 
 
 def _dropped(turn: Turn, id: str) -> None:
@@ -212,7 +212,7 @@ def _tell_child(turn: Turn, id: str, entry: Pending) -> None:
 
 def _remove(turn: Turn, id: str, entry: Pending) -> None:
     if entry.kind is PendingKind.TIMER:
-        _clear_alarm(turn, id, entry)
+        turn.state.alarms = _alarms(turn.state).without(id)
     elif entry.kind is PendingKind.EVENT:
         note_listener(turn, id)
     del turn.state.pending[id]
@@ -232,47 +232,20 @@ def first_due(turn: Turn, timer: str) -> str:
     state = turn.state
     if state.status.terminal or timer not in state.pending:
         return timer
-    return _alarms(state)[0]
+    return _alarms(state).first
 
 
-def _alarms(state: ExecutionState) -> list[str]:
+def _alarms(state: ExecutionState) -> Alarms:
     """The timers in the order in which they fire."""
     if state.alarms is None:
         timers = {id: entry for id, entry in state.pending.items() if entry.kind is PendingKind.TIMER}
-        state.alarms = sorted(timers, key=lambda id: _order(id, timers[id]))
+        state.alarms = Alarms.of(sorted(timers, key=lambda id: _order(id, timers[id])))
     return state.alarms
 
 
-def _own_alarms(turn: Turn) -> list[str]:
-    """The same to change: copied once a turn, since the state before it keeps its own."""
-    if not turn.owns_alarms:
-        turn.state.alarms = _alarms(turn.state).copy()
-        turn.owns_alarms = True
-    return _alarms(turn.state)
-
-
 def _set_alarm(turn: Turn, id: str, entry: Pending) -> None:
-    alarms = _own_alarms(turn)
-    alarms.insert(_place(turn.state, id, entry), id)
-
-
-def _clear_alarm(turn: Turn, id: str, entry: Pending) -> None:
-    alarms = _own_alarms(turn)
-    del alarms[_place(turn.state, id, entry)]
-
-
-def _place(state: ExecutionState, id: str, entry: Pending) -> int:
-    """Where a timer stands among the others, or where it belongs: most often first or last, else found by halving."""
-    alarms, order = _alarms(state), _order(id, entry)
-
-    def order_of(other: str) -> tuple[int, int, str]:
-        return _order(other, state.pending[other])
-
-    if not alarms or alarms[0] == id or order < order_of(alarms[0]):
-        return 0
-    if order > order_of(alarms[-1]):
-        return len(alarms)
-    return bisect_left(alarms, order, key=order_of)
+    state = turn.state
+    state.alarms = _alarms(state).with_one(id, _order(id, entry), lambda other: _order(other, state.pending[other]))
 
 
 def _order(id: str, entry: Pending) -> tuple[int, int, str]:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from workflow_runtime.engine.alarms import Alarms
 from workflow_runtime.engine.awaited import Child, Pending, PendingKind, Yields
 from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
@@ -229,7 +230,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``scopes``: what is at work in it, by address, in the order it began; as stored until it is touched. The graph at
       the top is always there
     - ``pending``: everything it waits for, by id; as stored until it is looked at
-    - ``alarms``: the ids of its timers, in the order in which they fire; None: nobody has put them in order yet
+    - ``alarms``: its timers in the order in which they fire; None: nobody has put them in order yet
     - ``queued``: scopes with nodes that are ready but not ordered yet; ``cut_short``: because a commit had no more room
     - ``globals``: the parts of input, variables and env that decisions read, once they were fetched, if they are small
     - ``kept_bytes``: of decision values kept in all scopes; ``in_flight``: how many nodes are ordered and open
@@ -300,7 +301,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     undo_anyway: bool = False
     backlog: list[Deferrable] = []
     newer: dict[str, bytes] = {}
-    alarms: list[str] | None = None
+    alarms: Alarms | None = None
     escalated: Escalation | None = None
     goes_on: bool = False
     open_passes: int = 0
@@ -369,8 +370,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     @property
     def timers(self) -> dict[str, int]:
         """Due times of the timers that may still have an effect, but for those that have fired and are held."""
-        live = {id: entry for id, entry in self.pending.items() if entry.kind is PendingKind.TIMER and not entry.held}
-        return {id: entry.due for id, entry in live.items()}
+        return {id: one.due for id, one in self.pending.items() if one.kind is PendingKind.TIMER and not one.held}
 
     @property
     def held(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from msgspec import Raw
 
+from workflow_runtime.engine.alarms import Alarms
 from workflow_runtime.plan.addresses import static_path
 
 K = TypeVar("K")
@@ -178,4 +179,6 @@ def plain(table: object) -> object:
         return table.merged()
     if isinstance(table, Opened):
         return table.entries
+    if isinstance(table, Alarms):
+        return table.to_store()
     raise TypeError(f"{type(table).__name__} has no stored form")

@@ -129,7 +129,6 @@ class Turn:
     - ``status_at_start``, ``status_before``: the execution's when the turn began, and when the event at hand came
     - ``replacing``: variables that this turn replaces
     - ``missing``: what must be read before it can be decided, once something must
-    - ``owns_alarms``: whether the state's order of timers is its own already, not the one it began with
     - ``reason``: why someone asked for the execution to end, in their words
     - ``applied``: identities of events from outside that it takes
     - ``ordered``: runs that it orders, by path and serial, of an execution with segments; ``followers``: by path and
@@ -141,7 +140,7 @@ class Turn:
 
     __slots__ = (
         "_replaced_before", "_stored", "applied", "commands", "evaluations", "followers", "idle", "known",
-        "listened_before", "macrosteps", "missing", "ordered", "originals", "owns_alarms", "pending_before", "plan",
+        "listened_before", "macrosteps", "missing", "ordered", "originals", "pending_before", "plan",
         "reason", "replacing", "state", "status_at_start", "status_before",
     )  # fmt: skip
 
@@ -157,7 +156,6 @@ class Turn:
         self.macrosteps: list[Macrostep] = []
         self.missing: Missing | None = None
         self.evaluations = 0
-        self.owns_alarms = False
         self.status_before = self.status_at_start = state.status
         self.replacing: dict[str, Json] = {}
         self.reason = ""
@@ -255,7 +253,7 @@ class Turn:
 
     def has_ended(self, path: str, serial: int) -> None:
         """A run has come to an end, or yielded. If this very turn orders it, it was run in place after another one."""
-        if (path, serial) not in self.ordered:
+        if not self.ordered or (path, serial) not in self.ordered:
             return
         for place in range(len(self.commands) - 1, -1, -1):
             command = self.commands[place]

@@ -123,7 +123,7 @@ def assert_timers_in_order(state: ExecutionState) -> None:
     """The order in which timers fire, kept from turn to turn, is the one that their times and ids give."""
     timers = {id: entry.due for id, entry in state.pending.items() if entry.kind == "timer"}
     if state.alarms is not None:  # older code did not keep it
-        assert state.alarms == sorted(timers, key=lambda id: (timers[id], int(id[1:])))
+        assert state.alarms.ids == sorted(timers, key=lambda id: (timers[id], int(id[1:])))
 
 
 class Driver:
