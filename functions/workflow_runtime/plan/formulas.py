@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -100,16 +99,22 @@ class Formula(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return "in_state" in str(self.source)
 
 
-def formulas_in(value: Any) -> Iterator[Formula]:
+def formulas_in(value: msgspec.Struct | tuple[Any, ...]) -> list[Formula]:
     """Every formula in a part of a plan (a struct, or a tuple of them), in the order of the fields.
 
     So what evaluates a part asks the part itself; no list of its formulas is kept anywhere else.
     """
+    found: list[Formula] = []
+    _collect(value, found)
+    return found
+
+
+def _collect(value: Any, found: list[Formula]) -> None:
+    """Most of what a part holds is no formula and holds none: that is told before it is gone into."""
     if isinstance(value, Formula):
-        yield value
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from formulas_in(item)
-    elif isinstance(value, msgspec.Struct):
-        for field in value.__struct_fields__:
-            yield from formulas_in(getattr(value, field))
+        found.append(value)
+        return
+    inner = value if isinstance(value, tuple) else [getattr(value, field) for field in value.__struct_fields__]
+    for item in inner:
+        if isinstance(item, (msgspec.Struct, tuple)):
+            _collect(item, found)

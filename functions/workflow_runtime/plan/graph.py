@@ -8,7 +8,7 @@ from functools import cached_property
 import msgspec
 
 from workflow_runtime.language.enumerations import direct
-from workflow_runtime.plan.formulas import BindingKind, Formula, formulas_in
+from workflow_runtime.plan.formulas import PREVIOUS, BindingKind, Formula, formulas_in
 from workflow_runtime.plan.policies import ErrorRule, NodeHandler, RetryPolicy
 from workflow_runtime.plan.specs import (
     AggregationSpec,
@@ -263,11 +263,12 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return tuple(tuple(sorted(readers)) for readers in found)
 
     def _note(self, found: list[set[int]], formula: Formula, reader: int) -> None:
-        for source in formula.nodes:
-            self._note_source(found, source, reader)
-        if BindingKind.PREVIOUS in formula.kinds and reader != OUTPUTS:
-            for source in self.nodes_before(reader):
-                found[source].add(reader)
+        for binding in formula.bindings:
+            if binding.node >= 0:
+                self._note_source(found, binding.node, reader)
+            elif binding.kind is PREVIOUS and reader != OUTPUTS:
+                for source in self.nodes_before(reader):
+                    found[source].add(reader)
 
     def _note_source(self, found: list[set[int]], number: int, reader: int) -> None:
         """Nodes of graphs around this one have the node that holds this one for a reader, there."""
