@@ -359,7 +359,7 @@ def _keep_values(scopes: Scopes) -> None:
     graphs = [scope for scope in scopes.loaded if isinstance(scope, GraphScope) and (scope.fresh or scope.graph.values)]
     for scope in graphs:
         _forget_decided(scope)
-    if state.status.terminal:
+    if (not graphs and turn.known.globals is None) or state.status.terminal:
         return
     for scope in graphs:
         for node, value in scope.fresh.items() if not scope.is_closed else ():

@@ -201,12 +201,13 @@ class Scopes:
 
     def take_marked(self, kind: type[Scope]) -> list[Any]:
         """The marked scopes of a kind, whose work the caller does; outer ones first."""
-        found = [scope for scope in self.marked.values() if isinstance(scope, kind)]
-        if len(found) == len(self.marked):
-            self.marked.clear()
+        marked = self.marked
+        found = [scope for scope in marked.values() if isinstance(scope, kind)]
+        if len(found) == len(marked):
+            marked.clear()
         else:
             for scope in found:
-                del self.marked[scope.id]
+                del marked[scope.id]
         if len(found) > 1:
             found.sort(key=lambda scope: scope.depth)
         return found

@@ -34,6 +34,8 @@ class Original(msgspec.Struct, frozen=True, array_like=True):
 def awaited_as(stopping: Mapping[str, int], path: str, serial: int) -> str:
     """Under which name a run is awaited that was told to stop: its path or, if an earlier run of that was awaited then,
     ``path#serial``. ``""``: it is not."""
+    if not stopping:  # as nearly always
+        return ""
     if stopping.get(path) == serial:
         return path
     later = f"{path}#{serial}"

@@ -68,11 +68,12 @@ def _resolve(scope: GraphScope, node: int) -> None:
 
 def _is_alive(scope: GraphScope, index: int) -> bool:
     edge = scope.block.edges[index]
-    if edge.kind is ORDER or scope.graph.marks[edge.source] not in ALIVE_MARKS:
+    kind = edge.kind
+    if kind is ORDER or scope.graph.marks[edge.source] not in ALIVE_MARKS:
         return False
-    if edge.kind is GATE and edge.target not in scope.selections.get(edge.source, ()):
+    if kind is GATE and edge.target not in scope.selections.get(edge.source, ()):
         return False
-    return scope.holds(edge)
+    return edge.condition is None or scope.holds(edge)
 
 
 def arrive(scope: GraphScope, edge: Edge, index: int, alive: bool) -> None:
@@ -114,7 +115,8 @@ def _begin(scope: GraphScope, node: int) -> None:
         return
     scope.graph.joins.pop(node, None)
     scope.change(node, Change.ENQUEUE)
-    if node not in scope.block.limited_heads or concurrency.may_begin_branch(scope, node):
+    heads = scope.block.limited_heads
+    if not heads or node not in heads or concurrency.may_begin_branch(scope, node):
         concurrency.enqueue(scope, node)
 
 

@@ -99,18 +99,17 @@ class GraphScope(GraphValues):
         if not self.is_uncalled(node):
             graph.open_count -= 1  # a called node that nobody called was never counted
         self.change(node, change)
-        graph.joins.pop(node, None)
-        graph.values_bytes.pop(node, None)
-        graph.called.pop(node, None)
-        graph.given.pop(node, None)
-        graph.begun.pop(node, None)
-        graph.retries.pop(node, None)
-        graph.agents.pop(node, None)
-        graph.callers.pop(node, None)
-        if change is Change.SUCCEED:
+        for table in (
+            graph.joins, graph.values_bytes, graph.called, graph.given, graph.begun, graph.retries, graph.agents,
+            graph.callers,
+        ):  # fmt: skip
+            if table:  # which is sooner seen than looked up, and most are empty
+                table.pop(node, None)
+        if graph.children and change is Change.SUCCEED:
             graph.children.pop(node, None)
-        notes = graph.notes.pop(node, ())
-        fallback = graph.fallbacks.pop(node, -1)
+        notes = graph.notes.pop(node, ()) if graph.notes else ()
+        fallback = graph.fallbacks.pop(node, -1) if graph.fallbacks else -1
+        plan = self.block.nodes[node]
         undone_by_fallback = fallback >= 0 and (self.block.nodes[fallback].compensate >= 0 or fallback in self.covered)
         if undone_by_fallback:
             self.covered.add(node)
@@ -122,9 +121,9 @@ class GraphScope(GraphValues):
             graph.serials[node] = skip.serial + 1  # if it runs later, it has another record
         self.ended.append(node)
         self.scopes.mark(self)
-        if self.block.nodes[node].compensate >= 0 and change is Change.SUCCEED and not undone_by_fallback:
+        if plan.compensate >= 0 and change is Change.SUCCEED and not undone_by_fallback:
             self.turn.state.undo.append(Undoable(self.block.first + node, graph.serial(node), self.prefix))
-        if "node" in self.plan.events and not self.block.nodes[node].hidden:
+        if "node" in self.plan.events and not plan.hidden:
             self.turn.announce(self.path(node), STATUS_OF_MARK[graph.marks[node]].value)
 
     def attempt(self, node: int) -> int:

@@ -36,7 +36,9 @@ def order(scope: GraphScope, node: int) -> None:
     again = retries.next_run(scope, node) if graph.agents else None
     if again is None and (graph.retries or graph.visits):
         again = retries.order_as_before(scope, node)
-    command = _bounded(scope, node, replace(again, followers=()) if again else _first_order(scope, node))
+    command = replace(again, followers=()) if again else _first_order(scope, node)
+    if scope.block.nodes[node].max_wait_seconds is not None:
+        command = _bounded(scope, node, command)
     if graph.notes and (notes := graph.notes.pop(node, ())):
         command = replace(command, warnings=notes)
     scope.change(node, Change.ORDER)
@@ -52,7 +54,8 @@ def _first_order(scope: GraphScope, node: int) -> RunNode:
     plan = scope.block.nodes[node]
     operands = plan.spec.operands if isinstance(plan.spec, AggregationSpec) else ()
     path = scope.path(node)
-    caller = scope.graph.callers.get(node, -1) if plan.reads_callers_inputs else -1
+    callers = scope.graph.callers
+    caller = callers.get(node, -1) if callers and plan.reads_callers_inputs else -1
     inputs = scope.block.nodes[caller].inputs if caller >= 0 else None
     formulas = plan.worker_formulas if inputs is None else (*plan.worker_formulas, inputs)
     followers = _followers(scope, node) if scope.turn.state.segments else ()
@@ -62,7 +65,7 @@ def _first_order(scope: GraphScope, node: int) -> RunNode:
         command = replace(command, followers=tuple(scope.block.first + each for each in followers))
     if inputs is not None:
         command = replace(command, caller=scope.block.first + caller)
-    if node in scope.graph.given:
+    if scope.graph.given and node in scope.graph.given:
         command = replace(command, inputs=scope.graph.given.pop(node), has_inputs=True)
     return command
 
