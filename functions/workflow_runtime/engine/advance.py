@@ -280,7 +280,7 @@ def _started(scopes: Scopes, event: ExecutionStarted) -> str:
     is_told_of_nodes = "node" in scopes.turn.plan.events  # as they begin and end, not when a segment is over
     scopes.turn.state.segments = event.segments and not is_told_of_nodes
     scopes.turn.state.awaits_cancelled = event.awaits_cancelled
-    settling.begin(scopes, scopes.turn.state.started_at)
+    settling.begin(scopes, event.at)
     return ""
 
 

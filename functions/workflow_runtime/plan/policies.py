@@ -40,11 +40,11 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     exclude_errors: tuple[str, ...] = ()
     fresh: bool | None = None
 
-    def retries(self, type: str) -> bool:
-        """Whether errors of this type are its business."""
+    def retries(self, type: str, named: Collection[str] = ()) -> bool:
+        """Whether errors of this type are its business. ``named``: types that whoever has the policy names, too."""
         if covers(self.exclude_errors, type) or not covers(self.errors, type):
             return False
-        return type not in NEVER_BY_DEFAULT or type in self.errors
+        return type not in NEVER_BY_DEFAULT or type in self.errors or type in named
 
     def delay_before(self, retry: int) -> float:
         """Seconds before a retry (1 is the first), jitter apart."""

@@ -223,6 +223,12 @@ workflow:
 """Executions that do not end by themselves: a person decides on a failure, or approves; another system completes."""
 WAITS = 40
 _WAITING = {
+    "timed": """
+workflow:
+  id: timed
+  timeout: 1h
+  nodes: [{id: w, type: control, subtype: wait, duration: 30m}]
+""",
     "waiting": """
 workflow:
   id: waiting
@@ -233,7 +239,8 @@ workflow:
     "wide": "workflow:\n  id: wide\n  nodes:\n"
     + "".join(f"    - {{id: w{number}, type: control, subtype: wait, duration: 10h}}\n" for number in range(WAITS)),
 }
-"""One that waits for an event by its correlation key; one whose first commit has much to be carried out."""
+"""One that must end in time; one that waits for an event by its correlation key; one whose first commit has much to be
+carried out."""
 _PARTS = {
     "parted": """
 workflow:

@@ -85,6 +85,20 @@ def ends_at_once(world: World) -> None:
     ends_well(world)
 
 
+def test_the_timeout_of_an_execution_counts_from_when_it_leaves_pending() -> None:
+    with world("timed") as late:
+        persistently(late, "all", freezes=True)
+        late.start()
+        while late.drain_once():
+            pass
+        assert late.document()["status"] == "pending"
+        late.clock.time += 2 * 3600 * 1000
+        persistently(late, "all", freezes=False)
+        late.drain()
+        ends_well(late)
+        assert late.document()["status"] == "completed"
+
+
 @pytest.mark.parametrize("scope", HELD)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_p3_p6_p8_a_fault_at_any_call_loses_nothing_that_is_frozen(scope: str, fault: Fault) -> None:

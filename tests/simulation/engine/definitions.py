@@ -56,7 +56,7 @@ class Builder:
         return self.random.random() < share
 
     def node(self, number: int) -> dict[str, Any]:
-        what = self.random.choice(KINDS)
+        what = self.kind_of_node()
         if self.racing and self.chance(0.07):
             what = self.random.choice(["fail", "succeed"])
         if what in ("switch", "condition", "parallel") and number >= self.size - 2:
@@ -75,6 +75,9 @@ class Builder:
             if self.chance(0.4) and what not in ("switch", "condition", "parallel"):
                 node["on_skip"] = "continue"
         return node
+
+    def kind_of_node(self) -> str:
+        return self.random.choice(KINDS)
 
     def add_join(self, node: dict[str, Any], count: int) -> None:
         join = self.random.choice(JOINS)

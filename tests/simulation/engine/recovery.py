@@ -7,13 +7,14 @@ Outcomes are scripts: what each attempt comes to, in order; the last one is repe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from random import Random
 from typing import Any
 
 from tests.simulation.engine.reference import Definition, Graph, Run
 
 TYPES = ["e1", "e2", "timeout"]
+ASKED_FOR = ("cancelled",)  # errors that are retried only where a policy names them
 Script = list[Any]
 
 
@@ -98,7 +99,8 @@ class Recovering(Run):
     def recover(self, id: str, type: str) -> None:
         node = self.graph.nodes[id]
         policy = node.get("retry_policy")
-        if policy is not None and covers(policy["errors"], type) and self.grants(id, -1, policy):
+        if policy is not None and retries(policy, type) and self.grants(id, -1, policy):
+            self.again(id, policy, self.granted[id, -1])
             return
         if "fallback" in node and id not in self.fallen_back:
             self.fallen_back[id] = type
@@ -106,6 +108,8 @@ class Recovering(Run):
                 self.finish(id, node["fallback"]["value"])
             else:
                 self.replaced.add(id)
+            return
+        if self.minds_itself(id, type):
             return
         rule = next((rule for rule in node.get("on_error", []) if covers(rule["errors"], type)), None)
         if rule is not None and rule["do"] != "fail":
@@ -116,16 +120,27 @@ class Recovering(Run):
             if not re.fullmatch(handler["node_pattern"], id) or not covers(handler["errors"], type):
                 continue
             if isinstance(action, dict):
-                if self.grants(id, number, action):
-                    if node["type"] == "aggregation":
-                        self.recover(id, type)
+                if retries(action, type, handler["errors"]) and self.grants(id, number, action):
+                    self.again(id, action, self.granted[id, number])
                     return
                 continue
             if action != "fail":
                 self.excuse(id, alive=action == "continue")
                 return
             break
+        self.fail_for_good(id, type)
+
+    def fail_for_good(self, id: str, type: str) -> None:
         super().finish(id, ("!", type))
+
+    def again(self, id: str, _policy: dict[str, Any], _number: int) -> None:
+        """Another attempt, the so-manieth that a policy has granted. What a worker runs comes by itself."""
+        if self.graph.nodes[id]["type"] == "aggregation":
+            self.start(id, self.graph.nodes[id])
+
+    def minds_itself(self, _id: str, _type: str) -> bool:
+        """Whether a node has a rule of its own for this, which deals with it."""
+        return False
 
     def grants(self, id: str, by: int, policy: dict[str, Any]) -> bool:
         granted = self.granted.get((id, by), 0)
@@ -139,4 +154,9 @@ class Recovering(Run):
 
 
 def covers(types: list[str], type: str) -> bool:
-    return "*" in types or type in types or ("execution_error" in types and type != "timeout")
+    return "*" in types or type in types or ("execution_error" in types and type not in ("timeout", "cancelled"))
+
+
+def retries(policy: dict[str, Any], type: str, named: Collection[str] = ()) -> bool:
+    """Whether a policy retries after an error of this type; ``named``: what its handler names."""
+    return covers(policy["errors"], type) and (type not in ASKED_FOR or type in {*policy["errors"], *named})

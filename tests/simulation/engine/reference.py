@@ -142,13 +142,17 @@ class Graph:
                     branch = [name]
                 self.add(branch[0], f"~{parallel}")
         for target in waiting:
-            what, conditions = self.edges.pop((parallel, target))
-            for source in sources:
-                known = self.edges.get((source, target))
-                if known is None or (known[0] == ORDER and what == FLOW):
-                    self.edges[source, target] = [what, [*conditions, *(known[1] if known else [])]]
-                else:
-                    known[1] += conditions
+            what, conditions = self.edges[parallel, target]
+            known = {source: self.edges.get((source, target)) for source in sources}
+            edges = {}
+            for pair, edge in self.edges.items():  # the branches' ends stand where the parallel node stood
+                if pair != (parallel, target):
+                    edges.setdefault(pair, edge)
+                    continue
+                for source in sources:
+                    kind_of, more = known[source] or [ORDER, []]
+                    edges[source, target] = [what if kind_of == ORDER else kind_of, [*conditions, *more]]
+            self.edges = edges
 
     def goes_on(self, member: str, branch: list[str]) -> bool:
         for (source, target), (what, _) in self.edges.items():
@@ -274,6 +278,10 @@ class Run:
                 self.over.add(id)
             return
         self.status[id] = "ready"
+        self.start(id, node)
+
+    def start(self, id: str, node: Definition) -> None:
+        """An attempt of a node begins; it may be over at once."""
         match kind(node):
             case "tool":
                 return
@@ -399,7 +407,7 @@ class Run:
         if self.succeeded is not None and "output" in self.graph.nodes[self.succeeded]:
             return self.output[self.succeeded]
         inner = {source for (source, _), (what, _) in self.graph.edges.items() if what != ORDER}
-        silent = ("switch", "condition", "parallel", "fail")
+        silent = ("switch", "condition", "parallel", "wait", "fail")
         sinks = [node["id"] for node in definition["nodes"] if node["id"] not in inner and kind(node) not in silent]
         outputs = {id: self.output[id] for id in sinks if self.status[id] == "success"}
         return outputs if len(sinks) > 1 else next(iter(outputs.values()), None)

@@ -231,6 +231,26 @@ def test_retry_adds_attempts_and_then_the_next_handler_is_asked() -> None:
     assert driver.replayed() == driver.state
 
 
+@pytest.mark.parametrize(
+    ("handler", "policy", "type", "again"),
+    [
+        ({}, {"errors": ["busy"]}, "busy", True),
+        ({}, {"errors": ["busy"]}, "broken", False),
+        ({}, {"exclude_errors": ["broken"]}, "broken", False),
+        ({}, {}, "rejected", False),
+        ({"errors": ["rejected"]}, {}, "rejected", True),
+        ({}, {"errors": ["rejected"]}, "rejected", True),
+    ],
+)
+def test_a_handlers_retry_is_for_the_errors_that_its_policy_names(
+    handler: dict[str, Any], policy: dict[str, Any], type: str, again: bool
+) -> None:
+    action = {"type": "retry", "max_retries": 1, "retry_delay": 0, "jitter": False, **policy}
+    driver = handled({**handler, "action": action}, {"action": "continue"})
+    driver.fail("a", type)
+    assert driver.nodes == ({"a": "ready", "b": "waiting"} if again else {"a": "failed", "b": "ready"})
+
+
 def test_a_handlers_fallback_comes_after_the_nodes_own_and_retries_after_it_work() -> None:
     driver = handled(
         {"action": {"type": "fallback", "target": "spare"}},

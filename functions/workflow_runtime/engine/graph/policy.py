@@ -208,8 +208,10 @@ def _handled(case: Case, handler: Handler, target: int, place: int) -> Verdict |
     assert case.node is not None
     match handler.do:
         case "retry":
-            policy = handler.retry
-            return _retry(case, policy, len(case.node.retry) + place) if policy and case.failure.began else None
+            policy, type = handler.retry, case.failure.error.type
+            if policy is None or not case.failure.began or not policy.retries(type, handler.errors):
+                return None
+            return _retry(case, policy, len(case.node.retry) + place)
         case "fallback":
             return Substitute(target) if case.failure.began and target >= 0 and case.is_free(target) else None
         case "skip" | "continue":

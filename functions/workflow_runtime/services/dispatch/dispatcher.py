@@ -190,7 +190,7 @@ class Dispatcher:
             )
             if header.express:
                 return self._run_express(plan, state, events, tags)
-            events = with_start(events, start_of(plan, header.started_at))
+            events = with_start(events, start_of(plan, self._clock.now()))
         events = self._knowledge.heard(state, events)
         returned = self._knowledge.heard(state, self._returned(state))
         try:
@@ -307,7 +307,7 @@ class Dispatcher:
 
     def _start_alone(self, plan: Plan, state: ExecutionState, tags: Tags) -> bool:
         """Start without the event that was refused; an execution that cannot even start fails, visibly."""
-        start = start_of(plan, state.started_at)
+        start = start_of(plan, self._clock.now())
         try:
             return self._commit(plan, state, self._decide(plan, state, [start]), [start], tags)
         except (RetryableError, ConflictError):
