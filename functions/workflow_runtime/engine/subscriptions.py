@@ -30,6 +30,7 @@ from workflow_runtime.plan.plan import CorrelatedWait, Plan
 
 Subscription: TypeAlias = tuple[str, str, str]
 """An event, the key under which it is waited for, and the digest of the trigger that brings it."""
+_MAY_BEGIN = frozenset({Mark.WAITING, Mark.QUEUED, Mark.RETRYING, Mark.ESCALATED})  # perhaps again, after a failure
 
 
 def subscriptions(plan: Plan, pending: Mapping[str, Pending]) -> dict[Subscription, None]:
@@ -167,7 +168,7 @@ def _early_key(scopes: Scopes, wait: CorrelatedWait) -> str | EvaluationError | 
     if wait.block:
         later = formula.nodes or not formula.kinds.isdisjoint({BindingKind.PREVIOUS, BindingKind.LOOP})
         return None if later else _key(scopes, formula, OUTPUTS)
-    if root.graph.marks[wait.node] != Mark.WAITING or BindingKind.PREVIOUS in formula.kinds:
+    if root.graph.marks[wait.node] not in _MAY_BEGIN or BindingKind.PREVIOUS in formula.kinds:
         return None
     if any(root.is_open(number - root.block.first) for number in formula.nodes):
         return None

@@ -153,7 +153,8 @@ class Living(Recovering):
 
     @property
     def is_over(self) -> bool:
-        return self.is_cancelled or all(status in ENDED for status in self.status.values())
+        ended = all(status in ENDED for status in self.status.values())
+        return self.is_cancelled or (ended and not self.suspended)
 
     def let_pass(self, end: int) -> None:
         while self.due and (first := min(self.due, key=lambda timer: self.due[timer])) and self.due[first] <= end:
@@ -188,7 +189,7 @@ class Living(Recovering):
     def fail_for_good(self, id: str, type: str) -> None:
         if self.suspended:
             self.held.append(("fail_for_good", id, type))
-        else:
+        elif self.status[id] == "ready":  # else the graph has failed by what was held before
             super().fail_for_good(id, type)
 
     def event(self, name: str, v: int, key: int | None) -> None:

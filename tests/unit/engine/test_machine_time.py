@@ -356,6 +356,19 @@ def test_a_correlated_wait_subscribes_while_it_waits() -> None:
     assert driver.listens == set()
 
 
+def test_a_correlated_event_that_comes_between_two_attempts_of_its_wait_is_kept_for_the_next() -> None:
+    retried = {"timeout": 10, "retry_policy": {"max_retries": 1, "retry_delay": 30, "jitter": False}}
+    plan = plan_of([wait(event="paid", correlate="${detail.id}", **{"with": "${id}"}, **retried)])
+    [route] = plan.routes
+    driver = Driver(plan, {"id": "o-7"}).start().elapse(20)
+    assert driver.nodes == {"pause": "retrying"}
+    assert driver.subscribed == {("paid", "o-7", route)}
+    driver.send("paid", {"by": "card"}, key="o-7", route=route)
+    driver.elapse(60)
+    assert (driver.status, driver.result("pause")) == ("completed", {"by": "card"})
+    assert not driver.subscribed
+
+
 def test_a_correlated_event_that_comes_before_its_wait_is_kept_for_it() -> None:
     """Also when the key is known only once an earlier node has ended."""
     nodes = [
