@@ -144,16 +144,16 @@ def test_a_message_is_hidden_only_as_long_as_its_worker_shows_that_it_lives() ->
 
     async def die_after(seconds: int) -> None:
         batch = worker.batch([record.event_record])
-        under_way = [asyncio.ensure_future(batch.keep_hidden()), asyncio.ensure_future(batch.take(record.event_record))]
+        hiding, taking = batch.keep_hidden(), asyncio.ensure_future(batch.take(record.event_record))
         while bench.clock.now() < START + seconds * 1000:
             await asyncio.sleep(0.001)
             wakeup = bench.clock.next_wakeup()
             assert wakeup is not None
             bench.clock.advance_to(wakeup)
             seen.append((bench.backend.poller.next_visible_at() or 0) - bench.clock.now())
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        hiding.cancel()
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
 
     asyncio.run(die_after(100))
     hidden = (LEASE_SECONDS + HIDDEN_LONGER_SECONDS) * 1000

@@ -154,6 +154,8 @@ def advance(
     """
     turn = _begin_turn(plan, state, known)
     turn.state.now = max(state.now, now)
+    if turn.state.segments and len(events) > 1:
+        turn.reported = {(event.path, event.serial) for event in events if isinstance(event, NodeSucceeded)}
     scopes = settling.scopes_of(turn)
     if turn.state.unannounced:
         scopes.mark(scopes.root)  # its end may have waited for them

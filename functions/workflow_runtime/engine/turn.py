@@ -7,7 +7,7 @@ has at hand (`Needs`); then the whole turn is thrown away and taken again with t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 
@@ -131,6 +131,7 @@ class Turn:
     - ``missing``: what must be read before it can be decided, once something must
     - ``reason``: why someone asked for the execution to end, in their words
     - ``applied``: identities of events from outside that it takes
+    - ``reported``: runs whose success is among its events, by path and serial
     - ``ordered``: runs that it orders, by path and serial, of an execution with segments; ``followers``: by path and
       serial of what it cancels, those of what its worker may run in place, if that can be undone
     - ``idle``: paths and serials of what it cancels and no worker has a run of: another node runs in its place, or the
@@ -141,7 +142,7 @@ class Turn:
     __slots__ = (
         "_replaced_before", "_stored", "applied", "commands", "evaluations", "followers", "idle", "known",
         "listened_before", "macrosteps", "missing", "ordered", "originals", "pending_before", "plan",
-        "reason", "replacing", "state", "status_at_start", "status_before",
+        "reason", "replacing", "reported", "state", "status_at_start", "status_before",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
@@ -151,6 +152,7 @@ class Turn:
         self.state = state.copy()
         self.known = known
         self.commands: list[Command] = []
+        self.reported: Set[tuple[str, int]] = frozenset()
         self.ordered: set[tuple[str, int]] = set()
         self.followers: dict[tuple[str, int], list[tuple[str, int]]] = {}
         self.macrosteps: list[Macrostep] = []

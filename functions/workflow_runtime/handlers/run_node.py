@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from workflow_runtime.deployment.metrics import Metric
@@ -20,7 +19,7 @@ def create(runtime: Runtime, function: Function) -> Handler:
 
     async def handle(event: LambdaEvent, context: Any) -> Any:  # noqa: ARG001  Lambda passes it
         batch = worker.batch(event["Records"])
-        hiding = asyncio.ensure_future(batch.keep_hidden())
+        hiding = batch.keep_hidden()
         try:
             answer = await side_by_side(event["Records"], batch.take)
         finally:

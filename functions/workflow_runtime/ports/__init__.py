@@ -7,14 +7,18 @@ that outlasted the adapter's own retries, and `ValueError` for what the services
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, Literal, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
 from workflow_runtime.errors import ConflictError
 from workflow_runtime.plan.events import TOPIC_CHARACTERS_MAX as TOPIC_CHARACTERS_MAX  # also a limit of `Bus`
+from workflow_runtime.ports.calls import Cancellable as Cancellable
+from workflow_runtime.ports.calls import Clock as Clock
+from workflow_runtime.ports.calls import Offload as Offload
+from workflow_runtime.ports.calls import Together as Together
+from workflow_runtime.ports.calls import in_turn as in_turn
 from workflow_runtime.ports.conditions import Absent as Absent
 from workflow_runtime.ports.conditions import AllOf as AllOf
 from workflow_runtime.ports.conditions import AnyOf as AnyOf
@@ -300,10 +304,6 @@ class Poller(Protocol):
         """
 
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
-
-
 class File(NamedTuple):
     """Of `Files`. ``size``: in bytes; ``version``: tells it from what was there before or will be."""
 
@@ -318,47 +318,6 @@ class Files(Protocol):
     def find(self, bucket: str, key: str) -> File: ...
 
     def read(self, bucket: str, key: str, file: File, start: int, size: int) -> bytes: ...
-
-
-class Clock(Protocol):
-    """Time, real or virtual. All times are integers: milliseconds since the epoch, UTC."""
-
-    def now(self) -> int: ...
-
-    async def sleep(self, seconds: float) -> None: ...
-
-    async def within(self, seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
-        """Await ``work`` for at most ``seconds`` of this clock's time, then cancel it and raise `TimeoutError`."""
-
-    def working(self) -> AbstractContextManager[None]:
-        """Marks a piece of work in progress: virtual time stands still until all work in progress sleeps."""
-
-
-class Offload(Protocol):
-    """How a blocking port call leaves the event loop of a worker: to a thread on AWS; embedded, it just runs."""
-
-    def __call__(
-        self, function: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
-    ) -> Awaitable[Result]: ...
-
-
-class Together(Protocol):
-    """How blocking port calls that do not depend on each other are made: in threads on AWS; embedded, in turn."""
-
-    def __call__(self, calls: Sequence[Callable[[], None]]) -> None:
-        """Make all of them. Raises what the first of them that failed raised, when all have ended."""
-
-
-def in_turn(calls: Sequence[Callable[[], None]]) -> None:
-    """`Together` where a call takes no time that another one could use."""
-    failures: list[Exception] = []
-    for call in calls:
-        try:
-            call()
-        except Exception as error:
-            failures.append(error)
-    if failures:
-        raise failures[0]
 
 
 SERVICE_DEFAULT = "workflow-runtime"  # what a deployment is called in traces, if nobody named it

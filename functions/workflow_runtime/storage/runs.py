@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -275,32 +275,26 @@ class RunStore:
             serial=int(values["serial"] or 0),
             status=RunStatus(str(values["status"])),
             owner=str(values.get("holder") or values["owner"]),
-            attempt=int(values.get("attempt", 1) or 0),
-            started_at=int(values.get("started_at") or 0),
-            lease_until=int(values.get("lease_until") or 0),
-            ended_at=int(values.get("ended_at") or 0),
             output=get_payload(self._blobs, values.get("output")) if with_output else None,
-            error=_decoded(values.get("error"), ErrorDocument),
-            handled=bool(values.get("handled")),
-            given=bool(values.get("given")),
-            fallback_used=bool(values.get("fallback_used")),
-            fallback_error=_decoded(values.get("fallback_error"), ErrorDocument),
-            usage=_decoded(values.get("usage"), dict),
-            asked=_decoded(values.get("asked"), Any),
-            told=_decoded(values.get("told"), Told),
-            unresolved=_decoded(values.get("unresolved"), tuple[str, ...]) or (),
-            warnings=_decoded(values.get("warnings"), tuple[str, ...]) or (),
-            late=_decoded(values.get("late"), LateResult),
-            yielded=_decoded(values.get("yielded"), Yielded),
-            child=str(values.get("child") or ""),
-            passes=_decoded(values.get("passes"), Passes),
-            items=_decoded(values.get("items"), Any),
-            limiter=str(values.get("limiter") or ""),
-            limiter_key=str(values.get("limiter_key") or ""),
-            place=str(values.get("place") or ""),
-            next=_decoded(values.get("next"), Claim),
+            **{name: _OPTIONAL[name](values[name]) for name in _OPTIONAL.keys() & values.keys()},
         )
 
 
-def _decoded(held: Attribute, kind: Any) -> Any:
-    return msgspec.json.decode(held, type=kind) if isinstance(held, bytes) else None
+# What most records lack, and what makes a run's value of it.
+_OPTIONAL: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("attempt", "started_at", "lease_until", "ended_at"), int),
+    **dict.fromkeys(("handled", "given", "fallback_used"), bool),
+    **dict.fromkeys(("child", "limiter", "limiter_key", "place"), str),
+    "error": msgspec.json.Decoder(ErrorDocument).decode,
+    "fallback_error": msgspec.json.Decoder(ErrorDocument).decode,
+    "usage": msgspec.json.Decoder(dict).decode,
+    "asked": msgspec.json.Decoder().decode,
+    "told": msgspec.json.Decoder(Told).decode,
+    "unresolved": msgspec.json.Decoder(tuple[str, ...]).decode,
+    "warnings": msgspec.json.Decoder(tuple[str, ...]).decode,
+    "late": msgspec.json.Decoder(LateResult).decode,
+    "yielded": msgspec.json.Decoder(Yielded).decode,
+    "passes": msgspec.json.Decoder(Passes).decode,
+    "items": msgspec.json.Decoder().decode,
+    "next": msgspec.json.Decoder(Claim).decode,
+}

@@ -114,6 +114,13 @@ class SimClock:
             await asyncio.sleep(0)
         return task.result()
 
+    def later(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self._after(seconds, work))
+
+    async def _after(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        await self.sleep(seconds)
+        await work()
+
     def working(self) -> Any:
         return nullcontext()
 

@@ -143,6 +143,14 @@ class VirtualClock:
             if owner is not None:
                 owner.tasks.discard(task)
 
+    def later(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+        """Have ``work`` done in the background after ``seconds``, unless it is cancelled before or meanwhile."""
+        return asyncio.create_task(self._after(seconds, work))
+
+    async def _after(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        await self.sleep(seconds)
+        await work()
+
     @contextmanager
     def working(self) -> Iterator[None]:
         """Marks work in progress in this task; marking it again inside the same task changes nothing."""

@@ -25,6 +25,7 @@ SETTLING_ROUNDS = 5  # of the event loop, so that work that just ended can come 
 UNLIMITED = 1_000
 PAUSE_SECONDS_MIN = 0.005  # also while a queue has messages that its busy function has no room for
 CANCELLED_SECONDS_MAX = 2.0  # real time that cancelled work gets to end
+BATCHES_AT_ONCE = 20  # of one queue, before others have their turn and work in progress goes on
 ROUNDS_BETWEEN_CHECKS = 64  # while there is something to do; asking whether it is done costs a read
 
 Handler = Callable[[dict[str, Any], Any], Any]
@@ -158,17 +159,20 @@ class Pump:
             )
 
     def _poll(self) -> bool:
-        """Receive once from every queue that may have something. True when there was something."""
+        """Receive from every queue that may have something, at most `BATCHES_AT_ONCE` batches of each: what begins
+        together can write, and report, together. True when there was something.
+        """
         received = False
         for source in self._sources:
-            if not source.hot or source.capacity <= 0:
-                continue
-            records = self._poller.receive(source.queue, source.batch_size)
-            if not records:
-                source.hot = False
-                continue
-            received = True
-            self._invoke(source, records)
+            for _ in range(BATCHES_AT_ONCE):
+                if not source.hot or source.capacity <= 0:
+                    break
+                records = self._poller.receive(source.queue, source.batch_size)
+                if not records:
+                    source.hot = False
+                    break
+                received = True
+                self._invoke(source, records)
         return received
 
     def _invoke(self, source: _Source, records: list[SqsRecord]) -> None:

@@ -40,7 +40,12 @@ from workflow_runtime.ports import (
 
 _COLUMNS = "partition, sort, attributes, index_partition, index_sort, listing_partition, listing_sort, expires_at"
 _GET = f"SELECT {_COLUMNS} FROM items WHERE partition = ? AND sort = ?"
-_PUT = f"INSERT OR REPLACE INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT = f"""
+INSERT INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+    attributes = excluded.attributes, index_partition = excluded.index_partition, index_sort = excluded.index_sort,
+    listing_partition = excluded.listing_partition, listing_sort = excluded.listing_sort,
+    expires_at = excluded.expires_at
+"""  # unlike a replacement, it leaves indexes alone in which nothing changes
 _INSERT = f"INSERT INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _DELETE = "DELETE FROM items WHERE partition = ? AND sort = ?"
 

@@ -58,8 +58,11 @@ def _first_order(scope: GraphScope, node: int) -> RunNode:
     caller = callers.get(node, -1) if callers and plan.reads_callers_inputs else -1
     inputs = scope.block.nodes[caller].inputs if caller >= 0 else None
     formulas = plan.worker_formulas if inputs is None else (*plan.worker_formulas, inputs)
-    followers = _followers(scope, node) if scope.turn.state.segments else ()
-    command = _run(scope, path, scope.graph.serial(node), plan.pool or COLLECTOR_POOL, formulas, node,
+    serial = scope.graph.serial(node)
+    followers: tuple[int, ...] = ()
+    if scope.turn.state.segments and (path, serial) not in scope.turn.reported:  # else it is ordered no longer
+        followers = _followers(scope, node)
+    command = _run(scope, path, serial, plan.pool or COLLECTOR_POOL, formulas, node,
                    operands, scope.attempt(node), followers=followers)  # fmt: skip
     if followers:
         command = replace(command, followers=tuple(scope.block.first + each for each in followers))

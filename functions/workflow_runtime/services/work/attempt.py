@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
@@ -26,7 +26,7 @@ from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import LoopSpec, NodeType
-from workflow_runtime.ports import EffectRefused, Ports
+from workflow_runtime.ports import EffectRefused, Item, Key, Ports
 from workflow_runtime.sdk import Pending
 from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.items.reading import ItemReader
@@ -106,7 +106,7 @@ class AttemptRunner:
         claimed = attempt.claimed
         is_long = claimed.in_place and attempt.is_agent  # and watched by people, who need its record
         lease = asyncio.timeout(None)
-        renewal = asyncio.ensure_future(self._renew(attempt, lease))
+        renewal = self._ports.clock.later(RENEWAL_SECONDS, partial(self._renew, attempt, lease))
         try:
             async with lease:
                 if is_long and not await self._ports.offload(self.set_up, attempt, claimed.lease_until):
@@ -245,11 +245,7 @@ class AttemptRunner:
         wanted = [header_key, *([undone] if undone is not None else [])]
         if needs_globals(formulas) or lacks_names(plan, command, formulas):
             wanted.append(input_key)
-        reading = [self._ports.offload(self._ports.table.get, wanted)]
-        if run_keys:
-            reading.append(self._ports.offload(self._runs.ended, list(run_keys)))
-        found = await asyncio.gather(*reading) if run_keys else [await reading[0]]
-        items = {key: item for part in found for key, item in part.items()}
+        items = await self._ports.offload(self._found, wanted, list(run_keys))
         if header_key not in items:
             raise InvalidEvent(f"there is no execution {execution_id}")
         header = header_of(execution_id, items[header_key])
@@ -261,6 +257,15 @@ class AttemptRunner:
         if input_key in items:
             values.globals = await self._ports.offload(self._executions.globals_of, items[input_key])
         return values
+
+    def _found(self, wanted: Sequence[Key], ended: Sequence[Key]) -> dict[Key, Item]:
+        """The items, and those of runs that have ended, read beside them."""
+        found: dict[Key, Item] = {}
+        reads = [lambda: found.update(self._ports.table.get(wanted))]
+        if ended:
+            reads.append(lambda: found.update(self._runs.ended(ended)))
+        self._ports.together(reads)
+        return found
 
     def _resolve_secrets(self, node: NodePlan | None) -> dict[str, str]:
         if node is None or node.inputs is None or BindingKind.SECRETS not in node.inputs.kinds:
@@ -351,14 +356,13 @@ class AttemptRunner:
 
     async def _renew(self, attempt: Attempt, lease: asyncio.Timeout) -> None:
         """Keep the lease of a run that takes long; ends it when the run is no longer ours."""
-        ours = True
-        while ours:
-            await self._ports.clock.sleep(RENEWAL_SECONDS)
-            until = self._ports.clock.now() + LEASE_SECONDS * 1000
+        while True:
             try:
-                ours = await self._renewed(attempt, until)
+                if not await self._renewed(attempt, self._ports.clock.now() + LEASE_SECONDS * 1000):
+                    break
             except RetryableError:
                 logger.warning("a lease could not be renewed", extra=ids_of(attempt.order))
+            await self._ports.clock.sleep(RENEWAL_SECONDS)
         attempt.stop.requested = True
         lease.reschedule(0.0)
 

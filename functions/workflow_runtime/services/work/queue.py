@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.deployment.topology import Function
 from workflow_runtime.errors import ConflictError, InvalidEvent, RetryableError
-from workflow_runtime.ports import DELAY_SECONDS_MAX, VISIBILITY_SECONDS_MAX, Ports
+from workflow_runtime.ports import DELAY_SECONDS_MAX, VISIBILITY_SECONDS_MAX, Cancellable, Ports
 from workflow_runtime.services.dispatch.pacing import backoff_seconds
 from workflow_runtime.services.messages import (
     Delivery,
@@ -71,9 +71,11 @@ class Batch:
         alone = (id for id, order in self._orders.items() if isinstance(order, Order) and order.command.alone)
         self._alone = next(alone, None)
 
-    async def keep_hidden(self) -> None:
+    def keep_hidden(self) -> Cancellable:
         """Until it is cancelled."""
-        await self._ports.clock.sleep(HIDDEN_AFTER_SECONDS)
+        return self._ports.clock.later(HIDDEN_AFTER_SECONDS, self._keep_hidden)
+
+    async def _keep_hidden(self) -> None:
         while self._under_way:
             with suppress(RetryableError):  # then they come again sooner or later, and meet the lease
                 await self._hide(self._under_way, LEASE_SECONDS + HIDDEN_LONGER_SECONDS)

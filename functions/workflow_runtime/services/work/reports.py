@@ -116,8 +116,10 @@ class Reports:
                     goes_on,
                 )
             )
-        fields = {"status": ended.status, "ms": milliseconds, "attempt": ended.attempt}
-        logger.info("node ended", extra={**ids_of(order), **fields, **({"error": error} if error is not None else {})})
+        if logger.isEnabledFor(logging.INFO):
+            fields = {"status": ended.status, "ms": milliseconds, "attempt": ended.attempt}
+            told = {"error": error} if error is not None else {}
+            logger.info("node ended", extra={**ids_of(order), **fields, **told})
 
     async def trace(self, attempt: Attempt, ended: Run) -> None:
         """To the tracer, if the deployment has one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.invokers.tools import Reach, ToolInvoker, ToolRegistry, ToolServices
 from workflow_runtime.plan.specs import NodeType
+from workflow_runtime.ports import Cancellable
 
 NOW = 1_000_000
 
@@ -26,6 +27,9 @@ class FixedClock:
 
     async def within(self, seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
         raise AssertionError(f"no tool asks for {work} within {seconds} s")
+
+    def later(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> Cancellable:
+        raise AssertionError(f"no tool has {work} done in {seconds} s")
 
     def working(self) -> AbstractContextManager[None]:
         return nullcontext()
