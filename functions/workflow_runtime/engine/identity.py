@@ -1,4 +1,5 @@
-"""Ids of executions that are made of what starts them, so that starting one twice starts one."""
+"""Ids that are made of what they name. Those of executions are made of what starts them, so that starting one twice
+starts one."""
 
 from __future__ import annotations
 
@@ -18,6 +19,11 @@ def child_key(execution_id: str, token: str) -> str:
 def child_execution_id(execution_id: str, token: str, workflow_id: str) -> str:
     """The id of that child, an execution of this workflow."""
     return keyed_execution_id(workflow_id, child_key(execution_id, token))
+
+
+def approval_id(execution_id: str, number: int) -> str:
+    """What people name an approval of this execution by."""
+    return f"{execution_id}.{number}"
 
 
 def trace_id(execution_id: str) -> str:

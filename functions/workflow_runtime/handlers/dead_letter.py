@@ -13,8 +13,10 @@ from workflow_runtime.runtime.services import Runtime
 
 
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
+    dead_letters = runtime.dead_letters
+
     def take(record: Record) -> None:
-        runtime.dead_letters.take(record)
+        dead_letters.take(record)
         runtime.count(Metric.DEAD_LETTERS, 1)
 
     def handle(event: LambdaEvent, context: Any) -> Any:  # noqa: ARG001  Lambda passes it

@@ -15,6 +15,8 @@ from workflow_runtime.services.messages import parse_timer
 
 
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
+    timers = runtime.timers
+
     def take(record: Record) -> None:
         try:
             timer = parse_timer(record["body"])
@@ -22,7 +24,7 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
             runtime.dead_letters.record(record["messageId"], record["body"], str(error))
             runtime.count(Metric.DEAD_LETTERS, 1)
             return
-        lateness = runtime.timers.deliver(timer)
+        lateness = timers.deliver(timer)
         if lateness is not None:
             runtime.count(Metric.TIMERS_DELIVERED, 1)
             runtime.count(Metric.TIMER_LATENESS, lateness)

@@ -14,8 +14,10 @@ from workflow_runtime.services.intake.events import EventBatch
 
 
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
+    ingest = runtime.ingest
+
     def handle(event: LambdaEvent, context: Any) -> Any:  # noqa: ARG001  Lambda passes it
-        batch = EventBatch(runtime.ingest, event["Records"])
+        batch = EventBatch(ingest, event["Records"])
         answer = one_by_one(event["Records"], lambda record: batch.take(record["messageId"]))
         runtime.count(Metric.EVENTS_INGESTED, len(event["Records"]))
         return answer

@@ -17,9 +17,11 @@ from workflow_runtime.services.limits.granting import PERIOD_MS
 
 
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
+    pump = runtime.pump
+
     def take(record: Record) -> None:
         try:
-            granted = runtime.pump.take(record["body"])
+            granted = pump.take(record["body"])
         except RetryableError:
             with suppress(RetryableError):  # then it comes again after the queue's own visibility timeout
                 receives = int(record["attributes"]["ApproximateReceiveCount"])

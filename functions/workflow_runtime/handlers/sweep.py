@@ -17,6 +17,8 @@ logger = logging.getLogger("workflow_runtime.handlers.sweep")
 
 
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
+    freezes, sweep = runtime.freezes, runtime.sweep
+
     def handle(event: LambdaEvent, context: Any) -> dict[str, Any]:  # noqa: ARG001  Lambda passes it
         failed: list[dict[str, str]] = []
         for record in event["Records"]:
@@ -30,10 +32,10 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
     def take(body: str) -> None:
         shard = shard_in(body)
         if shard is None:
-            runtime.freezes.look_after()
-            runtime.sweep.request()
+            freezes.look_after()
+            sweep.request()
             return
-        swept = runtime.sweep.sweep(shard)
+        swept = sweep.sweep(shard)
         runtime.count(Metric.EXECUTIONS_SWEPT, swept.running + swept.ended)
         runtime.count(Metric.ORDERS_SENT_AGAIN, swept.orders + swept.deliveries)
         runtime.count(Metric.TIMERS_OVERDUE, swept.timers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
@@ -10,14 +11,24 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine.awaited import Answer
 from workflow_runtime.engine.commands import AskApproval, UpdateApproval
+from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFailed, Item, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import get_json, get_payload, pack, pack_bytes, put_payload
 from workflow_runtime.storage.records import Header
 
+_ID = re.compile(r"([A-Za-z0-9_-]{1,64})\.([1-9][0-9]{0,11})")  # see `engine.identity.approval_id`
 _names = msgspec.json.Decoder(tuple[str, ...])
 _answers = msgspec.json.Decoder(tuple[Answer, ...])
+
+
+def parts_of(id: str) -> tuple[str, int]:
+    """The execution of an approval, and its number there. Raises `RequestError` (``not_found``)."""
+    match = _ID.fullmatch(id)
+    if match is None:
+        raise RequestError("not_found", f"there is no approval {id[:100]!r}")
+    return match[1], int(match[2])
 
 
 class StoredApproval(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ from workflow_runtime.engine.graph.outcome import Result, Yielded
 from workflow_runtime.engine.graph.policy import REJECT, TIMEOUT, Failure
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.waits import begin, duration_seconds
+from workflow_runtime.engine.identity import approval_id
 from workflow_runtime.engine.pending import Resolution
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import ErrorDocument
@@ -327,11 +328,6 @@ def _announce(
         **({"prompt": approval.prompt} if approval.prompt else {}),
         **({"expires_at": expires_at} if expires_at else {}),
     )
-
-
-def approval_id(execution_id: str, number: int) -> str:
-    """What people name an approval by."""
-    return f"{execution_id}.{number}"
 
 
 # ---- what it is made of

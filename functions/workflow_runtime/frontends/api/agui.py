@@ -11,7 +11,7 @@ from typing import Any
 
 from workflow_runtime.engine.commands import AskApproval, RecordNode, RunNode, SetStatus
 from workflow_runtime.engine.events import ExecutionStarted, NodeFailed, NodeSucceeded
-from workflow_runtime.engine.graph.approvals import approval_id
+from workflow_runtime.engine.identity import approval_id
 from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.plan import segments

@@ -16,11 +16,11 @@ from workflow_runtime.frontends.api.http import Place, decode_cursor, encode_cur
 from workflow_runtime.frontends.api.parameters import PAGE_ITEMS_DEFAULT, ControlKey, Cursor, Limit, Range
 from workflow_runtime.frontends.api.people_models import AnswerRequest, DelegateRequest
 from workflow_runtime.frontends.api.request import Request
-from workflow_runtime.services.intake.approvals import Said, speaker
 from workflow_runtime.services.views.approvals import wanted_of
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
+    from workflow_runtime.services.intake.approvals import Said
 
 NAME_CHARS_MAX = 1_000
 
@@ -114,6 +114,8 @@ class Approvals:
         return _answered(request, said)
 
     def _speaker(self, request: Request, by: str | None) -> str:
+        from workflow_runtime.services.intake.approvals import speaker  # with it comes the engine
+
         return speaker(request.caller, by, self._runtime.callers.speaking_for_others)
 
 

@@ -14,7 +14,6 @@ from workflow_runtime.frontends.api.operator_models import RedriveRequest
 from workflow_runtime.frontends.api.parameters import PAGE_ITEMS_DEFAULT, Cursor, Limit, check_id
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.route import Route, json_reply
-from workflow_runtime.services.upkeep.redrive import letter_json, redriven_json
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
@@ -42,6 +41,8 @@ class DeadLetterRoutes:
         of = ("dead-letters", execution or "")
         letters = self._runtime.stores.dead_letters
         after = decode_cursor(of, cursor)
+        from workflow_runtime.services.upkeep.redrive import letter_json  # with it comes what is brought back
+
         found, next = await self._runtime.ports.offload(letters.list, execution, limit, after)
         more = encode_cursor(of, next) if next is not None else None
         return json_answer(page(list(map(letter_json, found)), more))
@@ -50,6 +51,8 @@ class DeadLetterRoutes:
         """Bring dead letters back, a page of them, those of one execution in the order in which they were sent. What
         was brought back is marked, and left by later requests.
         """
+        from workflow_runtime.services.upkeep.redrive import redriven_json
+
         body = parsed_body(request, RedriveRequest)
         if body.execution_id is not None:
             check_id(body.execution_id)

@@ -29,7 +29,7 @@ from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.waiting import wait_until
 from workflow_runtime.language.texts import cut
 from workflow_runtime.ports import SERVICE_DEFAULT
-from workflow_runtime.services.dispatch.effects import lifecycle_detail
+from workflow_runtime.services.lifecycle import lifecycle_detail
 from workflow_runtime.services.tracing.otlp import otlp_request
 from workflow_runtime.services.views.charts import transition_json
 

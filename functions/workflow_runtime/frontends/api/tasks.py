@@ -9,7 +9,6 @@ from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.bodies import parsed_body
 from workflow_runtime.frontends.api.people_models import CompleteRequest, FailRequest, TaskRequest
 from workflow_runtime.frontends.api.request import Request
-from workflow_runtime.services.intake.tasks import completion
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
@@ -21,6 +20,8 @@ class Tasks:
 
     async def complete(self, request: Request) -> Answer:
         """Complete a node with an output, also while its code still runs. A token counts once."""
+        from workflow_runtime.services.intake.tasks import completion  # with it comes the engine
+
         body = parsed_body(request, CompleteRequest)
         tasks, offload = self._runtime.tasks, self._runtime.ports.offload
         data = await asyncio.to_thread(completion, body.token, body.output)

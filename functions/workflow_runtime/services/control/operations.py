@@ -2,7 +2,7 @@
 
 Whether an operation is possible in a status stands in `lifecycle.EXECUTION_ROWS` under its event. An operation is added
 by its event there and an entry here: routes, answers and keys follow. What may be said beside the reason are fields of
-the event.
+the event. Checks import the engine when they are made: all that describes the API reads this table.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from workflow_runtime.engine.events import (
     SuspendRequested,
 )
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.requests import cannot_compensate, cannot_retry, cannot_skip
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
@@ -62,15 +61,21 @@ class Situation(msgspec.Struct, frozen=True):
 
 
 def _cannot_retry(situation: Situation, said: Mapping[str, Json]) -> str:
+    from workflow_runtime.engine.requests import cannot_retry
+
     plan, state, status = situation.plan, situation.state, situation.status
     return cannot_retry(plan, state, status, said.get("node", ""), said.get("variables", {}))
 
 
 def _cannot_skip(situation: Situation, said: Mapping[str, Json]) -> str:
+    from workflow_runtime.engine.requests import cannot_skip
+
     return cannot_skip(situation.plan, situation.state, situation.status, said["node"])
 
 
 def _cannot_compensate(situation: Situation, _said: Mapping[str, Json]) -> str:
+    from workflow_runtime.engine.requests import cannot_compensate
+
     if situation.status is ExecutionStatus.COMPLETED:  # the engine would, as requests of earlier versions expect it to
         return "it has completed, so there is no failure to undo: what undoes a success is a workflow of its own"
     return cannot_compensate(situation.state)

@@ -45,15 +45,14 @@ from workflow_runtime.engine.events import (
 from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import ExecutionState
-from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import ErrorDocument, RetryableError
 from workflow_runtime.invokers.invocation import origin
-from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import BusEvent, Key, Ports, Refusal
 from workflow_runtime.services.dispatch.closing import DISPATCHER, Closing
 from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.dispatch.pacing import Step, TimeBudget, carry_out
+from workflow_runtime.services.lifecycle import lifecycle_detail
 from workflow_runtime.services.limits.starts import StartAdmission
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.orders import ORDERS_MAX, OpenOrders, RefusedOrder, send_orders
@@ -64,7 +63,6 @@ from workflow_runtime.storage.runs import Copied
 from workflow_runtime.storage.stores import Stores
 
 EVENT_SCHEMA_VERSION = 1  # of the details described in events/schemas
-TIMES = ("at", "started_at", "expires_at")  # in details: epoch ms here, ISO 8601 outside
 
 logger = logging.getLogger(__name__)
 
@@ -269,11 +267,6 @@ def _bus_event(plan: Plan, state: ExecutionState, event: PublishEvent, correlati
         **lifecycle_detail(event),
     }
     return BusEvent(LIFECYCLE_SOURCE, event.detail_type, msgspec.json.encode(detail).decode())
-
-
-def lifecycle_detail(event: PublishEvent) -> dict[str, Json]:
-    """What a lifecycle event says, apart from whose it is."""
-    return {name: iso_time(value) if name in TIMES else value for name, value in event.detail.items()}
 
 
 def _copied(plan: Plan, execution_id: str, records: Sequence[RecordNode]) -> dict[int, Copied]:

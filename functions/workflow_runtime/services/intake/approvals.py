@@ -7,7 +7,6 @@ too late is ignored there, and the history says so.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 
 import msgspec
@@ -18,13 +17,13 @@ from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.events import ApprovalAnswered, ApprovalDelegated
 from workflow_runtime.engine.graph.approvals import (
     Refused,
-    approval_id,
     cannot_answer,
     cannot_delegate,
     rules_of,
 )
 from workflow_runtime.engine.graph.asking import NAME_CHARS_MAX
 from workflow_runtime.engine.holding import HELD_MAX
+from workflow_runtime.engine.identity import approval_id
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.pending import approval_entry
 from workflow_runtime.engine.state import ExecutionState
@@ -35,7 +34,7 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
 from workflow_runtime.services.mail import Mailer
-from workflow_runtime.storage.approvals import StoredApproval
+from workflow_runtime.storage.approvals import StoredApproval, parts_of
 from workflow_runtime.storage.payloads import pack_bytes, unpack
 from workflow_runtime.storage.stores import Stores
 
@@ -43,7 +42,6 @@ COMMENT_CHARS_MAX = 2_000
 KEY_CHARS_MAX = 255
 DATA_SENT_BYTES_MAX = 1_024  # of an answer: it stays in the state until the approval is decided; more is stored apart
 
-_ID = re.compile(r"([A-Za-z0-9_-]{1,64})\.([1-9][0-9]{0,11})")
 _PAST = {"approved": "was approved", "rejected": "was rejected", "timeout": "has run out of time"}
 
 
@@ -183,14 +181,6 @@ def speaker(caller: str, by: str | None, speaking_for_others: frozenset[str]) ->
     who = f"{caller} is" if caller else "the caller is unknown, so"
     hint = "not among those whom this deployment lists as speaking for others; leave out `by`"
     raise RequestError("forbidden", f"{who} {hint}")
-
-
-def parts_of(id: str) -> tuple[str, int]:
-    """The execution of an approval, and its number there. Raises `RequestError` (``not_found``)."""
-    match = _ID.fullmatch(id)
-    if match is None:
-        raise RequestError("not_found", f"there is no approval {id[:100]!r}")
-    return match[1], int(match[2])
 
 
 def _rules_of(plan: Plan, state: ExecutionState, entry: Pending) -> Rules:

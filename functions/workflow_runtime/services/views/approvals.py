@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from workflow_runtime.engine.awaited import Answer
-from workflow_runtime.engine.graph.approvals import approval_id
+from workflow_runtime.engine.identity import approval_id
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.durations import parse_duration
@@ -16,8 +16,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.specs import ApprovalSpec
 from workflow_runtime.ports import Ports
-from workflow_runtime.services.intake.approvals import parts_of
-from workflow_runtime.storage.approvals import StoredApproval
+from workflow_runtime.storage.approvals import StoredApproval, parts_of
 from workflow_runtime.storage.stores import Stores
 
 NODE = "node"

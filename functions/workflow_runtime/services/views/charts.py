@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,13 +12,15 @@ from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.preview import Preview, Prospect, preview
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.records import Globals, StoredState
+
+if TYPE_CHECKING:
+    from workflow_runtime.engine.preview import Preview, Prospect
 
 TRANSITIONS_SHOWN_MAX = 100  # the history has them all
 KEPT_SHOWN_MAX = 100  # the newest events that wait for a wait
@@ -105,6 +107,8 @@ def ahead_parts(plan: Plan, ahead: Preview, kept: Sequence[SignalReceived]) -> d
 
 def look_ahead(plan: Plan, state: ExecutionState, now: int, globals: Callable[[], Globals]) -> Preview:
     """What is ahead, with input, variables and env if its guards read them."""
+    from workflow_runtime.engine.preview import preview  # with it comes the engine
+
     ahead = preview(plan, state, now)
     if not ahead.needs_globals:
         return ahead

@@ -14,7 +14,6 @@ import msgspec
 from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.passes import PassEnd
-from workflow_runtime.engine.preview import Preview, preview
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import RequestError
@@ -39,6 +38,7 @@ from workflow_runtime.storage.stores import Stores
 
 if TYPE_CHECKING:
     from workflow_runtime.drawing import Progress
+    from workflow_runtime.engine.preview import Preview
 
 ENTRIES_READ_AT_ONCE = 25  # journal entries per batch read: most executions have fewer
 PARTS = frozenset({"input", "output", "variables", "nodes"})
@@ -229,6 +229,8 @@ class Documents:
 
     def ahead(self, header: Header) -> Preview:
         """What an execution's charts and timers are at now."""
+        from workflow_runtime.engine.preview import Preview, preview  # with it comes the engine
+
         stored = self._executions.load(header.execution_id)
         if stored is None:
             return Preview()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from workflow_runtime.engine.awaited import BUDGET_CALL, SESSION, Approval, Yields
-from workflow_runtime.engine.graph.approvals import approval_id
-from workflow_runtime.engine.identity import child_execution_id
+from workflow_runtime.engine.identity import approval_id, child_execution_id
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.plan.graph import Join, JoinKind
