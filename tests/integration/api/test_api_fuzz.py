@@ -64,6 +64,7 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) ->
         "scope": "agent:none",
         "limiter": "openai",
         "approval_id": "none",
+        "session_id": "none",
     }
     if not path_parameters or len(unquote(str(path_parameters))) % 2:
         return path_parameters
