@@ -7,6 +7,7 @@ Times are epoch milliseconds. Priorities and places are no part of an outcome: t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -21,7 +22,7 @@ KEYS = (1, 2)
 KEY = KEYS[0]  # of the execution, in its input
 Happening = tuple[Any, ...]
 """What it is, what it is about, and (last) when it happens: ("result", path), ("event", name, v, key), ("child", id,
-number, outcome), ("time",), which lets timers fire up to then, ("suspend",), ("resume",), ("cancel",)."""
+number, outcome), ("time",), ("timer",), which is the one that is due first, ("suspend",), ("resume",), ("cancel",)."""
 
 
 class Author(Builder):
@@ -108,11 +109,13 @@ def scripts(definition: Definition, random: Random) -> dict[str, Script]:
 
 
 class Living(Recovering):
-    """- ``due``: when what goes on in a node is over, by what it is ("wait", "timeout", "retry") and the node
+    """- ``due``: when what goes on in a node is over, by what it is ("wait", "timeout", "retry"), the node, and the
+      how-manieth attempt of that; ``attempts``: how many there were
     - ``going``: waits and children that are under way
     - ``started``: what the children of each node were given, in turn
     - ``kept``: events that nobody has taken yet
-    - ``held``: what came while the execution was suspended; ``left``: of its timeout then
+    - ``held``: what came while the execution was suspended; ``left``: of its timeout then;
+      ``values``: what takes the place of nodes that have failed, once that may be decided
     - ``ready_since``: what a worker can run, by path, and as the how-manieth happening it got so far
     """
 
@@ -122,46 +125,50 @@ class Living(Recovering):
         super().__init__(Graph(definition), outcomes, definition["error_handlers"], shuffle)
         self.now = now
         self.places: int | None = definition["limits"].get("max_concurrency")
-        self.due: dict[tuple[str, str], int] = {}
+        self.due: dict[tuple[str, str, int], int] = {}
+        self.attempts: Counter[str] = Counter()
         self.going: set[str] = set()
         self.started: dict[str, list[Any]] = {}
         self.kept: list[tuple[str, int, int | None]] = []
         self.suspended = False
         self.held: list[Happening] = []
         self.left: int | None = None
+        self.values: dict[str, Any] = {}
         self.is_cancelled = False
         self.number = 0
         self.at_work: set[str] = set()
         self.ready_since: dict[str, int] = {}
         if "timeout" in definition:
-            self.due["deadline", ""] = now + ms(definition["timeout"])
+            self.due["deadline", "", 0] = now + ms(definition["timeout"])
         self.scan()
         self.note_ready()
 
     # -- what happens
 
-    def happens(self, what: str, *about: Any) -> None:
+    def happens(self, what: str, *about: Any) -> bool:
+        """Whether that can be."""
         *rest, at = about
-        if what == "time":
-            self.let_pass(at)
-        else:
-            self.now = at
-            getattr(self, what)(*rest)
+        if what == "timer" and at != max(self.now, min(self.due.values(), default=0)):
+            return False
+        self.now = at
+        getattr(self, what)(*rest)
         self.clear_up()
         self.number += 1
         self.note_ready()
+        return True
 
     @property
     def is_over(self) -> bool:
         ended = all(status in ENDED for status in self.status.values())
         return self.is_cancelled or (ended and not self.suspended)
 
-    def let_pass(self, end: int) -> None:
-        while self.due and (first := min(self.due, key=lambda timer: self.due[timer])) and self.due[first] <= end:
-            self.now = max(self.now, self.due.pop(first))
-            self.meets("fired", *first)
-            self.clear_up()
-        self.now = end
+    def time(self) -> None:
+        """It passes."""
+
+    def timer(self) -> None:
+        first = min(self.due, key=lambda timer: self.due[timer])
+        del self.due[first]
+        self.meets("fired", *first)
 
     def meets(self, what: str, *about: Any) -> None:
         """Something that waits while the execution is suspended."""
@@ -175,12 +182,15 @@ class Living(Recovering):
         """It is recorded at once, also while the execution is suspended; what follows from it waits then."""
         own, is_fallback = path.removesuffix(FALLBACK), "~" in path
         outcome = taken(self.outcomes[path])
-        if self.status[own] != "ready" or is_fallback != (own in self.replaced) or ("retry", own) in self.due:
+        waits = ("retry", own, self.attempts[own]) in self.due
+        if self.status[own] != "ready" or is_fallback != (own in self.replaced) or waits:
             return
         self.at_work.discard(path)
         self.ready_since.pop(path, None)
         self.replaced.discard(own)
-        if isinstance(outcome, tuple):
+        if isinstance(outcome, tuple) and is_fallback and self.suspended:
+            self.held.append(("recover", own, self.fallen_back[own]))
+        elif isinstance(outcome, tuple):
             self.recover(own, self.fallen_back[own] if is_fallback else outcome[1])
         else:
             self.finish(own, outcome)
@@ -225,7 +235,7 @@ class Living(Recovering):
         if self.suspended or self.is_over:
             return
         self.suspended = True
-        deadline = self.due.pop(("deadline", ""), None)
+        deadline = self.due.pop(("deadline", "", 0), None)
         self.left = max(deadline - self.now, 0) if deadline is not None else None
 
     def resume(self) -> None:
@@ -233,11 +243,12 @@ class Living(Recovering):
             return
         self.suspended = False
         if self.left is not None:
-            self.due["deadline", ""] = self.now + self.left
+            self.due["deadline", "", 0] = self.now + self.left
         self.scan()
+        self.clear_up()
         held, self.held = self.held, []
         for what, *about in held:
-            if not self.is_over:
+            if not self.is_over and (what != "recover" or self.status[about[0]] == "ready"):
                 getattr(self, what)(*about)
                 self.scan()
                 self.clear_up()
@@ -248,7 +259,9 @@ class Living(Recovering):
             self.is_cancelled = True
             self.withdraw(list(self.status))
 
-    def fired(self, what: str, id: str) -> None:
+    def fired(self, what: str, id: str, attempt: int) -> None:
+        if attempt != self.attempts[id]:
+            return
         if what == "deadline":
             self.failure = ("timeout", "")
             self.withdraw(list(self.status))
@@ -264,13 +277,22 @@ class Living(Recovering):
     # -- how the language's rules apply then
 
     def scan(self) -> None:
-        if not self.suspended and not self.is_cancelled:
-            super().scan()
+        if self.suspended or self.is_cancelled:
+            return
+        values, self.values = self.values, {}
+        for id, value in values.items():
+            if self.status[id] == "ready":
+                self.finish(id, value)
+        super().scan()
+
+    def stand_in(self, id: str, value: Any) -> None:
+        self.values[id] = value
 
     def start(self, id: str, node: Definition) -> None:
+        self.attempts[id] += 1
         match kind(node):
             case "wait" if "seconds" in node:
-                self.due["wait", id] = self.now + ms(node["seconds"])
+                self.due["wait", id, self.attempts[id]] = self.now + ms(node["seconds"])
                 self.going.add(id)
             case "wait":
                 early = next((kept for kept in self.kept if hears(node, *kept)), None)
@@ -290,13 +312,13 @@ class Living(Recovering):
 
     def limit(self, id: str, node: Definition) -> None:
         if "timeout" in node:
-            self.due["timeout", id] = self.now + ms(node["timeout"])
+            self.due["timeout", id, self.attempts[id]] = self.now + ms(node["timeout"])
 
     def again(self, id: str, policy: dict[str, Any], number: int) -> None:
         factor = {"fixed": 1, "linear": number, "exponential": 2 ** (number - 1)}[policy["backoff"]]
         delay = ms(min(policy["retry_delay"] * factor, 60))
         if delay:
-            self.due["retry", id] = self.now + delay
+            self.due["retry", id, self.attempts[id]] = self.now + delay
         else:
             self.start(id, self.graph.nodes[id])
 
@@ -314,17 +336,17 @@ class Living(Recovering):
         if self.is_over:
             self.due, self.held, self.suspended = {}, [], False
 
-    def counts(self, what: str, id: str) -> bool:
-        if what == "deadline":
-            return not self.is_over
+    def counts(self, what: str, id: str, attempt: int) -> bool:
+        if what == "deadline" or attempt != self.attempts[id]:
+            return what == "deadline" and not self.is_over
         return self.status[id] == "ready" if what == "retry" else id in self.going
 
     # -- places
 
     def ready(self) -> set[str]:
         """What a worker could run now, by path."""
-        waits = {id for what, id in self.due if what == "retry"} | self.going
-        waits |= {about[what == "fired"] for what, *about in self.held if what in ("fired", "fail_for_good")}
+        waits = {id for what, id, _ in self.due if what == "retry"} | self.going | self.values.keys()
+        waits |= {about[what == "fired"] for what, *about in self.held if what in ("fired", "fail_for_good", "recover")}
         found = {id for id, status in self.status.items() if status == "ready" and id not in waits}
         return {id + FALLBACK if id in self.replaced else id for id in found}
 

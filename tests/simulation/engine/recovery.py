@@ -105,7 +105,7 @@ class Recovering(Run):
         if "fallback" in node and id not in self.fallen_back:
             self.fallen_back[id] = type
             if "value" in node["fallback"]:
-                self.finish(id, node["fallback"]["value"])
+                self.stand_in(id, node["fallback"]["value"])
             else:
                 self.replaced.add(id)
             return
@@ -137,6 +137,10 @@ class Recovering(Run):
         """Another attempt, the so-manieth that a policy has granted. What a worker runs comes by itself."""
         if self.graph.nodes[id]["type"] == "aggregation":
             self.start(id, self.graph.nodes[id])
+
+    def stand_in(self, id: str, value: Any) -> None:
+        """A value takes the place of what the node would have come to."""
+        self.finish(id, value)
 
     def minds_itself(self, _id: str, _type: str) -> bool:
         """Whether a node has a rule of its own for this, which deals with it."""
