@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from cProfile import Profile
 from typing import Any
 
 import pytest
@@ -298,19 +299,13 @@ SHAPES: list[Callable[[int], dict[str, Any]]] = [
 def calls(shape: dict[str, Any]) -> int:
     """How many functions are called to compile it, those of C included."""
     text = json.dumps({"workflow": {"id": "w", **shape}})
-    count = 0
-
-    def note(_frame: object, event: str, _argument: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
     before = sys.getprofile()
-    sys.setprofile(note)
+    profile = Profile()
     try:
-        compile_workflow(text)
+        profile.runcall(compile_workflow, text)
     finally:
         sys.setprofile(before)
-    return count
+    return sum(entry.callcount for entry in profile.getstats())
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
