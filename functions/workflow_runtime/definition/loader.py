@@ -69,7 +69,7 @@ def load(text: str | bytes, file: str = "") -> Loaded:
     gaps = Gaps()
     if isinstance(body, dict) and body:
         definition, gaps, found = _read(body, beside, source)
-        findings += [*found, *_templates_in_keys(source, found)]
+        findings += [*found, *(_templates_in_keys(source, found) if document.templates_in_keys else ())]
     shown = in_order(findings)
     if len(shown) > MAX_FINDINGS:
         return Loaded(None, _cut(shown, source), source)

@@ -108,7 +108,7 @@ class NodeDefinition(Model):
     on_skip: Annotated[str, word("skip", "continue")] = Field(
         "skip", description="What a false `when` means for the edges: dead, or alive with output null."
     )
-    inputs: Inputs = Field({}, description="Named templates.")
+    inputs: Inputs = Field(default_factory=dict, description="Named templates.")
     outputs: Annotated[Json, Kind(read_outputs, _OUTPUTS)] = Field(
         None, description="Names of the fields exposed, or a mapping of templates over `${output}`."
     )
@@ -125,7 +125,7 @@ class NodeDefinition(Model):
     limiter: LimiterNames = Field((), description="Name of the limiter that its attempts take of, or a list of names.")
     cost: CostDefinition | None = Field(None, description="What an attempt is expected to need of its limiters.")
     callback: CallbackDefinition | None = Field(None, description="Wait until somebody completes the task token.")
-    metadata: Object = Field({}, description="Free; any keys.")
+    metadata: Object = Field(default_factory=dict, description="Free; any keys.")
 
     @classmethod
     def with_defaults(cls, fields: dict[str, Any], reading: Reading) -> dict[str, Any]:

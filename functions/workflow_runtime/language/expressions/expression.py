@@ -13,13 +13,14 @@ from workflow_runtime.language.expressions.limits import (
     EXPRESSIONS_CACHED_BYTES_MAX,
     MEMORY_BYTES_MAX,
     RESULT_BYTES_MAX,
+    SOURCE_BYTES_MAX,
     STEPS_MAX,
 )
 from workflow_runtime.language.expressions.names import ID_CHARACTERS_MAX
 from workflow_runtime.language.expressions.operators import Evaluator
 from workflow_runtime.language.expressions.parser import NOT_NAMES, Parser
 from workflow_runtime.language.expressions.scope import Scope
-from workflow_runtime.language.expressions.syntax import Key, Name, Node, Path, Reference
+from workflow_runtime.language.expressions.syntax import Compare, Key, Literal, Name, Node, Path, Reference
 from workflow_runtime.language.expressions.values import json_bytes
 from workflow_runtime.language.json_values import Json
 
@@ -28,6 +29,8 @@ SECRETS = "secrets"
 
 _PLAIN = re.compile(rf"{NAME_IN_ASCII}(?:\.{NAME_IN_ASCII})*+")
 _PLAIN_CHARACTERS_MAX = ID_CHARACTERS_MAX  # none of its names can be longer than one may be
+_COMPARED = re.compile(r""" (==|!=|<=?|>=?) (?:(true|false|null)|([0-9]{1,15})|'([^'\\$]*)'|"([^"\\$]*)")""", re.ASCII)
+_WORDS = {"true": True, "false": False, "null": None}
 
 
 class Expression:
@@ -39,14 +42,14 @@ class Expression:
     then (a broken pattern), so they are compiled at once. Raises `ExpressionSyntaxError` for those.
     """
 
-    __slots__ = ("_builds", "_run", "_tree", "offset", "reads_secrets", "references", "source")
+    __slots__ = ("_builds", "_run", "offset", "reads_secrets", "references", "source", "tree")
 
     def __init__(self, source: str, tree: Node, references: tuple[Reference, ...], offset: int = 0) -> None:
         self.source = source
         self.references = references
         self.reads_secrets = SECRETS in [reference.name for reference in references]
         self.offset = offset
-        self._tree = tree
+        self.tree = tree
         self._run: Evaluator | None = None if picks(tree) else Compiler().compile(tree)
         self._builds = builds(tree)
 
@@ -67,7 +70,7 @@ class Expression:
         scope.memory = MEMORY_BYTES_MAX
         run = self._run
         if run is None:
-            run = self._run = Compiler().compile(self._tree)
+            run = self._run = Compiler().compile(self.tree)
         try:
             value = run(scope)
             if self._builds and value is not None and type(value) is not bool:
@@ -91,7 +94,7 @@ def compile_expression(source: str) -> Expression:
 
     Raises `ExpressionSyntaxError` with the offset of the first mistake and a hint on how to fix it.
     """
-    return plain_path(source) or compile_tokens(source, tokenize(source))
+    return plain_path(source) or _plain_comparison(source) or compile_tokens(source, tokenize(source))
 
 
 def plain_path(source: str, start: int = 0, closing: str = "") -> Expression | None:
@@ -111,6 +114,25 @@ def plain_path(source: str, start: int = 0, closing: str = "") -> Expression | N
     if keys:
         tree = Path(tree, tuple(map(Key, keys)), found[0], start)
     return Expression(found[0], tree, (reference,), start)
+
+
+def _plain_comparison(source: str) -> Expression | None:
+    """The same of such a path, in ``${}`` or not, that is compared with a word, a number or a text."""
+    start = 2 if source.startswith("${") else 0
+    left = plain_path(source, start, "}" if start else " ")
+    if left is None or not source.isascii() or len(source) > SOURCE_BYTES_MAX:
+        return None
+    end = start + len(left.source) + bool(start)
+    found = _COMPARED.fullmatch(source, end)
+    if found is None:
+        return None
+    operator, word, number, *texts = found.groups()
+    if word is not None:
+        value: Json = _WORDS[word]
+    else:
+        value = int(number) if number is not None else next(text for text in texts if text is not None)
+    right = Literal(value, found.end(1) + 1)
+    return Expression(source, Compare(operator, left.tree, right, found.start(1)), left.references)
 
 
 def compile_tokens(source: str, tokens: list[Token]) -> Expression:

@@ -52,12 +52,14 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Document(msgspec.Struct, frozen=True):
-    """What a file holds. ``is_empty`` tells a file without any value from one that says null."""
+    """What a file holds. ``is_empty`` tells a file without any value from one that says null; ``templates_in_keys``:
+    some key holds a ``${``."""
 
     value: Any
     place: Place
     problems: tuple[Problem, ...] = ()
     is_empty: bool = False
+    templates_in_keys: bool = False
 
 
 class _Cost(msgspec.Struct):
@@ -113,6 +115,7 @@ class Builder:
         self._may_have_anchors = "&" in text
         self._anchors: dict[str, _Anchor | None] = {}
         self._problems: list[Problem] = []
+        self._templates_in_keys = False
         self._documents = 0
         self._values = 0
         self._expanded = _Cost(0)
@@ -126,7 +129,7 @@ class Builder:
 
     def result(self) -> Document:
         value, place = self._root or (None, position(1, 1))
-        return Document(value, place, tuple(self._problems), self._root is None)
+        return Document(value, place, tuple(self._problems), self._root is None, self._templates_in_keys)
 
     @property
     def takers(self) -> dict[type, Callable[[Any], None]]:
@@ -215,6 +218,8 @@ class Builder:
                 f"the key has {len(value):,} characters; at most {MAX_KEY_CHARACTERS:,} are allowed",
                 at,
             )
+        if "${" in value:
+            self._templates_in_keys = True
         frame.key, frame.skip = value, value in frame.mapping and value != _MERGE
         if frame.merges and value == _MERGE:
             line, column = unpack(frame.merges[0][2])

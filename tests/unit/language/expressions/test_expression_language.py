@@ -408,6 +408,31 @@ def test_a_path_on_its_own_means_what_the_parser_makes_of_it() -> None:
         assert _meaning_of_template(f"${{{text}}}", values) == _meaning_of_template(f"${{ {text}}}", values), text
 
 
+def test_a_comparison_of_a_path_means_what_the_parser_makes_of_it() -> None:
+    lefts = ["a.b", "${a.b}", "${a}", "a", "${in}", "true", "${a", "nodes.x1", "ü"]
+    rights = [
+        "true",
+        "null",
+        "7",
+        "007",
+        "1.5",
+        "-1",
+        "'x'",
+        '"a.b"',
+        "'$'",
+        "'${a}'",
+        "''",
+        "'ü'",
+        "'\\n'",
+        "a",
+        "a b",
+    ]
+    values = {name: {"b": "a.b", "x1": 7} for name in ("a", "nodes", "ü")}
+    for left, operator, right in product(lefts, ["==", "!=", "<", "<=", ">", ">=", "=", "in"], rights):
+        text = f"{left} {operator} {right}"
+        assert _meaning(text, values) == _meaning(f"{text} ", values), text
+
+
 def _meaning(source: str, values: dict[str, Any]) -> object:
     """What it refers to, and its value; or what is wrong."""
     try:
@@ -415,8 +440,11 @@ def _meaning(source: str, values: dict[str, Any]) -> object:
     except ExpressionSyntaxError as error:
         return error.message, error.hint
     scope = Scope(values)
-    value = expression.evaluate(scope)
-    return expression.references, value, scope.unresolved, expression.computes, expression.reads_secrets
+    try:
+        value = expression.evaluate(scope)
+    except EvaluationError as error:
+        value = error.message, error.offset
+    return expression.references, value, scope.unresolved, scope.doubts, expression.computes, expression.reads_secrets
 
 
 def _meaning_of_template(text: str, values: dict[str, Any]) -> object:
