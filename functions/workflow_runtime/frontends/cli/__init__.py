@@ -14,11 +14,14 @@ Imports every other part; `awr --help` loads none of them. Nothing imports it.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from typing import NoReturn
 
 PYTHON_MIN = (3, 11)
+NEW_BEFORE_COLLECTION = 50_000  # objects; by default 700, so that a command would look hundreds of times
 USAGE_EXIT_CODE = 2  # `errors.ExitCode.USAGE`, which older Pythons cannot import
 
 
@@ -29,6 +32,8 @@ def main() -> NoReturn:
         found = ".".join(map(str, sys.version_info[:2]))
         print(f"awr needs Python {'.'.join(map(str, PYTHON_MIN))} or newer; this is {found}", file=sys.stderr)
         sys.exit(USAGE_EXIT_CODE)
+    gc.set_threshold(NEW_BEFORE_COLLECTION)
+    atexit.register(gc.freeze)  # what is left at the end needs no look either
     _open_standard_streams()
     try:
         from workflow_runtime.frontends.cli.app import app

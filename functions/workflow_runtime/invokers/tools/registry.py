@@ -38,7 +38,7 @@ class Variant(BaseModel):
     A call cannot give a fixed argument: a variant that fixes a URL is a tool for that URL only.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     id: Annotated[str, Field(pattern=ID_PATTERN, max_length=128), AfterValidator(normalized)]
     uses: Annotated[str, AfterValidator(normalized)]

@@ -137,7 +137,18 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 def describe(
     function: Callable[..., Any], id: str, description: str, source: str = "", effects: str | None = None
 ) -> Tool:
-    """The tool that ``function`` is; ``source`` defaults to its qualified name. Raises `UnusableTool`."""
+    """The tool that ``function`` is; ``source`` defaults to its qualified name. Raises `UnusableTool`, also when no
+    JSON Schema can say what its arguments are.
+    """
+    tool = tool_of(function, id, description, source, effects)
+    _usable(lambda: tool.input_schema)
+    return tool
+
+
+def tool_of(
+    function: Callable[..., Any], id: str, description: str, source: str = "", effects: str | None = None
+) -> Tool:
+    """The same of a function whose arguments are known to have a schema, which takes its time to make."""
     found = attempt(lambda: typing.get_type_hints(function, include_extras=True))
     if found.error is not None:
         raise UnusableTool(
@@ -166,7 +177,7 @@ def describe(
     config = ConfigDict(
         extra="allow" if is_open else "forbid", arbitrary_types_allowed=False, hide_input_in_errors=True
     )
-    tool = Tool(
+    return Tool(
         id=id,
         description=description,
         function=function,
@@ -180,8 +191,6 @@ def describe(
         effects=Effects(effects) if effects is not None else _effects(function),
         declares_effects=effects is not None,
     )
-    _usable(lambda: tool.input_schema)
-    return tool
 
 
 KEY = "idempotency_key"

@@ -18,7 +18,7 @@ from workflow_runtime.invokers.tools.builtin.send_email import send_email_functi
 from workflow_runtime.invokers.tools.builtin.sqs_send import sqs_send_function
 from workflow_runtime.invokers.tools.reach import Reach
 from workflow_runtime.invokers.tools.services import ToolServices
-from workflow_runtime.invokers.tools.tool import Tool, describe
+from workflow_runtime.invokers.tools.tool import Tool, tool_of
 from workflow_runtime.sdk import MARK
 
 BUILT_IN = "built-in"
@@ -49,4 +49,4 @@ def _functions(reach: Reach, services: ToolServices) -> tuple[Callable[..., Any]
 def _described() -> tuple[Tool, ...]:
     """Each tool as its signature says; whatever a function may reach, its signature is the same."""
     marks = [(function, getattr(function, MARK)) for function in _functions(Reach(), ToolServices())]
-    return tuple(describe(function, mark.id, mark.description, BUILT_IN, mark.effects) for function, mark in marks)
+    return tuple(tool_of(function, mark.id, mark.description, BUILT_IN, mark.effects) for function, mark in marks)

@@ -32,7 +32,7 @@ _SECRET = re.compile(r"\$\{secrets\.([A-Za-z0-9_]+)\}")
 class McpServer(BaseModel):
     """An MCP server: where it is (``url``), or, on this machine only, how it is started (``command``)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     id: Annotated[str, Field(pattern=ID_PATTERN, max_length=64), AfterValidator(normalized)]
     url: str | None = Field(None, pattern=r"^https?://", description="Of its endpoint (streamable HTTP).")
