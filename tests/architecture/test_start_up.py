@@ -12,8 +12,12 @@ import pytest
 from tests.architecture.sources import PACKAGE
 from tests.benchmarks.bench_imports import environment
 
+from workflow_runtime.deployment.settings import POOLS_VARIABLE
+from workflow_runtime.deployment.topology import EXPRESS_FUNCTION, EXPRESS_POOL, WHOLE_TOPOLOGY
+
 EMPTY = {"Records": []}
 NOTHING_THERE = {"rawPath": "/", "headers": {}, "requestContext": {"http": {"method": "GET", "path": "/"}}}
+EVENTS = {"dispatch": EMPTY, "deliver_timer": EMPTY, "api": NOTHING_THERE}
 
 # What a function that runs no node never needs: each costs a cold start as much as the function's own modules.
 NEVER = {
@@ -28,21 +32,24 @@ NEVER = {
 
 PROGRAM = """
 import json, os, sys
-import workflow_runtime.handlers.{function} as module
+import workflow_runtime.handlers.{module} as module
 imported = sorted(sys.modules)
 from workflow_runtime.backends.embedded.pump import LocalContext
-from workflow_runtime.deployment.topology import TOPOLOGY
+from workflow_runtime.deployment.topology import WHOLE_TOPOLOGY
 from workflow_runtime.handlers import entry
 os.environ[entry.ON_LAMBDA] = {function!r}
 handler = entry.on_lambda(module.create)
 ready = sorted(sys.modules)
-handler({event}, LocalContext(TOPOLOGY.function({function!r})))
+event = {event}
+if event:
+    handler(event, LocalContext(WHOLE_TOPOLOGY.function({function!r})))
 print(json.dumps([imported, ready, sorted(sys.modules)]), file=sys.stderr)
 """
 
 
 class Started(NamedTuple):
-    """The modules of a process when the handler's module is imported, when it is ready, and after an event."""
+    """The modules of a process when the handler's module is imported, when it is ready, and after an event that asks
+    for nothing."""
 
     imported: list[str]
     ready: list[str]
@@ -51,11 +58,12 @@ class Started(NamedTuple):
 
 @cache
 def started(function: str) -> Started:
-    event = NOTHING_THERE if function == "api" else EMPTY
-    program = PROGRAM.format(function=function, event=event)
+    _, _, module = WHOLE_TOPOLOGY.function(function).handler.removesuffix(".handler").rpartition(".")
+    pools = {POOLS_VARIABLE: EXPRESS_POOL} if function == EXPRESS_FUNCTION else {}
+    program = PROGRAM.format(function=function, module=module, event=EVENTS.get(function))
     ran = subprocess.run(
         [sys.executable, "-c", program],
-        env={**environment(), "FUNCTION": function},
+        env={**environment(), "FUNCTION": function, **pools},
         capture_output=True,
         text=True,
         check=False,
@@ -91,3 +99,8 @@ def test_the_first_event_finds_everything_imported(function: str) -> None:
 def test_only_the_api_imports_models_of_requests() -> None:
     assert "pydantic" in started("api").imported
     assert not {"pydantic"} & {*started("dispatch").used, *started("deliver_timer").used}
+
+
+def test_an_express_function_is_ready_to_dispatch_and_to_run_nodes() -> None:
+    needed = ("engine.advance", "services.work.runner", "invokers.tools.registry")
+    assert {f"{PACKAGE}.{name}" for name in needed} <= set(started(EXPRESS_FUNCTION).ready)

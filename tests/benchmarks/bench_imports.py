@@ -24,7 +24,7 @@ FUNCTIONS = ROOT / "functions"
 sys.path.insert(0, str(FUNCTIONS))
 
 from workflow_runtime.deployment.settings import SCHEDULED_QUEUES, Settings  # noqa: E402
-from workflow_runtime.deployment.topology import TOPOLOGY  # noqa: E402
+from workflow_runtime.deployment.topology import WHOLE_TOPOLOGY  # noqa: E402
 
 ROUNDS = 7
 TIMES_BASELINE_MAX = {"dispatch": 1.3, "deliver_timer": 1.3, "api": 1.8}  # ready; the aims
@@ -80,7 +80,7 @@ def environment() -> dict[str, str]:
         table_name="t",
         bucket_name="b",
         bus_name="e",
-        queue_urls={queue.name: f"https://sqs.invalid/0/{queue.name}" for queue in TOPOLOGY.queues},
+        queue_urls={queue.name: f"https://sqs.invalid/0/{queue.name}" for queue in WHOLE_TOPOLOGY.queues},
         definitions_directory=str(ROOT / "definitions"),
         schedule_group="s",
         schedule_role_arn="arn:r",

@@ -16,6 +16,7 @@ from workflow_runtime.services.express import ORDER, parse_express
 
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
     runner = ExpressRunner(runtime)
+    runner.prepare()
 
     async def handle(event: LambdaEvent, context: Any) -> Any:  # noqa: ARG001  Lambda passes it
         if ORDER in event:

@@ -40,7 +40,7 @@ from workflow_runtime.ports import (
     Table,
     TableWrite,
 )
-from workflow_runtime.runtime.making import handler_of
+from workflow_runtime.runtime.making import handler_of, import_handlers
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.express import ExpressOrder, ExpressStart, start_in
 from workflow_runtime.storage import keys
@@ -60,6 +60,11 @@ class ExpressRunner:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+
+    def prepare(self) -> None:
+        """Import and make what every execution needs; else the first one waits for it."""
+        import_handlers(INVOCATION_TOPOLOGY)
+        _ = self._runtime.invokers
 
     async def run(self, order: ExpressOrder) -> None:
         """Run an execution to its end and record it, unless it has ended. Raises `RetryableError`;

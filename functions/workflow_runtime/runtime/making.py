@@ -7,7 +7,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from workflow_runtime.backends.embedded.pump import Handler
-from workflow_runtime.deployment.topology import Function
+from workflow_runtime.deployment.topology import Function, Topology
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
@@ -18,6 +18,13 @@ def handler_of(function: Function, runtime: Runtime) -> Handler:
     module, _, _ = function.handler.rpartition(".")
     handler: Handler = importlib.import_module(module).create(runtime, function)
     return handler
+
+
+def import_handlers(topology: Topology) -> None:
+    """Import the modules of all handlers that take events of queues."""
+    for function in topology.functions:
+        if function.sources:
+            importlib.import_module(function.handler.rpartition(".")[0])
 
 
 def handler_for_first_event(function: Function, runtime: Runtime) -> Handler:

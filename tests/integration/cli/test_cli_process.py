@@ -47,7 +47,12 @@ def test_help_loads_no_part_of_the_runtime() -> None:
 
 def test_nothing_heavy_is_loaded_to_validate_or_to_run_with_mocks(chain: Path, mocks: Callable[..., Path]) -> None:
     assert not _loaded("validate", PROJECT / "definitions") & HEAVY
-    assert not _loaded("run", chain, "--mocks", mocks(), "--json") & HEAVY
+    loaded = _loaded("run", chain, "--mocks", mocks(), "--json")
+    assert not loaded & HEAVY
+    handlers = {name for name in loaded if name.startswith("workflow_runtime.handlers.")}
+    unneeded = {f"workflow_runtime.handlers.{name}" for name in ("api", "ingest_event", "limit_pump", "sweep")}
+    assert handlers, "a run has some"
+    assert not handlers & unneeded
 
 
 def test_a_killed_run_is_resumed_without_running_finished_nodes_again(
