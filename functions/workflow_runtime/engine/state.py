@@ -2,7 +2,7 @@
 
 Outputs live with the node runs, the input in its own item, transitions in the journal. A state is changed only by
 `advance`, on a copy. Scopes, and what is waited for, stay as they were stored until they are touched, so that an event
-costs what it changes (`codec`).
+costs what it changes (`codec`, `tables`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.macrosteps import Raised
 from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.suspension import Escalation, Suspension
-from workflow_runtime.engine.tables import forked, plain
+from workflow_runtime.engine.tables import decode_scope, forked, plain
 from workflow_runtime.engine.visits import Fate, Original, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
@@ -117,7 +117,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
         return GraphState(
-            self.marks[:],
+            self.marks.copy(),
             self.open_count,
             self.block,
             self.first_serial,
@@ -342,7 +342,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     def touch(self, address: ScopeId) -> ScopeState:
         """A scope to change. Only for a caller that has copied the state, once. Raises `KeyError`."""
         held = self.scopes[address]
-        scope = _scopes.decode(held) if isinstance(held, msgspec.Raw) else held.copy()
+        scope: ScopeState = decode_scope(held, _scopes) if isinstance(held, msgspec.Raw) else held.copy()
         self.scopes[address] = scope
         return scope
 
@@ -395,6 +395,5 @@ def encode_state(state: ExecutionState) -> bytes:
         state.pending = {}  # left out, whatever table it was
     if not state.newer:
         return _encoder.encode(state)
-    known = replace(state, newer={})
     newer = b"".join(b"," + _encoder.encode(name) + b":" + value for name, value in state.newer.items())
-    return _encoder.encode(known)[:-1] + newer + b"}"
+    return _encoder.encode(replace(state, newer={}))[:-1] + newer + b"}"

@@ -3,15 +3,20 @@
 `forked` copies a short table. Of a long one it makes a `Layered` table: the entries as they were, shared and never
 changed again, under a layer of changes. Once the changes are many they are merged, so that a copy costs the square root
 of the table on average, and a look-up two or three steps always.
+
+The `Marks` of a long graph stay in the text that is stored: a byte for each node, in base64, where four characters are
+three marks. So a piece of the text is decoded, and encoded, on its own, and a turn does that with those it touches.
 """
 
 from __future__ import annotations
 
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from itertools import chain, filterfalse
 from math import isqrt
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec import Raw
 
 from workflow_runtime.engine.alarms import Alarms
@@ -19,6 +24,13 @@ from workflow_runtime.plan.addresses import static_path
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+LONG_BYTES = 4_000  # of a stored graph: a shorter one is decoded whole, which costs less than looking into pieces
+PIECE_MARKS = 192
+_PIECE_CHARACTERS = PIECE_MARKS // 3 * 4
+
+_HEAD = b'{"is":"graph","marks":"'
+"""What stored graphs begin with."""
 
 SHORT_MAX = 64  # entries: up to here a plain copy costs less than layers do
 
@@ -173,12 +185,84 @@ class Opened(MutableMapping[K, V]):
         return len(self.entries)
 
 
+class Marks:
+    """What a ``bytearray`` of marks would be to who reads and sets single ones, goes through all, or copies them."""
+
+    __slots__ = ("_changed", "_count", "_pieces", "_text")
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self._count = len(text) // 4 * 3 - text[-2:].count(b"=")
+        self._pieces: dict[int, bytearray] = {}
+        self._changed: set[int] = set()
+
+    @property
+    def pieces_read(self) -> int:
+        """How many pieces of the text were decoded."""
+        return len(self._pieces)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, node: int) -> int:
+        piece, place = divmod(node, PIECE_MARKS)
+        return (self._pieces.get(piece) or self._read(piece))[place]
+
+    def __setitem__(self, node: int, mark: int) -> None:
+        piece, place = divmod(node, PIECE_MARKS)
+        (self._pieces.get(piece) or self._read(piece))[place] = mark
+        self._changed.add(piece)
+
+    def __iter__(self) -> Iterator[int]:
+        """As they are by then, when some are set meanwhile."""
+        return (self[node] for node in range(self._count))
+
+    def copy(self) -> Marks:
+        return Marks(self._stored())
+
+    def to_store(self) -> Raw:
+        return Raw(b'"%b"' % self._stored())
+
+    def _read(self, piece: int) -> bytearray:
+        begin = piece * _PIECE_CHARACTERS
+        if not 0 <= begin < len(self._text):
+            raise IndexError(f"there are {self._count} nodes")
+        found = self._pieces[piece] = bytearray(a2b_base64(self._text[begin : begin + _PIECE_CHARACTERS]))
+        return found
+
+    def _stored(self) -> bytes:
+        """The text, with what was changed. Only the last piece may be padded, as it is in the text."""
+        if not self._changed:
+            return self._text
+        parts: list[bytes] = []
+        shown = 0
+        for piece in sorted(self._changed):
+            begin = piece * _PIECE_CHARACTERS
+            parts += (self._text[shown:begin], b2a_base64(self._pieces[piece], newline=False))
+            shown = begin + _PIECE_CHARACTERS
+        return b"".join((*parts, self._text[shown:]))
+
+
+def decode_scope(stored: Raw, decoder: msgspec.json.Decoder[Any]) -> Any:
+    """A stored scope; the marks of a long graph stay text. Raises `msgspec.ValidationError`."""
+    if len(stored) < LONG_BYTES:
+        return decoder.decode(stored)
+    data = bytes(stored)
+    end = data.find(b'"', len(_HEAD)) if data.startswith(_HEAD) else -1
+    text = data[len(_HEAD) : end]
+    if end < 0 or len(text) < LONG_BYTES // 2 or b"\\" in text:  # nothing to be gained, or not as this writes it
+        return decoder.decode(data)
+    graph = decoder.decode(_HEAD + data[end:])
+    graph.marks = Marks(text)
+    return graph
+
+
 def plain(table: object) -> object:
     """A table as it is encoded. Raises `TypeError`."""
     if isinstance(table, Layered):
         return table.merged()
     if isinstance(table, Opened):
         return table.entries
-    if isinstance(table, Alarms):
+    if isinstance(table, (Alarms, Marks)):
         return table.to_store()
     raise TypeError(f"{type(table).__name__} has no stored form")
