@@ -73,6 +73,12 @@ bit line[RUNS];
 byte mail[MAILS];
 byte order[RUNS];
 
+/* Two dispatchers, or workers, that are idle are alike: the first of them is the next to begin something. */
+bit dispatcher_idle = 1, worker_idle = 1;
+#define may_begin(idle) (number == 0 || !idle)
+#define begins(idle) idle = (number -> idle : 0)
+#define at_rest(idle) idle = (number -> idle : 1)
+
 /* for the properties */
 byte begun[RUNS];
 byte results[RUNS];
@@ -93,6 +99,7 @@ byte faults;
 #define fresh(e) (!known[e])
 #endif
 #define all_done (node[0] == done && node[1] == done)
+#define unclaimed(r) owner[r] = 0; lease[r] = 0; orphan[r] = 0
 #define free_of_lease(r) (record[r] == claimed && !lease[r])
 #define taken_place(r) (place[r] && !free_of_lease(r))
 #define places_taken (taken_place(0) + taken_place(1) + taken_place(2) + taken_place(3))
@@ -208,13 +215,20 @@ inline decide(event) {
 
 /* -- dispatchers: load, publish what is unpublished, decide and commit, publish, acknowledge */
 
-#define MAY_DIE :: atomic { faults < FAULTS_MAX -> faults++; mail[event] = VISIBLE; goto ready }
+/* Whoever dies leaves nothing behind: what he knew would only tell states apart that go on alike. */
+#define MAY_DIE :: atomic { faults < FAULTS_MAX -> faults++; mail[event] = VISIBLE; forget(); goto ready }
 #define order_left (orders[0] || orders[1] || orders[2] || orders[3])
 #define stop_left (stops[0] || stops[1] || stops[2] || stops[3])
 #define mail_left (mail[0] == VISIBLE || mail[1] == VISIBLE || mail[2] == VISIBLE || mail[3] == VISIBLE || \
     mail[START] == VISIBLE || mail[CANCEL] == VISIBLE || mail[SUSPEND] == VISIBLE || mail[RESUME] == VISIBLE)
 #define nobody_has_mail (mail[0] != TAKEN && mail[1] != TAKEN && mail[2] != TAKEN && mail[3] != TAKEN && \
     mail[START] != TAKEN && mail[CANCEL] != TAKEN && mail[SUSPEND] != TAKEN && mail[RESUME] != TAKEN)
+
+inline forget() {
+    clear();
+    event = 0; loaded = 0; changed = false; new_status = pending;
+    at_rest(dispatcher_idle)
+}
 
 inline publish() {
     do
@@ -285,6 +299,16 @@ inline load() {
     }
 }
 
+/* Nobody reads any more what a commit ordered that is published. */
+inline forget_orders() {
+    n = 0;
+    do
+    :: n < RUNS -> last_order[n] = 0; last_stop[n] = 0; n++
+    :: else -> break
+    od;
+    n = 0
+}
+
 /* Write the state, with what it orders. */
 inline write() {
     d_step {
@@ -304,7 +328,7 @@ inline write() {
 inline mark() {
     atomic {
         if
-        :: version == loaded -> published = true;
+        :: version == loaded -> published = true; forget_orders();
            if
            :: status == cancelled -> cancellation_published = true
            :: else
@@ -315,7 +339,7 @@ inline mark() {
 }
 
 /* It takes the next mail. */
-proctype Dispatcher() {
+proctype Dispatcher(bit number) {
     byte event, loaded, n;
     bool changed, has_ended;
     bit orders[RUNS], stops[RUNS];
@@ -328,8 +352,8 @@ ready:
 end:
     atomic {
         if                                     /* a FIFO group has one reader, until its visibility ends too early */
-        :: mail_left && nobody_has_mail
-        :: mail_left && !nobody_has_mail && faults < FAULTS_MAX -> faults++
+        :: may_begin(dispatcher_idle) && mail_left && nobody_has_mail
+        :: may_begin(dispatcher_idle) && mail_left && !nobody_has_mail && faults < FAULTS_MAX -> faults++
         fi;
         if
         :: mail[0] == VISIBLE -> event = 0
@@ -341,7 +365,8 @@ end:
         :: mail[SUSPEND] == VISIBLE -> event = SUSPEND
         :: mail[RESUME] == VISIBLE -> event = RESUME
         fi;
-        mail[event] = TAKEN
+        mail[event] = TAKEN;
+        begins(dispatcher_idle)
     }
 again:
     load();
@@ -394,7 +419,7 @@ again:
            :: mail[event] == TAKEN -> mail[event] = NONE
            :: else                             /* it has come again meanwhile */
            fi;
-           event = 0; loaded = 0; changed = false; new_status = pending
+           forget()
        }
     MAY_DIE
     fi;
@@ -411,8 +436,8 @@ again:
         faults++; \
         at_work[r] = 0; \
         if :: comes_again -> order[r] = VISIBLE :: else fi; \
-        if :: record[r] == claimed && owner[r] == _pid -> orphan[r] = 1 :: else fi; \
-        r = 0; other = 0; goto ready }
+        if :: record[r] == claimed && owner[r] == _pid -> orphan[r] = 1; owner[r] = 0 :: else fi; \
+        r = 0; other = 0; at_rest(worker_idle); goto ready }
 
 /* Somebody who waits is sent on, and leaves the line only then. */
 inline wake() {
@@ -435,18 +460,19 @@ inline wake() {
 
 /* -- workers: a place, a claim, the code, its record, the report, the place given back, the acknowledgement */
 
-proctype Worker() {
+proctype Worker(bit number) {
     byte r, other;
 ready:
 end:
     atomic {
         if                                                 /* an order is hidden for as long as its run has a lease */
-        :: order[0] == VISIBLE && !(record[0] == claimed && lease[0]) -> r = 0
-        :: order[1] == VISIBLE && !(record[1] == claimed && lease[1]) -> r = 1
-        :: order[2] == VISIBLE && !(record[2] == claimed && lease[2]) -> r = 2
-        :: order[3] == VISIBLE && !(record[3] == claimed && lease[3]) -> r = 3
+        :: may_begin(worker_idle) && order[0] == VISIBLE && !(record[0] == claimed && lease[0]) -> r = 0
+        :: may_begin(worker_idle) && order[1] == VISIBLE && !(record[1] == claimed && lease[1]) -> r = 1
+        :: may_begin(worker_idle) && order[2] == VISIBLE && !(record[2] == claimed && lease[2]) -> r = 2
+        :: may_begin(worker_idle) && order[3] == VISIBLE && !(record[3] == claimed && lease[3]) -> r = 3
         fi;
-        order[r] = TAKEN
+        order[r] = TAKEN;
+        begins(worker_idle)
     }
     if
     :: atomic { record[r] == ok || record[r] == lost -> goto report }                    /* it has come again */
@@ -460,10 +486,10 @@ end:
 #endif
 #ifdef BUG_LINE_WITHOUT_NONCE
     :: record[r] == absent && !place[r] && places_taken >= PLACES ->
-       atomic { line[r] = 1; order[r] = NONE; r = 0; goto ready }
+       atomic { line[r] = 1; order[r] = NONE; r = 0; at_rest(worker_idle); goto ready }
 #else
     :: atomic { record[r] == absent && !place[r] && places_taken >= PLACES ->
-           line[r] = 1; order[r] = NONE; r = 0; goto ready }
+           line[r] = 1; order[r] = NONE; r = 0; at_rest(worker_idle); goto ready }
 #endif
     WORKER_MAY_DIE
     fi;
@@ -475,13 +501,13 @@ end:
     :: atomic { record[r] == absent ->
            assert(!cancellation_published);
            record[r] = claimed; owner[r] = _pid; lease[r] = 1 }
-    :: atomic { record[r] == claimed && lease[r] -> order[r] = VISIBLE; r = 0; goto ready }   /* somebody has it */
+    :: atomic { record[r] == claimed && lease[r] -> order[r] = VISIBLE; r = 0; at_rest(worker_idle); goto ready }   /* somebody has it */
 #endif
 #ifdef BUG_EXPIRED_RUN_AGAIN
     :: atomic { record[r] == claimed && !lease[r] -> owner[r] = _pid; lease[r] = 1; orphan[r] = 0 }
 #else
     :: atomic { record[r] == claimed && !lease[r] ->
-           record[r] = lost; results[r]++; assert(results[r] == 1); goto report }
+           record[r] = lost; unclaimed(r); results[r]++; assert(results[r] == 1); goto report }
 #endif
     :: atomic { record[r] == ok || record[r] == lost -> goto report }
     :: atomic { record[r] == closed -> goto give_back }
@@ -496,7 +522,7 @@ end:
     if
     :: atomic { terminal(header) ->
            if
-           :: record[r] == claimed && owner[r] == _pid -> record[r] = closed
+           :: record[r] == claimed && owner[r] == _pid -> record[r] = closed; unclaimed(r)
            :: else
            fi;
            goto give_back }
@@ -515,7 +541,8 @@ end:
     :: atomic {
            at_work[r] = 0;
            if
-           :: record[r] == claimed && owner[r] == _pid -> record[r] = ok; results[r]++; assert(results[r] == 1)
+           :: record[r] == claimed && owner[r] == _pid ->
+              record[r] = ok; unclaimed(r); results[r]++; assert(results[r] == 1)
            :: else                                         /* given up meanwhile: what it did is refused */
            fi }
 #endif
@@ -552,7 +579,7 @@ give_back:
            :: order[r] == TAKEN -> order[r] = NONE
            :: else                                         /* it has come again meanwhile */
            fi;
-           r = 0; other = 0; goto ready }
+           r = 0; other = 0; at_rest(worker_idle); goto ready }
     WORKER_MAY_DIE
     fi
 }
@@ -603,12 +630,12 @@ proctype rest() {
 init {
     atomic {
         mail[START] = VISIBLE;
-        run Dispatcher();
+        run Dispatcher(0);
 #if DISPATCHERS == 2
-        run Dispatcher();
+        run Dispatcher(1);
 #endif
-        run Worker();
-        run Worker();
+        run Worker(0);
+        run Worker(1);
         run World();
         run Person();
         run rest()

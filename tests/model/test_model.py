@@ -19,7 +19,7 @@ WHOLE = os.environ.get("MODEL") == "whole"
 DEPTH_MAX = 100_000
 ONE_NODE = {"AT_WORK": "1"}
 CANCELLED, SUSPENDED = {"PERSON": "CANCELS"}, {"PERSON": "SUSPENDS"}
-CALM = {"FAULTS_MAX": "0"}
+CALM, TWO_FAULTS = {"FAULTS_MAX": "0"}, {"FAULTS_MAX": "2"}
 WORLDS: dict[str, dict[str, str]] = {
     "two nodes, one place, no fault": CALM,
     "two nodes, cancelled, no fault": CALM | CANCELLED,
@@ -29,7 +29,9 @@ WORLDS: dict[str, dict[str, str]] = {
     "one node, suspended, one fault": ONE_NODE | SUSPENDED,
     "two nodes, one place, one fault": {},
     "two nodes, cancelled, one fault": CANCELLED,
-    "one node, two faults": ONE_NODE | {"FAULTS_MAX": "2"},
+    "one node, two faults": ONE_NODE | TWO_FAULTS,
+    "one node, cancelled, two faults": ONE_NODE | CANCELLED | TWO_FAULTS,
+    "one node, suspended, two faults": ONE_NODE | SUSPENDED | TWO_FAULTS,
 }
 BUGS: dict[str, dict[str, str]] = {
     "REDELIVERY_DROPPED": ONE_NODE,

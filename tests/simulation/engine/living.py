@@ -116,7 +116,8 @@ class Living(Recovering):
     - ``kept``: events that nobody has taken yet
     - ``held``: what came while the execution was suspended; ``left``: of its timeout then;
       ``values``: what takes the place of nodes that have failed, once that may be decided
-    - ``ready_since``: what a worker can run, by path, and as the how-manieth happening it got so far
+    - ``ready_since``: what a worker can run, by path, and as the how-manieth thing it got so; ``first``: the
+      number of the first of them in what happens now
     """
 
     def __init__(
@@ -135,7 +136,7 @@ class Living(Recovering):
         self.left: int | None = None
         self.values: dict[str, Any] = {}
         self.is_cancelled = False
-        self.number = 0
+        self.number = self.first = 0
         self.at_work: set[str] = set()
         self.ready_since: dict[str, int] = {}
         if "timeout" in definition:
@@ -148,12 +149,13 @@ class Living(Recovering):
     def happens(self, what: str, *about: Any) -> bool:
         """Whether that can be."""
         *rest, at = about
-        if what == "timer" and at != max(self.now, min(self.due.values(), default=0)):
+        self.number += 1
+        self.first = self.number
+        if what == "timer" and (not self.due or at != max(self.now, min(self.due.values()))):
             return False
         self.now = at
         getattr(self, what)(*rest)
         self.clear_up()
-        self.number += 1
         self.note_ready()
         return True
 
@@ -246,12 +248,15 @@ class Living(Recovering):
             self.due["deadline", "", 0] = self.now + self.left
         self.scan()
         self.clear_up()
+        self.note_ready()
         held, self.held = self.held, []
         for what, *about in held:
             if not self.is_over and (what != "recover" or self.status[about[0]] == "ready"):
                 getattr(self, what)(*about)
                 self.scan()
                 self.clear_up()
+                self.number += 1
+                self.note_ready()
 
     def cancel(self) -> None:
         if not self.is_over:
@@ -356,7 +361,8 @@ class Living(Recovering):
 
     def check_places(self, at_work: set[str]) -> bool:
         """Whether that may be what workers run now: as much as there are places for, the most urgent first, and among
-        equals what has been ready for longest; nothing is begun while the execution is suspended."""
+        equals what has been ready for longest; nothing is begun while the execution is suspended. What was held is
+        taken one by one: then somebody may have begun before somebody else was ready."""
         ready = set(self.ready_since)
         begun, left = at_work - self.at_work, ready - at_work
         self.at_work = set(at_work)
@@ -364,7 +370,11 @@ class Living(Recovering):
             return False
         if not self.suspended and len(at_work) != min(len(ready), self.places or len(ready)):
             return False
-        return not begun or not left or max(map(self.rank, begun)) <= min(map(self.rank, left))
+        return all(
+            self.rank(one) <= self.rank(other) or self.ready_since[other] > max(self.ready_since[one], self.first)
+            for one in begun
+            for other in left
+        )
 
     def rank(self, path: str) -> tuple[int, int]:
         return -self.graph.nodes[path.removesuffix(FALLBACK)].get("priority", 0), self.ready_since[path]

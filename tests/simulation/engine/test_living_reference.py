@@ -46,6 +46,7 @@ from workflow_runtime.engine.events import (
     TimerFired,
 )
 from workflow_runtime.engine.lifecycle import Mark
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan.plan import Plan
 
@@ -115,7 +116,7 @@ class World(Driver):
     def step(self) -> None:
         """Something happens."""
         possible: list[tuple[int, Callable[[], Happening]]] = [(2, self.let_pass)]
-        possible += [(2, self.hear)] if self.plan.declared_events else []
+        possible += [(2, self.hear)] if self.names() else []
         possible += [(6, self.work)] if self.ordered else []
         possible += [(4, self.end_child)] if self.children else []
         possible += [(3, self.resume)] if self.status == "suspended" else [(1, self.suspend)]
@@ -130,13 +131,17 @@ class World(Driver):
 
     def repeat(self) -> None:
         """What was sent before comes again, and a timer that was cancelled fires: nothing follows from either."""
-        before = replace(self.state, version=0, now=0)  # that it came is told
+        before = self.essence()
         if self.random.random() < 0.3:
             self.take(self.random.choice(self.sent), at=self.now)
         if self.gone and self.random.random() < 0.3:
             timer = self.random.choice(self.gone)
             self.take(TimerFired(f"timer:{timer}", self.now, timer), at=self.now)
-        assert replace(self.state, version=0, now=0) == before, "what is over has had an effect"
+        assert self.essence() == before, "what is over has had an effect"
+
+    def essence(self) -> ExecutionState:
+        """All of its state but that it was told of something."""
+        return replace(self.state, version=0, now=0, unprompted=0)
 
     def work(self) -> Happening:
         path = self.random.choice(list(self.ordered))
@@ -164,9 +169,13 @@ class World(Driver):
             name, key, route = routes[0]
             self.say(self.signal(name, {"v": v}, key=key, route=route))
             return "event", name, v, int(key)
-        name = self.random.choice(sorted(self.plan.declared_events))
+        name = self.random.choice(self.names())
         self.say(self.signal(name, {"v": v}))
         return "event", name, v, None
+
+    def names(self) -> list[str]:
+        """Of the events that somebody may send."""
+        return sorted(self.plan.declared_events)
 
     def let_pass(self) -> Happening:
         if not self.timers or self.random.random() < 0.3:
