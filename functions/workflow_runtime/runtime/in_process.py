@@ -27,7 +27,6 @@ from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.invokers.tools.reach import ALLOW_HTTP, SETTINGS, Reach, local_reach
 from workflow_runtime.ports import BusMessage, Poller, Ports, QueueMessage, ScheduleRunner
 from workflow_runtime.runtime.environment import collector, workflow_env
-from workflow_runtime.runtime.express import ExpressRunner
 from workflow_runtime.runtime.foundation import new_id
 from workflow_runtime.runtime.making import handler_for_first_event
 from workflow_runtime.runtime.observation import GatedPoller, GatedScheduler, ObservedTable, Observer, Silence
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from workflow_runtime.invokers.tools.invoker import BlockingRunner
     from workflow_runtime.plan.specs import NodeType
     from workflow_runtime.services.catalog.published_agents import PublishedAgents
+    from workflow_runtime.services.express import ExpressOrder
 
 BUCKETS_VARIABLE = "BUCKETS_DIR"  # the environment variable that names the folder that stands for S3
 BUCKETS_FOLDER = "buckets"  # by default, below the definitions
@@ -182,8 +182,13 @@ class LocalRuntime:
             is_ending=lambda: self._is_ending,
             count=self._observer.counted,
             attempt_ended=self._observer.attempt_ended,
-            run_express=lambda order: ExpressRunner(self.services).run(order),
+            run_express=self._run_express,
         )
+
+    async def _run_express(self, order: ExpressOrder) -> None:
+        from workflow_runtime.runtime.express import ExpressRunner  # few workflows are express
+
+        await ExpressRunner(self.services).run(order)
 
     def _sharing(self, handler: Handler) -> Handler:
         """The handler as the pump calls it: in the background, as a task of its own."""

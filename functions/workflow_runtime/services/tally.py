@@ -83,7 +83,9 @@ class Counted(NamedTuple):
 
 
 class Tally:
-    """Of one process; used by any thread. ``now``: epoch ms."""
+    """Of one process; used by any thread. ``now``: epoch ms, asked first when there is something to count: a process
+    may be restored from a snapshot that was taken long before.
+    """
 
     def __init__(self, now: Callable[[], int]) -> None:
         self._now = now
@@ -91,9 +93,9 @@ class Tally:
         self._counts: Counter[Counted] = Counter()
         self._error = Bounded(ERRORS_MAX)  # types of errors are the authors', who may make up any number of them
         self._has_news = False
-        self._written_at = now()
+        self._written_at: int | None = None  # or when it began to count; None: it has not
         self._writes = float(BURST_WRITES)
-        self._filled_at = now()
+        self._filled_at = 0
 
     def lifecycle(self, workflow_id: str, detail_type: str, milliseconds: int) -> None:
         """An execution began or came to an end, as the lifecycle event says, so long after its start."""
@@ -137,6 +139,8 @@ class Tally:
     def _add(self, counts: Mapping[Counted, int]) -> None:
         with self._lock:
             self._counts.update({counted: value for counted, value in counts.items() if value})
+            if self._written_at is None:
+                self._written_at = self._filled_at = self._now()
 
     def ride(self) -> dict[str, dict[str, int]]:
         """Some of what was counted, to go with a message: by workflow and series. It is counted here no more."""
@@ -154,6 +158,8 @@ class Tally:
         """What is to be written now, by workflow and series, if anything is. It is counted here no more."""
         now = self._now()
         with self._lock:
+            if self._written_at is None:
+                return {}
             waited = now >= self._written_at + FLUSH_SECONDS * 1000
             self._writes = min(BURST_WRITES, self._writes + (now - self._filled_at) / 1000 / REFILL_SECONDS)
             self._filled_at = now

@@ -122,6 +122,17 @@ def test_sums_are_written_when_an_execution_begins_or_ends_but_not_more_often_th
     assert tally.due() == {"w": {STARTED: 1}}
 
 
+def test_a_process_that_was_made_long_before_its_first_event_waits_as_any_other() -> None:
+    time = Time()
+    tally = Tally(time)
+    time.now += 24 * 3600 * 1000
+    assert tally.due() == {}
+    tally.count(Metric.DEAD_LETTERS, 1)
+    assert tally.due() == {}
+    time.now += FLUSH_SECONDS * 1000
+    assert tally.due() == {"": {"events\x1fDeadLetters": 1}}
+
+
 def test_what_is_no_workflows_goes_along_with_one() -> None:
     time = Time()
     tally = Tally(time)

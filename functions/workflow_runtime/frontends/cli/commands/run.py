@@ -35,7 +35,6 @@ from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.run_to_end import RunOptions, RunToEnd
 from workflow_runtime.frontends.cli.stderr_log import log_to_stderr
 from workflow_runtime.frontends.cli.stepping import EventStep, Step, moves_time, parse_steps
-from workflow_runtime.frontends.client.mock_targets import unknown_mocks
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.runtime.in_process import Backend as OpenBackend
@@ -263,4 +262,6 @@ def _started_by(runtime: LocalRuntime, plan: Plan, files: Sequence[Path]) -> lis
 def _unknown_mocks(
     runtime: LocalRuntime, plans: Sequence[Plan], mocks: Path, definitions: Path | None
 ) -> list[Finding]:
+    from workflow_runtime.frontends.client.mock_targets import unknown_mocks  # with it comes the SDK
+
     return unknown_mocks(Mocks.load(mocks), runtime.services.catalog.catalogue, plans, definitions)
