@@ -434,6 +434,17 @@ def test_nodes_that_one_worker_runs_in_turn_share_what_quotas_give_them() -> Non
     assert world.worker.most == 1
 
 
+def test_nodes_that_take_long_together_hold_their_place_to_the_end_of_the_last() -> None:
+    """No single one of them would have its lease renewed in time."""
+    world = LimitsWorld(lambda call: {"n0": 29.0, "n1": 29.0, "n2": 60.0}.get(call.path, 1.0))
+    world.publish(CHAIN, fan("other", 1, "when: 'true'"))
+    world.services.limits.put("*", {"concurrency": 1})
+    world.start("w")
+    world.play((10_000, lambda: world.start("other")), (200_000, lambda: None))
+    assert [one.path for one in world.worker.begun] == ["n0", "n1", "n2", "n0", "n3", "n4"]
+    assert world.worker.most == 1
+
+
 def test_a_quota_that_is_paused_lets_no_node_begin_in_place_either() -> None:
     world = LimitsWorld(10.0)
     world.publish(CHAIN)

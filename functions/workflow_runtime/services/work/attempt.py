@@ -42,7 +42,7 @@ from workflow_runtime.services.work.masked import aside, error_of, notes, with_i
 from workflow_runtime.services.work.orders import Orders
 from workflow_runtime.services.work.outbox import Outbox
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, needs_globals, view_of
-from workflow_runtime.services.work.under_way import Attempt, Values, ids_of
+from workflow_runtime.services.work.under_way import Attempt, Suspended, Values, ids_of
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import header_of
 from workflow_runtime.storage.outbox import Commit
@@ -60,10 +60,6 @@ class Secrets(Protocol):
     """Where ``${secrets.NAME}`` comes from. Raises `NodeError` (``not_found``) for a name it does not have."""
 
     def get(self, name: str) -> str: ...
-
-
-class Suspended(Exception):
-    """The execution is suspended: nothing of it may begin."""
 
 
 class AttemptRunner:
@@ -106,7 +102,8 @@ class AttemptRunner:
         claimed = attempt.claimed
         is_long = claimed.in_place and attempt.is_agent  # and watched by people, who need its record
         lease = asyncio.timeout(None)
-        renewal = self._ports.clock.later(RENEWAL_SECONDS, partial(self._renew, attempt, lease))
+        until_renewal = max(RENEWAL_SECONDS - attempt.segment.seconds_held(self._ports.clock.now()), 0)
+        renewal = self._ports.clock.later(until_renewal, partial(self._renew, attempt, lease))
         try:
             async with lease:
                 if is_long and not await self._ports.offload(self.set_up, attempt, claimed.lease_until):
@@ -369,10 +366,11 @@ class AttemptRunner:
     async def _renewed(self, attempt: Attempt, until: int) -> bool:
         """Whether the run is still ours. If it was told to stop, its code is let know, and ends when it will."""
         execution_id, claimed = attempt.order.execution_id, attempt.claimed
-        if claimed.in_place:
-            return await self._ports.offload(self.set_up, attempt, until)
         if attempt.admitted.uses:
             await self._ports.offload(self._admission.renew, attempt.admitted)
+            attempt.segment.held_from = self._ports.clock.now()
+        if claimed.in_place:
+            return await self._ports.offload(self.set_up, attempt, until)
         watched_until = await self._ports.offload(self._runs.renew, execution_id, claimed, until)
         if watched_until is not None:
             if attempt.live is not None:

@@ -44,7 +44,6 @@ from workflow_runtime.services.work.attempt import (
     TIMEOUT_MARGIN_SECONDS,
     AttemptRunner,
     Secrets,
-    Suspended,
 )
 from workflow_runtime.services.work.callbacks import AttemptToken
 from workflow_runtime.services.work.claims import Claims
@@ -53,7 +52,7 @@ from workflow_runtime.services.work.late import LateResults
 from workflow_runtime.services.work.outbox import Outbox
 from workflow_runtime.services.work.reports import Reports, after_loss, result_event
 from workflow_runtime.services.work.segments import Following, follower
-from workflow_runtime.services.work.under_way import Attempt, Segment, ids_of
+from workflow_runtime.services.work.under_way import Attempt, Segment, Suspended, ids_of
 from workflow_runtime.storage.freezes import Switch
 from workflow_runtime.storage.limiters import LimiterName
 from workflow_runtime.storage.records import Run, RunStatus
@@ -164,7 +163,8 @@ class NodeRunner:
         elif claimed.error is not None:
             await self._tell(order, plan, claimed)
         else:
-            segment = Segment(order, claimed.started_at, order.command.followers, admitted=admitted)
+            began = claimed.started_at
+            segment = Segment(order, began, order.command.followers, admitted=admitted, held_from=began)
             await self._attempt(Attempt(order, plan, claimed, self._token(order), segment))
 
     async def deliver(self, delivery: Delivery) -> None:

@@ -27,6 +27,10 @@ from workflow_runtime.storage.outbox import Commit
 from workflow_runtime.storage.records import Globals, Header, Run
 
 
+class Suspended(Exception):
+    """The execution is suspended: nothing of it may begin."""
+
+
 class Values(msgspec.Struct):
     """What the formulas of an order may read: the execution's ``header``, what ``nodes`` came to by number, ``globals``
     if they are read, and the run that a compensation undoes."""
@@ -40,7 +44,8 @@ class Values(msgspec.Struct):
 class Segment(msgspec.Struct):
     """The attempts that one order leads to, of which most lead to one: the ``order``, when its worker ``began`` (epoch
     ms), numbers of the nodes that are ``left``, what was read for all of them, what there is to report, and what is
-    taken of limiters: by the first of them, and kept as long as those that follow need just that."""
+    taken of limiters: by the first of them, and kept as long as those that follow need just that; ``held_from``: when
+    its slots were last taken or renewed (epoch ms)."""
 
     order: Order
     began: int
@@ -48,6 +53,11 @@ class Segment(msgspec.Struct):
     values: Values | None = None
     events: list[Event] = []
     admitted: Admitted = NOTHING_TAKEN
+    held_from: int = 0
+
+    def seconds_held(self, now: int) -> float:
+        """How long its slots were not renewed; 0 if it has none. Nodes that are short take long together."""
+        return (now - self.held_from) / 1000 if self.admitted.uses else 0.0
 
 
 class Attempt(msgspec.Struct):
