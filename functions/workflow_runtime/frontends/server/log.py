@@ -81,8 +81,9 @@ class ExecutionLog(Silence):
             path = str(attributes["path"])
             if path.startswith("~"):
                 return
-            milliseconds = int(attributes.get("ended_at") or 0) - int(attributes.get("started_at") or 0)
-            self._line(execution_id, f"  {path}", f"{status} in {milliseconds} ms", attributes, level=logging.INFO)
+            started, ended = (int(attributes.get(name) or 0) for name in ("started_at", "ended_at"))
+            took = f" in {ended - started} ms" if started and ended else ""
+            self._line(execution_id, f"  {path}", f"{status}{took}", attributes, level=logging.INFO)
 
     def _line(self, execution_id: str, what: str, status: str, attributes: Mapping[str, Any], *, level: int) -> None:
         error = attributes.get("error")
