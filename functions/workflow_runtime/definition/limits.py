@@ -17,9 +17,13 @@ from workflow_runtime.errors import RequestError
 from workflow_runtime.language.expressions import ExpressionSyntaxError, compile_template
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.templates import is_one_template
+from workflow_runtime.language.texts import quoted
 from workflow_runtime.plan.limiters import HORIZON_MS, Limiter, Rate
 
 WEIGHT_MAX = 10
+NAME_CHARS_MAX = 300
+QUOTAS = frozenset({"*", "type:agent", "type:tool"})  # of everything, and of all nodes of a type
+OF_AGENT = "agent:"  # before the id of an agent, or the name of a model
 NOT_AT_START = frozenset({"nodes", "secrets", "event", "error", "output"})
 """What the templates of shared limiters cannot read; other names may be those of inputs and variables."""
 HORIZON_SECONDS_MAX = 900.0  # what is booked ahead waits in a queue, which keeps a message back for so long
@@ -129,8 +133,19 @@ class Limits(Model):
         return self
 
 
+def check_limiter_name(name: str) -> None:
+    """Raises `RequestError` (``invalid_request``) for the name of a limiter that could hold nothing."""
+    of_agent = name.removeprefix(OF_AGENT) if name.startswith(OF_AGENT) else ""
+    is_quota = name in QUOTAS or (bool(of_agent.strip()) and of_agent.isprintable())
+    is_id = name.count("/") <= 1 and all(id_problem(part) is None for part in name.split("/"))
+    if len(name) > NAME_CHARS_MAX or not (is_quota or is_id):
+        names = "an id as `openai`, `WORKFLOW/NAME`, `*`, `type:agent`, `type:tool`, `agent:ID` or `agent:MODEL`"
+        raise RequestError("invalid_request", f"nothing can name a limiter {quoted(name)}; a name is {names}")
+
+
 def limiter_of(fields: Mapping[str, Json], name: str) -> Limiter:
     """The limiter that somebody sets by these fields. Raises `RequestError` (``invalid_request``)."""
+    check_limiter_name(name)
     try:
         limiter = LimiterDefinition.model_validate(dict(fields)).limiter()
     except ValidationError as error:

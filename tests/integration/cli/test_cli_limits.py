@@ -45,8 +45,14 @@ def test_limiters_are_declared_set_paused_and_deleted(awr: Awr, tmp_path: Path) 
     declared = "openai  requests 60/min, concurrency 20  declared\n"
     assert text(awr, "limits") == declared
     assert text(awr, "limits", "set", "openai", "--requests", "5/s", "--weight", "3") == (
-        "openai  requests 5/s, weight 3  set\n  0 held\n"
+        "openai  requests 5/s, concurrency 20, weight 3  set\n  0 held\n"
     )
+    shown = (
+        "openai  requests 5/s, concurrency 20, weight 3, budget $5/day  set\n  0 held, $0.00 of $5.00 drawn until …\n"
+    )
+    assert text(awr, "limits", "set", "openai", "--usd", "5/day") == shown, "what it does not name stays"
+    changed = text(awr, "limits", "set", "openai", "--usd", "none", "--concurrency", "0", "--weight", "1")
+    assert changed == "openai  requests 5/s  set\n  0 held\n"
     shown = only_document(awr("limits", "show", "openai", "--json").stdout)
     assert (shown["source"], shown["declared"]) == ("set", {"requests": "60/min", "concurrency": 20})
     assert text(awr, "limits", "pause", "openai").endswith("0 held, paused\n")
@@ -54,6 +60,9 @@ def test_limiters_are_declared_set_paused_and_deleted(awr: Awr, tmp_path: Path) 
     assert text(awr, "limits", "delete", "openai") == (
         "deleted openai; in force again: requests 60/min, concurrency 20\n"
     )
+    keyed = text(awr, "limits", "set", "accounts", "--key", "${tenant}", "--concurrency", "2")
+    assert keyed.endswith("  nobody has waited yet, for any value of its key\n")
+    assert awr("limits", "delete", "accounts").exit_code == 0
     assert text(awr, "limits") == declared
     (tmp_path / "other.yaml").write_text("limits: {mail: {concurrency: 2}}", "utf-8")
     assert text(awr, "limits", "declare", tmp_path / "other.yaml") == "declared mail\n"
@@ -85,6 +94,9 @@ def test_wrong_usage_and_what_is_not_there_are_told(awr: Awr, tmp_path: Path) ->
     unknown = awr("limits", "show", "无")
     assert (unknown.exit_code, "no limiter '无'" in unknown.stderr) == (1, True)
     assert awr("limits", "delete", "无").exit_code == 1
+    for name in ("a b", "type:humans", "agent:", "w/x/y", "${x}", "*x"):
+        nobody = awr("limits", "set", name, "--concurrency", "1")
+        assert (nobody.exit_code, "nothing can name a limiter" in nobody.stderr) == (1, True), name
     for words in (["set"], ["set", "openai"], ["show"], ["list", "--requests", "1/s"], ["nonsense"]):
         assert awr("limits", *words).exit_code == 2, words
     (tmp_path / "bad.yaml").write_text("limits:\n  a: {requests: 60}\n  b: {burst: 2, concurrency: 1}\n", "utf-8")

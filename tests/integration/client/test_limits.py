@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from workflow_runtime import ResourceQuota, SyncWorkflowEngine, WorkflowEngine
-from workflow_runtime.frontends.client import EngineError, NotFound
+from workflow_runtime.frontends.client import EngineError, InvalidInput, NotFound
 
 WORKFLOW = {"id": "w", "nodes": [{"id": "a", "type": "tool", "tool": "echo", "inputs": {"x": 1}}]}
 
@@ -34,6 +34,16 @@ def test_quotas_and_rates_are_in_force_from_the_next_call_on() -> None:
     asyncio.run(work())
 
 
+def test_a_rate_and_a_quota_leave_what_else_a_limiter_allows() -> None:
+    with SyncWorkflowEngine.local() as engine:
+        engine.set_limit("openai", concurrency=20, tokens="200k/min", key="${tenant}", requests="1/s")
+        engine.scheduler.set_rate_limiter("openai", rate=60)
+        engine.scheduler.set_quota(ResourceQuota(max_tasks_per_agent={"gpt-4": 3}))
+        allowed = {one.pop("name"): one for one in engine.list_limits()}
+        openai = {"requests": "60/min", "tokens": "200000/min", "concurrency": 20, "key": "${tenant}"}
+        assert allowed == {"openai": {"source": "set", **openai}, "agent:gpt-4": {"source": "set", "concurrency": 3}}
+
+
 def test_a_paused_limiter_holds_nodes_until_it_is_resumed() -> None:
     async def work() -> None:
         async with WorkflowEngine.local() as engine:
@@ -53,6 +63,12 @@ def test_what_makes_no_sense_is_refused() -> None:
     with SyncWorkflowEngine.local() as engine:
         with pytest.raises(ValueError, match="at least one"):
             engine.scheduler.set_rate_limiter("openai", rate=0)
+        with pytest.raises(ValueError, match="whole number"):
+            engine.scheduler.set_rate_limiter("openai", rate=1.5)  # type: ignore[arg-type]
+        engine.scheduler.set_rate_limiter("a b", rate=1)
+        with pytest.raises(InvalidInput, match="nothing can name a limiter"):
+            engine.list_limits()
+        assert engine.list_limits() == [], "what was refused is not tried again"
         with pytest.raises(NotFound):
             engine.get_limit("nobody")
         with pytest.raises(EngineError, match="`5` is not a rate"):

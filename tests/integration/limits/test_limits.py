@@ -254,9 +254,9 @@ def test_without_a_value_for_its_key_a_limiter_does_not_apply() -> None:
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"key": "${"}, "key: `${` is no template: ${ is never closed"),
+        ({"key": "${"}, "key: `${` is not a template: ${ is never closed"),
         ({"key": "${nodes.a.status}"}, "key: it is fixed when an execution starts, and cannot read `nodes`"),
-        ({"weight": "${a +}"}, "weight: `${a +}` is no template"),
+        ({"weight": "${a +}"}, "weight: `${a +}` is not a template"),
         ({"requests": "5/fortnight"}, "is not a rate (For example `60/min`"),
     ],
 )

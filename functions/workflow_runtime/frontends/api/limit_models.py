@@ -96,7 +96,9 @@ class Gauge(ApiModel):
 
 
 class LimiterDetail(Limiter):
-    gauges: list[Gauge]
+    gauges: list[Gauge] = Field(
+        description="One; of a limiter with a `key`, one for each of its values that anybody has waited for."
+    )
 
 
 class Dollars(ApiModel):

@@ -31,7 +31,9 @@ BY_STATUS: dict[int, type[EngineError]] = {
     412: Conflict,
     413: TooLarge,
 }
-BY_PROBLEM: dict[str, type[EngineError]] = {"invalid_input": InvalidInput, "invalid_event": InvalidInput}
+BY_PROBLEM: dict[str, type[EngineError]] = dict.fromkeys(
+    ("invalid_event", "invalid_input", "invalid_request"), InvalidInput
+)
 LEVELS_MAX = DEPTH_MAX + 12  # a value, in the document that tells of it
 EXCERPT_BYTES = 4096  # of a body that is not ours: enough for what a page says first
 EXCERPT_COLUMNS = 200

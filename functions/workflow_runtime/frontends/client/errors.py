@@ -37,7 +37,7 @@ class Conflict(EngineError):
 
 class InvalidInput(EngineError):
     """The input is no JSON object, too large, or not what the workflow's ``input_schema`` asks for; or the event is
-    none that the workflow listens to."""
+    none that the workflow listens to; or what else is asked cannot be."""
 
 
 class InvalidDefinition(EngineError):

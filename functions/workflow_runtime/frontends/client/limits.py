@@ -8,9 +8,11 @@ from datetime import timedelta
 import msgspec
 
 from workflow_runtime.frontends.client.connection import Connection
+from workflow_runtime.frontends.client.errors import InvalidInput
 from workflow_runtime.language.json_values import Json
 
 EVERYTHING = "*"
+FIELDS = ("requests", "tokens", "concurrency", "burst", "horizon", "key", "weight", "budget")
 NO_QUOTAS: Mapping[str, int] = {}
 
 
@@ -44,6 +46,11 @@ class ResourceQuota(msgspec.Struct, frozen=True):
         }
 
 
+def fields_of(limiter: Mapping[str, Json]) -> dict[str, Json]:
+    """What a limiter allows, of a document that also says what is taken of it."""
+    return {field: limiter[field] for field in FIELDS if limiter.get(field) is not None}
+
+
 class Scheduler:
     """What an engine lets begin, and when."""
 
@@ -58,18 +65,30 @@ class Scheduler:
 
     def set_rate_limiter(self, name: str, rate: int, interval: timedelta = timedelta(minutes=1)) -> None:
         """Let at most ``rate`` nodes begin per ``interval``: those that name this limiter, and agents whose model's
-        provider is called so (``openai``). In force from the engine's next call on. Raises `ValueError`.
+        provider is called so (``openai``). What else the limiter allows stays. In force from the engine's next call
+        on. Raises `ValueError`.
         """
         milliseconds = round(interval.total_seconds() * 1000)
-        if rate < 1 or milliseconds < 1:
-            raise ValueError("a rate is at least one in some time")
+        if isinstance(rate, bool) or not isinstance(rate, int) or rate < 1 or milliseconds < 1:
+            raise ValueError(f"a rate is a whole number, at least one in some time, not {rate!r} in {interval}")
         self._unset[name] = {"requests": f"{rate}/{milliseconds / 1000:g}s"}
 
     async def settle(self) -> None:
-        """Put in force what was set since. Raises `EngineError`."""
+        """Put in force what was set since. Raises `EngineError`; what is refused is not tried again."""
+        if not self._unset:
+            return
+        known = {str(limiter["name"]): fields_of(limiter) for limiter in await self._connection.limits()}
         while self._unset:
             name = next(iter(self._unset))
             fields = self._unset[name]
-            await self._connection.put_limit(name, fields)
-            if self._unset.get(name) is fields:
-                del self._unset[name]
+            try:
+                await self._connection.put_limit(name, {**known.get(name, {}), **fields})
+            except InvalidInput:
+                self._drop(name, fields)
+                raise
+            self._drop(name, fields)
+
+    def _drop(self, name: str, fields: dict[str, Json]) -> None:
+        """Not what was set meanwhile."""
+        if self._unset.get(name) is fields:
+            del self._unset[name]

@@ -19,7 +19,6 @@ from workflow_runtime.services.looks import Looks
 from workflow_runtime.storage.limiters import LimiterName, Rule
 from workflow_runtime.storage.stores import Stores
 
-NAME_CHARS_MAX = 300
 UNITS = ((1_000, "s"), (60_000, "min"), (3_600_000, "h"), (86_400_000, "day"))
 
 
@@ -38,11 +37,11 @@ class Limits:
         return [_rule_json(rule) for rule in sorted(self._store.rules(), key=lambda rule: rule.name)]
 
     def get(self, name: str) -> dict[str, Json]:
-        """A limiter, with what is taken of it and who waits: for each value of its key."""
+        """A limiter, with what is taken of it and who waits: for each value of its key that anybody has waited for."""
         rule = self._rule(name)
         limiter = rule.limiter or Limiter()
         names = self._store.values_of(name)
-        if not names or not limiter.key:
+        if not limiter.key:
             names = [LimiterName(name), *names]
         gauges = [(one, whole_gauge(self._store, one, limiter)) for one in names]
         return {**_rule_json(rule), "gauges": [self._gauge_json(one, gauge, rule) for one, gauge in gauges]}
@@ -142,8 +141,6 @@ def _checked(name: str, fields: Mapping[str, Json]) -> Limiter:
     """The limiter that these fields are. Raises `RequestError` (``invalid_request``)."""
     from workflow_runtime.definition.limits import limiter_of  # of those that ask the API, few set limiters
 
-    if not 0 < len(name) <= NAME_CHARS_MAX or not name.isprintable():
-        raise RequestError("invalid_request", f"the name of a limiter has 1 to {NAME_CHARS_MAX} printable characters")
     return limiter_of(fields, name)
 
 

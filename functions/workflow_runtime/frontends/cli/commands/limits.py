@@ -15,8 +15,10 @@ from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_erro
 from workflow_runtime.frontends.cli.options import AsJson, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
+from workflow_runtime.frontends.client.limits import fields_of
 from workflow_runtime.services.limits.requests import limiter_json
 
+NOTHING = "none"
 FIELDS = ("requests", "tokens", "concurrency", "burst", "horizon", "key", "weight")
 
 
@@ -35,7 +37,7 @@ def limits(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="The limiter; for declare, a file.")] = None,
     requests: Annotated[str | None, typer.Option(metavar="RATE", help="Starts in a time: 60/min.")] = None,
     tokens: Annotated[str | None, typer.Option(metavar="RATE", help="Tokens of model requests: 200k/min.")] = None,
-    concurrency: Annotated[int | None, typer.Option(metavar="N", help="How many go on at once.")] = None,
+    concurrency: Annotated[int | None, typer.Option(metavar="N", help="How many go on at once; 0: any.")] = None,
     burst: Annotated[int | None, typer.Option(metavar="N", help="Starts that may come early.")] = None,
     horizon: Annotated[str | None, typer.Option(metavar="TIME", help="How far ahead a start is booked: 5s.")] = None,
     key: Annotated[str | None, typer.Option(metavar="TEMPLATE", help="A limiter for each of its values.")] = None,
@@ -49,12 +51,14 @@ def limits(
 ) -> int:
     """List limiters, show who waits for one, or change one while it is in use.
 
-    What is set wins over what a file declares, until it is deleted; it is in force within seconds.
+    What is set wins over what a file declares, until it is deleted; it is in force within seconds. Set changes what it
+    names and leaves the rest; none takes it away.
 
     \b
       awr limits
       awr limits show openai
       awr limits set openai --requests 60/min --concurrency 20
+      awr limits set openai --tokens none
       awr limits pause openai
       awr limits resume openai
       awr limits declare definitions/limits.yaml
@@ -84,9 +88,8 @@ def limits(
 async def _change(connection: Api, action: Action, name: str, fields: Document) -> Document:
     match action:
         case Action.SET:
-            if isinstance(weight := fields.get("weight"), str) and weight.isdigit():
-                fields = {**fields, "weight": int(weight)}
-            await connection.put_limit(name, fields)
+            known = {str(limiter["name"]): fields_of(limiter) for limiter in await connection.limits()}
+            await connection.put_limit(name, _changed(known.get(name, {}), fields))
         case Action.PAUSE | Action.RESUME:
             await connection.put_limit(name, {"paused": action is Action.PAUSE})
         case Action.DELETE:
@@ -94,6 +97,18 @@ async def _change(connection: Api, action: Action, name: str, fields: Document) 
         case _:
             pass
     return await connection.limit(name)
+
+
+def _changed(known: Document, given: Document) -> Document:
+    """What a limiter allows by now, with what is given in its place; ``none``: no more."""
+    if isinstance(weight := given.get("weight"), str) and weight.isdigit():
+        given = {**given, "weight": int(weight)}
+    if "budget" in given:
+        usd = given["budget"]["usd"]
+        budget = {field: value for field, value in (known.get("budget") or {}).items() if field != "usd"}
+        budget |= {"usd": usd} if usd != NOTHING else {}
+        given = {**given, "budget": budget if {"usd", "tokens"} & budget.keys() else NOTHING}
+    return {field: value for field, value in {**known, **given}.items() if value != NOTHING}
 
 
 def _declare(out: Output, server: Server, file: Path) -> int:
@@ -124,8 +139,10 @@ def _one(out: Output, action: Action, name: str, limiter: Document) -> int:
         out.line([("deleted ", "green"), (name, "bold"), (left, "")])
         return ExitCode.OK
     out.line([(limiter["name"], "bold"), (f"  {_allowed(limiter)}", ""), (f"  {limiter['source']}", "dim")])
-    for gauge in limiter.get("gauges", ()):
+    for gauge in limiter["gauges"]:
         out.line(_standing(gauge))
+    if not limiter["gauges"]:
+        out.line([("  nobody has waited yet, for any value of its key", "dim")])
     return ExitCode.OK
 
 
