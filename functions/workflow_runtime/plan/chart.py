@@ -16,7 +16,7 @@ from workflow_runtime.language.templates import has_template
 from workflow_runtime.plan.actions import StartWorkflowAction
 from workflow_runtime.plan.chart_tree import Tree
 from workflow_runtime.plan.formulas import Formula, formulas_in
-from workflow_runtime.plan.states import ROOT_STATE, StatePlan
+from workflow_runtime.plan.states import ROOT_STATE, StatePlan, TransitionPlan
 
 
 class Call(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -72,6 +72,20 @@ class ChartPlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     def starts(self) -> frozenset[str]:
         """The workflows that its actions start, as far as their ids are written."""
         return frozenset(_started_in(self.states))
+
+    def way(self, transition: TransitionPlan) -> str:
+        """Where one of its transitions leads from and to, for people."""
+        found = self._ways.get(id(transition))
+        if found is None:
+            targets = ", ".join(self.states[target].name for target in transition.targets)
+            source = self.states[transition.source].name
+            found = self._ways[id(transition)] = f"{source} -> {targets}" if targets else source
+        return found
+
+    @cached_property
+    def _ways(self) -> dict[int, str]:
+        """As far as anybody has asked for them, by identity of the transition."""
+        return {}
 
     @cached_property
     def tree(self) -> Tree:

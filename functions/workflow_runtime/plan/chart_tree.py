@@ -23,6 +23,7 @@ class Tree:
         "composite",  # the states that are not atomic, as one mask
         "defaults",  # what is entered when nothing in it is asked for: a target each
         "depth",
+        "domains",  # by identity of a transition: the states below its domain, once it was asked for
         "histories",  # its history states
         "history",  # all history states, as one mask
         "is_atomic",
@@ -36,6 +37,7 @@ class Tree:
         atomic = {StateKind.ATOMIC, StateKind.FINAL}
         shallow_or_deep = {StateKind.SHALLOW_HISTORY, StateKind.DEEP_HISTORY}
         self.is_atomic = tuple(state.kind in atomic for state in states)
+        self.domains: dict[int, int] = {}
         self.history = sum(1 << number for number in range(count) if states[number].kind in shallow_or_deep)
         self.composite = ((1 << count) - 1) & ~self.history & ~sum(1 << n for n in range(count) if self.is_atomic[n])
         found: list[tuple[int, ...]] = []

@@ -80,6 +80,11 @@ class Formula(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return self
 
     @cached_property
+    def is_constant(self) -> bool:
+        """Whether it is a template in which nothing is evaluated."""
+        return isinstance(self.compiled, Template) and self.compiled.is_constant
+
+    @cached_property
     def nodes(self) -> tuple[int, ...]:
         """Indices of the nodes it reads, ``previous`` apart, in ascending order."""
         return tuple(sorted({binding.node for binding in self.bindings if binding.node >= 0}))

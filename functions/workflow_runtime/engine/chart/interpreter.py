@@ -127,14 +127,18 @@ class Step:
 
     def _exit(self, exiting: Iterable[int]) -> None:
         scope, machine = self.scope, self.scope.machine
+        owns_blocks = bool(scope.plan.owned_blocks)
         for state in exiting:
             plan = scope.chart.states[state]
-            perform(scope, plan.on_exit, self.actions)
+            if plan.on_exit:
+                perform(scope, plan.on_exit, self.actions)
             machine.configuration.remove(state)
             self.moves.append(("exited", plan.name))
             self.fresh.pop(state, None)
-            pending.drop_owned(scope, state)
-            scope.close_runs(state)
+            if state in machine.pending:
+                pending.drop_owned(scope, state)
+            if owns_blocks:
+                scope.close_runs(state)
 
     def enter(self, entry: scxml.Entry) -> None:
         """Enter states, outer ones first: their actions, those of defaults, and what final states raise."""
@@ -147,7 +151,8 @@ class Step:
             machine.configuration.append(state)
             self.moves.append(("entered", plan.name))
             self.fresh[state] = True
-            perform(scope, plan.on_enter, self.actions)
+            if plan.on_enter:
+                perform(scope, plan.on_enter, self.actions)
             for default in (entry.defaults.get(state), entry.history_defaults.get(state)):
                 if default is not None:
                     perform(scope, default.actions, self.actions)
@@ -202,17 +207,17 @@ class Step:
         """Start delays and graphs of the states that were entered and are still active."""
         scope = self.scope
         for state in self.fresh:
-            start_delays(scope, state)
-            run = scope.chart.states[state].run
-            if run >= 0:
-                begin_run(scope, run)
+            plan = scope.chart.states[state]
+            if plan.delays:
+                start_delays(scope, state)
+            if plan.run >= 0:
+                begin_run(scope, plan.run)
 
     def record(self, event: ChartEvent | None, reason: str = "") -> None:
         """Note the macrostep, and publish which states were left and entered."""
         scope, turn = self.scope, self.scope.turn
-        exited, entered = (
-            tuple(name for kind, name in self.moves if kind == wanted) for wanted in ("exited", "entered")
-        )
+        exited = tuple([name for kind, name in self.moves if kind == "exited"])
+        entered = tuple([name for kind, name in self.moves if kind == "entered"])
         name = event.name if event is not None else ""
         step = Macrostep(
             scope.path, name, turn.now, self.source, exited, entered, scope.leaves, tuple(self.taken),
@@ -226,10 +231,8 @@ class Step:
                 turn.publish(f"state.{kind}", state=state, machine=scope.path or None, event=name or None)
 
     def _text(self, transition: TransitionPlan, event: ChartEvent | None) -> str:
-        states = self.scope.chart.states
-        heard = f"{event.name}: " if event is not None else ""
-        targets = ", ".join(states[target].name for target in transition.targets)
-        return f"{heard}{states[transition.source].name}" + (f" -> {targets}" if targets else "")
+        way = self.scope.chart.way(transition)
+        return f"{event.name}: {way}" if event is not None else way
 
     def _cycle(self) -> str:
         taken = self.taken

@@ -23,6 +23,7 @@ from workflow_runtime.engine.values.evaluation import (
     evaluate,
 )
 from workflow_runtime.engine.values.visibility import charts_seen, loops_seen
+from workflow_runtime.language.expressions import Scope as ExpressionScope
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.texts import shorten
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
@@ -34,6 +35,7 @@ FAILURES_NOTED_MAX = 20  # of a macrostep: texts for people, in a journal entry
 FAILURE_COLUMNS_MAX = 500
 
 _GLOBAL_KINDS = GLOBAL_KINDS - {BindingKind.VARIABLES}
+_NOTHING = ExpressionScope({})  # all that a constant sees
 
 
 class ChartScope(Scope):
@@ -235,7 +237,10 @@ class ChartScope(Scope):
     def evaluate(self, formula: Formula, locals: Mapping[str, Json] = NO_LOCALS) -> Json:
         """The formula's value here and now. Raises `ValuesMissing`, `EvaluationError`."""
         turn = self.turn
-        if formula.kinds & _GLOBAL_KINDS:
+        if formula.is_constant:
+            turn.evaluations += 1
+            return formula.compiled.evaluate(_NOTHING)
+        if not _GLOBAL_KINDS.isdisjoint(formula.kinds):
             turn.need_globals()
         seen = charts_seen(self.plan, self.around(), (formula,))
         if seen.lacks:
@@ -254,7 +259,7 @@ class ChartScope(Scope):
             place=f"{self.path}~{state.version}.{turn.evaluations}",
             nodes=nodes,
             globals=turn.globals or {},
-            names={**seen.names, **given, **turn.read(pages)},
+            names={**seen.names, **given, **turn.read(pages)} if given or pages else seen.names,
             states=seen.states,
             event=self.event.value if self.event is not None and BindingKind.EVENT in formula.kinds else None,
             overlay=self._shown(formula),

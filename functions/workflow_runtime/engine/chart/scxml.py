@@ -127,13 +127,24 @@ def _exits(chart: ChartPlan, transition: TransitionPlan, active: int, history: H
     """
     if not transition.targets:
         return 0
+    tree = chart.tree
+    if tree.history:  # where a transition leads to is another thing each time
+        return active & _domain(chart, transition, history)
+    below = tree.domains.get(id(transition))
+    if below is None:
+        below = tree.domains[id(transition)] = _domain(chart, transition, history)
+    return active & below
+
+
+def _domain(chart: ChartPlan, transition: TransitionPlan, history: History) -> int:
+    """The mask of what is below a transition's domain."""
     tree, source = chart.tree, transition.source
     common = tree.scopes[source]
     if transition.internal and chart.states[source].kind is StateKind.COMPOUND:
         common |= 1 << source
     for target in _effective(chart, transition.targets, history, {}):
         common &= tree.above[target]
-    return active & tree.below[common.bit_length() - 1 if common else ROOT_STATE]
+    return tree.below[common.bit_length() - 1 if common else ROOT_STATE]
 
 
 def recorded_history(chart: ChartPlan, configuration: Collection[int], exiting: Iterable[int]) -> dict[int, list[int]]:

@@ -34,15 +34,16 @@ Render: TypeAlias = Callable[[Scope], Json]
 
 
 class Template:
-    """Made by `compile_template`. ``references`` carry, as ``where``, the place of their string inside the value.
+    """Made by `compile_template`. ``references`` carry, as ``where``, the place of their string inside the value;
+    ``is_constant``: nothing in it is evaluated.
 
     Most are never evaluated in the process that checks them: what renders one is made when it is first evaluated.
     """
 
-    __slots__ = ("_is_constant", "_render", "_value", "references")
+    __slots__ = ("_render", "_value", "is_constant", "references")
 
     def __init__(self, value: Json, references: tuple[Reference, ...], *, is_constant: bool) -> None:
-        self._is_constant = is_constant
+        self.is_constant = is_constant
         self._value = _rendering(value, ())[0] if is_constant else value
         self._render: Render | None = None
         self.references = references
@@ -53,7 +54,7 @@ class Template:
         What all of them compute together is bounded, like a single computed result; plain references are not copied,
         and bounded in depth only. The value may share parts with the template and the scope: treat it as immutable.
         """
-        if self._is_constant:
+        if self.is_constant:
             return self._value
         if self._render is None:
             self._render = _rendering(self._value, ())[1]
