@@ -96,12 +96,16 @@ def _without_conflicts(
     """Of two transitions that exit a state both, the one from inside the other's source stays, else the earlier."""
     active, above = _mask(configuration), chart.tree.above
     kept: list[tuple[TransitionPlan, int]] = []
+    exited = 0  # by any of those that are or were kept: who exits none of it has no rival
     for transition in chosen:
         exits = _exits(chart, transition, active, history)
-        rivals = [other for other, theirs in kept if exits & theirs]
-        if all(above[transition.source] >> rival.source & 1 for rival in rivals):
+        if exits & exited:
+            rivals = [other for other, theirs in kept if exits & theirs]
+            if not all(above[transition.source] >> rival.source & 1 for rival in rivals):
+                continue
             kept = [pair for pair in kept if not exits & pair[1]]
-            kept.append((transition, exits))
+        kept.append((transition, exits))
+        exited |= exits
     return [transition for transition, _ in kept]
 
 
