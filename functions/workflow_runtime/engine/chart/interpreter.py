@@ -82,8 +82,8 @@ class Step:
         elif transition.after >= 0:
             heard = transition.source == event.state and transition.after == event.delay
         else:
-            exactly = event.name in transition.events
-            heard = exactly or any(matches(descriptor, event.name) for descriptor in transition.events)
+            name, events = event.name, transition.events
+            heard = name in events or any(matches(descriptor, name) for descriptor in events)
         if not heard or transition.guard is None:
             return heard
         source = self.scope.chart.states[transition.source].name
@@ -112,7 +112,8 @@ class Step:
         """Exit, act, enter."""
         scope, machine, chart = self.scope, self.scope.machine, self.scope.chart
         self.source = self.source or chart.states[transitions[0].source].name
-        self.taken += [self._text(transition, event) for transition in transitions]
+        heard = f"{event.name}: " if event is not None else ""
+        self.taken += [heard + chart.way(transition) for transition in transitions]
         if event is not None:
             self._merge(transitions, event)
             scope.show(event, *transitions)
@@ -146,6 +147,7 @@ class Step:
         root = entry.defaults.get(ROOT_STATE)
         if root is not None:
             perform(scope, root.actions, self.actions)
+        has_defaults = bool(entry.defaults or entry.history_defaults)
         for state in entry.states:
             plan = scope.chart.states[state]
             machine.configuration.append(state)
@@ -153,7 +155,7 @@ class Step:
             self.fresh[state] = True
             if plan.on_enter:
                 perform(scope, plan.on_enter, self.actions)
-            for default in (entry.defaults.get(state), entry.history_defaults.get(state)):
+            for default in (entry.defaults.get(state), entry.history_defaults.get(state)) if has_defaults else ():
                 if default is not None:
                     perform(scope, default.actions, self.actions)
             if plan.kind is StateKind.FINAL:
@@ -229,10 +231,6 @@ class Step:
         if "state" in turn.plan.events:
             for kind, state in self.moves:
                 turn.publish(f"state.{kind}", state=state, machine=scope.path or None, event=name or None)
-
-    def _text(self, transition: TransitionPlan, event: ChartEvent | None) -> str:
-        way = self.scope.chart.way(transition)
-        return f"{event.name}: {way}" if event is not None else way
 
     def _cycle(self) -> str:
         taken = self.taken

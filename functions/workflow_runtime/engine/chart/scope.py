@@ -95,7 +95,8 @@ class ChartScope(Scope):
     @property
     def leaves(self) -> tuple[str, ...]:
         """Names of the active leaf states."""
-        return tuple(self.chart.states[state].name for state in leaves(self.chart, self.machine.configuration))
+        states = self.chart.states
+        return tuple([states[state].name for state in leaves(self.chart, self.machine.configuration)])
 
     def _around_nodes(self) -> Scope:
         return self.outer or self.scopes[TOP_GRAPH]
@@ -183,7 +184,7 @@ class ChartScope(Scope):
     def show(self, event: ChartEvent | None, *transitions: TransitionPlan) -> None:
         """Let the data of an event be read by name while these transitions are looked at, or taken."""
         self.overlay = event.overlay if event is not None else NO_LOCALS
-        self.overwrites = tuple(transition.overwrites for transition in transitions if transition.overwrites)
+        self.overwrites = tuple([transition.overwrites for transition in transitions if transition.overwrites])
 
     def _shown(self, formula: Formula) -> Mapping[str, Json]:
         """What of the event's data this formula reads by name: all but what the workflow has set, unless the event is

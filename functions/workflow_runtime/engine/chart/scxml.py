@@ -178,11 +178,14 @@ def entry_set(
     Once the domains' insides were exited, what lies between a domain and a target is exactly the target's inactive
     ancestors: so they are what is entered on the way, and the domains need not be known here.
     """
-    lineage = chart.tree.lineage
+    lineage, has_history = chart.tree.lineage, chart.tree.history
     wanted = 0
     history_defaults: dict[int, TransitionPlan] = {}
     for transition in transitions:
-        for target in _effective(chart, transition.targets, history, history_defaults):
+        targets: Collection[int] = transition.targets
+        if has_history:
+            targets = _effective(chart, targets, history, history_defaults)
+        for target in targets:
             wanted |= lineage[target]
     wanted &= ~(_mask(configuration_after_exit) | 1 << ROOT_STATE)
     return _complete(chart, wanted, history, history_defaults)
