@@ -1,7 +1,7 @@
 """The protocol of delivery as a formal model (`delivery.pml`): every interleaving is walked, every planted bug found.
 
 Needs ``spin`` and ``gcc`` (Debian has both). ``MODEL=whole pytest tests/model`` walks all there is, by hand, when the
-protocol changes (some minutes, and up to 8 GB); otherwise the smallest world, and of the bugs two.
+protocol changes (some 20 minutes, and up to 3 GB); otherwise the smallest world, and of the bugs two.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ WORLDS: dict[str, dict[str, str]] = {
     "one node, suspended, one fault": ONE_NODE | SUSPENDED,
     "two nodes, one place, one fault": {},
     "two nodes, cancelled, one fault": CANCELLED,
+    "two nodes, suspended, one fault": SUSPENDED,
     "one node, two faults": ONE_NODE | TWO_FAULTS,
     "one node, cancelled, two faults": ONE_NODE | CANCELLED | TWO_FAULTS,
     "one node, suspended, two faults": ONE_NODE | SUSPENDED | TWO_FAULTS,

@@ -21,8 +21,13 @@ EVENTS = ("go", "stop")
 KEYS = (1, 2)
 KEY = KEYS[0]  # of the execution, in its input
 Happening = tuple[Any, ...]
-"""What it is, what it is about, and (last) when it happens: ("result", path), ("event", name, v, key), ("child", id,
-number, outcome), ("time",), ("timer",), which is the one that is due first, ("suspend",), ("resume",), ("cancel",)."""
+"""What it is, what it is about, and (last) when it happens:
+
+- ("result", path); ("leave", path), after which it waits for its task token; ("complete", id, attempt, outcome)
+- ("event", name, v, key); ("child", id, number, outcome)
+- ("time",); ("timer",), which is the one that is due first
+- ("suspend",); ("resume",); ("cancel",)
+"""
 
 
 class Author(Builder):
@@ -47,6 +52,8 @@ class Author(Builder):
         return definition
 
     def add_policies(self, node: Definition) -> None:
+        if kind(node) == "tool" and self.chance(0.3):
+            node["callback"] = {"timeout": self.duration()}
         if self.chance(0.4):
             node["retry_policy"] = self.policy()
         if self.chance(0.3):
@@ -111,7 +118,7 @@ def scripts(definition: Definition, random: Random) -> dict[str, Script]:
 class Living(Recovering):
     """- ``due``: when what goes on in a node is over, by what it is ("wait", "timeout", "retry"), the node, and the
       how-manieth attempt of that; ``attempts``: how many there were
-    - ``going``: waits and children that are under way
+    - ``going``: waits, children and tools that wait for their task token
     - ``started``: what the children of each node were given, in turn
     - ``kept``: events that nobody has taken yet
     - ``held``: what came while the execution was suspended; ``left``: of its timeout then;
@@ -184,7 +191,7 @@ class Living(Recovering):
         """It is recorded at once, also while the execution is suspended; what follows from it waits then."""
         own, is_fallback = path.removesuffix(FALLBACK), "~" in path
         outcome = taken(self.outcomes[path])
-        waits = ("retry", own, self.attempts[own]) in self.due
+        waits = ("retry", own, self.attempts[own]) in self.due or own in self.going
         if self.status[own] != "ready" or is_fallback != (own in self.replaced) or waits:
             return
         self.at_work.discard(path)
@@ -197,6 +204,22 @@ class Living(Recovering):
         else:
             self.finish(own, outcome)
         self.scan()
+
+    def leave(self, path: str) -> None:
+        self.going.add(path)
+        self.due["timeout", path, self.attempts[path]] = self.now + ms(self.graph.nodes[path]["callback"]["timeout"])
+
+    def complete(self, id: str, number: int, outcome: Any) -> None:
+        self.meets("completed", id, number, outcome)
+
+    def completed(self, id: str, number: int, outcome: Any) -> None:
+        if id not in self.going or number != self.attempts[id]:
+            return
+        self.going.discard(id)
+        if isinstance(outcome, tuple):
+            self.recover(id, outcome[1])
+        else:
+            self.finish(id, outcome)
 
     def fail_for_good(self, id: str, type: str) -> None:
         if self.suspended:

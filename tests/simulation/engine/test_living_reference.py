@@ -1,5 +1,5 @@
-"""Random graphs to which things happen (time, events, children that end, people who suspend, resume and cancel),
-against the reference interpreter: after each happening what workers run, in the end how everything ended.
+"""Random graphs to which things happen (time, events, children that end, task tokens, people who suspend, resume and
+cancel), against the reference interpreter: after each happening what workers run, in the end how everything ended.
 
 ENGINE_EXAMPLES=5000 runs more of them.
 """
@@ -25,6 +25,7 @@ from workflow_runtime.compiler import compile_workflow
 from workflow_runtime.engine.advance import Decision
 from workflow_runtime.engine.commands import (
     CancelTimer,
+    CloseTask,
     Command,
     Continue,
     ControlChild,
@@ -40,9 +41,12 @@ from workflow_runtime.engine.events import (
     EventReturned,
     ExecutionStarted,
     NodeSucceeded,
+    NodeYielded,
     Poked,
     ResumeRequested,
     SuspendRequested,
+    TaskCompleted,
+    TaskFailed,
     TimerFired,
 )
 from workflow_runtime.engine.lifecycle import Mark
@@ -72,6 +76,8 @@ class World(Driver):
         self.started: dict[str, list[Any]] = {}
         self.numbers: dict[str, int] = {}
         self.gone: list[str] = []
+        self.tokens: dict[str, tuple[str, int, int]] = {}  # by path: of which run and attempt
+        self.left: set[tuple[str, int]] = set()
         self.kept: dict[int, Any] = {}
         self.succeeded: set[str] = set()  # of what the engine decides itself
         self.pokes = False
@@ -98,6 +104,10 @@ class World(Driver):
                 self.children.pop(command.token, None)  # its end may be held already
             case CancelTimer():
                 self.gone.append(command.timer)
+            case CloseTask():
+                self.tokens = {path: token for path, token in self.tokens.items() if token[0] != command.task}
+            case RecordNode() if (command.path, command.serial) in self.left:
+                self.records.pop((command.path, command.serial), None)  # that its code has returned
             case RecordNode(error=None):
                 assert command.path not in self.succeeded, f"P5: {command.path} succeeds twice"
                 self.succeeded.add(command.path)
@@ -119,6 +129,8 @@ class World(Driver):
         possible += [(2, self.hear)] if self.names() else []
         possible += [(6, self.work)] if self.ordered else []
         possible += [(4, self.end_child)] if self.children else []
+        possible += [(4, self.leave)] if self.with_token() else []
+        possible += [(4, self.complete)] if self.tokens else []
         possible += [(3, self.resume)] if self.status == "suspended" else [(1, self.suspend)]
         if self.random.random() < 0.02:
             possible = [(1, self.cancel)]
@@ -147,6 +159,34 @@ class World(Driver):
         path = self.random.choice(list(self.ordered))
         self.say(answered(self, path, taken(self.outcomes[path])))
         return "result", path
+
+    def with_token(self) -> list[str]:
+        """What is at work, and has a task token."""
+        return [path for path in self.ordered if "~" not in path and self.node(path).callback is not None]
+
+    def leave(self) -> Happening:
+        path = self.random.choice(self.with_token())
+        run, callback = self.ordered.pop(path), self.node(path).callback
+        assert callback is not None
+        token = self.tokens[path] = f"token:{path}#{run.serial}", run.serial, run.attempt
+        self.left.add((path, run.serial))
+        timeout = round(callback.timeout_seconds * 1000)
+        self.say(
+            NodeYielded(f"run:{token[0]}", self.now, path, run.serial, token[0], timeout, 0, run.attempt, self.now)
+        )
+        return "leave", path
+
+    def complete(self) -> Happening:
+        path = self.random.choice(list(self.tokens))
+        token, serial, number = self.tokens.pop(path)
+        id = f"task:{len(self.told)}"
+        if self.random.random() < 0.7:
+            v = self.random.randint(0, 1)
+            self.say(TaskCompleted(id, self.now, path, serial, token, {"v": v}))
+            return "complete", path, number, {"v": v}
+        type = self.random.choice(TYPES)
+        self.say(TaskFailed(id, self.now, path, serial, token, ErrorDocument.of(type, "no", path)))
+        return "complete", path, number, ("!", type)
 
     def end_child(self) -> Happening:
         token = self.random.choice(list(self.children))
@@ -346,12 +386,12 @@ class TimeoutGoesOn(Buggy):
 
 
 BUGS = {
-    JoinsPerEdge: 29,
+    JoinsPerEdge: 34,
     CancelledTimersAct: 1,
     EarlyEventsForgotten: 7,
     HeldInReverse: 50,
-    PlaceTooMany: 45,
-    TimeoutGoesOn: 75,
+    PlaceTooMany: 194,
+    TimeoutGoesOn: 40,
 }
 """With the first seed that found each. ``PLANTED_REPORT=1`` looks for it again, and tells what it was."""
 
