@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -33,11 +32,7 @@ class InvokedFunction:
 
     def __init__(self, function: str, client: LambdaClient | None = None) -> None:
         self._function = function
-        self._given = client
-
-    @cached_property
-    def _client(self) -> LambdaClient:
-        return self._given or cast("LambdaClient", create_session().create_client("lambda", config=CONFIG))
+        self._client = client or cast("LambdaClient", create_session().create_client("lambda", config=CONFIG))
 
     async def __call__(self, event: Mapping[str, Json]) -> None:
         """Returns when it has handled the event. Raises `RetryableError` when it failed, or that is not known."""
