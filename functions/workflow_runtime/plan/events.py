@@ -16,6 +16,8 @@ def is_runtime_event(name: str) -> bool:
 
 def descriptors(event: str) -> list[str]:
     """All descriptors that hear ``event``: those for which `matches` holds."""
+    if "." not in event:
+        return [event, "*", f"{event}.*"]
     parts = event.split(".")
     return [event, "*", *(".".join(parts[:count]) + ".*" for count in range(1, len(parts) + 1))]
 

@@ -48,7 +48,7 @@ def charts_seen(plan: Plan, around: Iterable[Around], formulas: tuple[Formula, .
     formulas = tuple([formula for formula in formulas if formula.asks_charts])
     if not formulas:
         return NOTHING_SEEN
-    charts = [scope for scope in around if scope.variables is not None]
+    charts = [(scope, variables) for scope in around if (variables := scope.variables) is not None]
     names: dict[str, Json] = {}
     states: frozenset[str] = frozenset()
     lacks = False
@@ -58,15 +58,16 @@ def charts_seen(plan: Plan, around: Iterable[Around], formulas: tuple[Formula, .
                 continue
             if binding.kind is BindingKind.VARIABLES:
                 if charts:
-                    names[binding.name] = charts[0].variables
+                    names[binding.name] = charts[0][1]
                 continue
-            holder = next((chart.variables for chart in charts if binding.name in (chart.variables or ())), None)
-            if holder is not None:
-                names[binding.name] = holder[binding.name]
+            for _, variables in charts:
+                if binding.name in variables:
+                    names[binding.name] = variables[binding.name]
+                    break
             else:
                 lacks = not plan.has_chart  # the chart at the top has taken over input and variables
         if formula.asks_states:
-            states = active_states(charts)
+            states = active_states([chart for chart, _ in charts])
     return Seen(names, states, lacks)
 
 
