@@ -53,8 +53,9 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
       their provider's API usually is; ``output_tokens``: the most that one answer may have, 0 if it does not say;
       ``budget``: of one visit; ``has_session``: whether its visits go on with a session, unless a node says otherwise;
       ``workflows``: those that it, or an agent that it calls, has among its tools; ``call_terms``: of its calls that
-      are nodes; ``limiters``: names of those that hold its requests, if there are such; ``instructions``: how long they
-      are; ``offers``: the tools, agents and workflows that its requests tell of, by kind and id
+      are nodes; ``limiters``: names of those that hold its requests, if there are such; ``named_limiters``: those
+      that its own file names; ``instructions``: how long they are; ``offers``: the tools, agents and workflows that its
+      requests tell of, by kind and id
     - ``calls``: of an agent: the agents that it calls, or is checked by
     - ``express``: of a workflow: it runs in one invocation
     """
@@ -73,6 +74,7 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     workflows: tuple[str, ...] = ()
     call_terms: tuple[CallTerms, ...] = ()
     limiters: tuple[str, ...] = ()
+    named_limiters: tuple[str, ...] = ()
     instructions: Characters = Characters()
     offers: tuple[tuple[str, str], ...] = ()
     declares_effects: bool = False

@@ -15,11 +15,13 @@ SHARED = Catalogue(
         "dear": CatalogueEntry(id="dear", models=("openai:gpt-4o", "openai:gpt-4o-mini"), output_tokens=10_000),
         "own": CatalogueEntry(id="own", models=("openai:gpt-4o",), models_elsewhere=("openai:gpt-4o",)),
         "free": CatalogueEntry(id="free", models=("test",)),
+        "typo": CatalogueEntry(id="typo", models=("test",), named_limiters=("openai", "opnai")),
         "wordy": CatalogueEntry(
             id="wordy",
             models=("openai:gpt-4o",),
             output_tokens=100,
             limiters=("wordy",),
+            named_limiters=("wordy",),
             instructions=Characters(plain=2_700),
             offers=(("tool", "big"), ("workflow_id", "unknown"), ("mcp", "m")),
         ),
@@ -50,6 +52,7 @@ NODE = "  nodes: [{id: a, type: tool, tool: t, %s}]\n"
     [
         (NODE % "limiter: openai", []),
         (NODE % "limiter: opnai", [("WF442", 3)]),
+        (DEAR % "typo", [("WF442", 3)]),
         ("  limiter: nobody\n" + NODE % "when: 'true'", [("WF442", 3)]),
         ("  limits: {openai: {concurrency: 1}}\n" + NODE % "limiter: openai", [("WF443", 3)]),
         (NODE % "limiter: openai, max_wait: 500ms", [("WF444", 3)]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.check.prices import prices_of_requests
@@ -59,12 +59,23 @@ def check_limits(
                 continue
             agent = catalogue.agents.get(node.agent)
             if agent is not None:
+                _check_named_by(agent, shared, graph.at(position, "agent"), report)
                 whole = [definition.limiter] if definition.limiter is not None else []
                 named = dict.fromkeys(limiters[name] for name in (*node.limiter, *whole) if name in limiters)
                 named |= dict.fromkeys((shared or {})[name] for name in agent.limiters if name in (shared or {}))
                 budgets = [agent.budget, *(limiter.budget for limiter in named)]
                 asked = Asked(known_input(agent, node, catalogue), agent.output_tokens or OUTPUT_TOKENS_DEFAULT)
                 _check_agent(agent, asked, budgets, definition.budget, graph.at(position, "agent"), report)
+
+
+def _check_named_by(
+    agent: CatalogueEntry, shared: Mapping[str, Limiter] | None, path: DocumentPath, report: Report
+) -> None:
+    """What an agent names is declared for all workflows."""
+    for name in agent.named_limiters:
+        if shared is not None and name not in shared:
+            message = f"the agent `{agent.id}` names the limiter `{name}`, which is not declared"
+            report.add(rules.UNKNOWN_LIMITER, message, path, did_you_mean(name, [*shared]))
 
 
 def _check_wait(node: NodeDefinition, limiter: Limiter | None, path: DocumentPath, report: Report) -> None:

@@ -179,6 +179,7 @@ def entry_of(agent: AgentDefinition, document: Document, of_agent: Callable[[str
         call_terms=tuple(entry.terms for entry in agent.tools if entry.terms is not None),
         calls=called_by(agent),
         limiters=agent.limiters_of(agent.choices[0]),
+        named_limiters=agent.limiter,
         instructions=characters_of(agent.instructions),
         offers=tuple((entry.kind, entry.id) for entry in agent.tools),
     )
