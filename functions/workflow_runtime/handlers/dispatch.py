@@ -25,7 +25,8 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
             return dispatch(event)
 
     def dispatch(event: LambdaEvent) -> Any:
-        batch = MailboxBatch(dispatcher, event["Records"], runtime.ports.together, runtime.tally)
+        ports = runtime.ports
+        batch = MailboxBatch(dispatcher, event["Records"], ports.together, runtime.tally, ports.grouped)
         failed = list(_failed(event["Records"], batch))
         _delay(runtime, batch.postponed)
         runtime.count(Metric.EVENTS_DISPATCHED, len(event["Records"]))

@@ -8,6 +8,7 @@ that outlasted the adapter's own retries, and `ValueError` for what the services
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -16,6 +17,7 @@ from workflow_runtime.errors import ConflictError
 from workflow_runtime.plan.events import TOPIC_CHARACTERS_MAX as TOPIC_CHARACTERS_MAX  # also a limit of `Bus`
 from workflow_runtime.ports.calls import Cancellable as Cancellable
 from workflow_runtime.ports.calls import Clock as Clock
+from workflow_runtime.ports.calls import Grouped as Grouped
 from workflow_runtime.ports.calls import Offload as Offload
 from workflow_runtime.ports.calls import Together as Together
 from workflow_runtime.ports.calls import in_turn as in_turn
@@ -350,4 +352,5 @@ class Ports(msgspec.Struct, frozen=True):
     offload: Offload
     boot: str = ""
     together: Together = in_turn
+    grouped: Grouped = nullcontext
     traces: TraceSink | None = None

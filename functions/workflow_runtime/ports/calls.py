@@ -60,3 +60,10 @@ def in_turn(calls: Sequence[Callable[[], None]]) -> None:
             failures.append(error)
     if failures:
         raise failures[0]
+
+
+class Grouped(Protocol):
+    """What is written by calls that one thread makes may be committed at once, at the end; on AWS, each call is."""
+
+    def __call__(self) -> AbstractContextManager[None]:
+        """Raises `RetryableError` at the end if not all of it could be."""

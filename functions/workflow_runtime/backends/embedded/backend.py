@@ -83,6 +83,7 @@ class Backend:
             outlets=self.outlets,
             clock=clock,
             offload=run_at_once,
+            grouped=database.group,
             boot=f"boot-{database.boot}",
         )
 

@@ -7,8 +7,8 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -126,13 +126,21 @@ else:
 class Database:
     """One connection, used by all ports under ``lock``. ``boot`` counts the openings of this database from 1.
 
-    Every public method is a transaction of its own. Faults of the file (full disk, I/O) are `RetryableError`.
+    Every public method is a transaction of its own, and committed when it returns, unless it is called in a `group`:
+    what that writes is one transaction, committed at its end, or by another thread that reads or writes before. So
+    nobody outside ever sees what may still be lost. Faults of the file (full disk, I/O) are `RetryableError`; one that
+    takes a group with it is told to who was in it, and ``on_lost`` is called: what was made of its writes in memory
+    is void.
     The write-ahead log with ``synchronous=NORMAL`` survives the death of the process at any point; when the machine
     itself dies, the last moments may be lost, never consistency.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.lock = threading.RLock()
+        self._grouping_thread: int | None = None
+        self._losses = 0
+        self.on_lost: Callable[[], None] = lambda: None
+        self._is_grouping = False
         self._file_lock: FileLock | None = None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,41 +174,100 @@ class Database:
         database_id, boot = self._connection.execute("SELECT database_id, boot FROM boots").fetchone()
         return database_id, boot
 
+    @contextmanager
+    def group(self) -> Iterator[None]:
+        """What this thread writes inside is one transaction, committed at the end, also when something raised. Raises
+        `RetryableError` when it cannot be, or was lost before."""
+        losses, self._grouping_thread = self._losses, threading.get_ident()
+        try:
+            yield
+        finally:
+            self._grouping_thread = None
+            self._commit()
+        if self._losses != losses:
+            raise RetryableError("the database: what was to be written together was lost")
+
+    def _commit(self) -> None:
+        """Commit what was written in a group. Raises `RetryableError` when all of it is lost."""
+        with self.lock:
+            if not self._is_grouping:
+                return
+            try:
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise self._failed(error, lost=True) from error
+            self._is_grouping = False
+
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
         """All rows."""
         try:
+            self._enter()
             return self._connection.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
-            raise _translated(error) from error
+            raise self._failed(error) from error
 
     def read_one(self, sql: str, parameters: Sequence[object]) -> Any:
         """The first row or None."""
         try:
+            self._enter()
             return self._connection.execute(sql, parameters).fetchone()
         except sqlite3.Error as error:
-            raise _translated(error) from error
+            raise self._failed(error) from error
 
     def write(self, sql: str, parameters: Sequence[object]) -> int:
         """Run one statement; returns the number of rows changed."""
         try:
+            if self._enter() and not self._is_grouping:
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._is_grouping = True
             return self._connection.execute(sql, parameters).rowcount
         except sqlite3.Error as error:
-            raise _translated(error) from error
+            raise self._failed(error) from error
 
     def write_all(self, *statements: tuple[str, Iterable[Sequence[object]]]) -> None:
         """Run each statement once per row of parameters, all of it or nothing."""
+        undo: tuple[str, ...]
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            if self._enter():
+                if not self._is_grouping:
+                    self._connection.execute("BEGIN IMMEDIATE")
+                    self._is_grouping = True
+                begin, end, undo = "SAVEPOINT part", "RELEASE part", ("ROLLBACK TO part", "RELEASE part")
+            else:
+                begin, end, undo = "BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",)
+            self._connection.execute(begin)
             try:
                 for sql, rows in statements:
                     self._connection.executemany(sql, rows)
-                self._connection.execute("COMMIT")
+                self._connection.execute(end)
             except BaseException:
                 if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                    for statement in undo:
+                        self._connection.execute(statement)
                 raise
         except sqlite3.Error as error:
-            raise _translated(error) from error
+            raise self._failed(error) from error
+
+    def _enter(self) -> bool:
+        """Whether this thread is in a group; if not, what another one has written in one is committed first."""
+        if self._grouping_thread is not None and self._grouping_thread == threading.get_ident():
+            return True
+        if self._is_grouping:
+            with suppress(RetryableError):  # those whose writes are lost are told
+                self._commit()
+        return False
+
+    def _failed(self, error: sqlite3.Error, *, lost: bool = False) -> Exception:
+        """What to raise for an error. Some take the whole transaction with them: then the group is lost."""
+        if self._is_grouping and (lost or not self._connection.in_transaction):
+            self._is_grouping = False
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._losses += 1
+            self.on_lost()
+        if lost or isinstance(error, (sqlite3.OperationalError, sqlite3.InternalError)):
+            return RetryableError(f"the database: {error}")
+        return error
 
     def expire(self, now_seconds: int) -> None:
         """Delete what was kept until then."""
@@ -224,13 +291,17 @@ class Database:
             self.lock.release()
             time.sleep(OTHERS_SECONDS)
             self.lock.acquire()
+            self._enter()
 
         with self.lock:
+            self._enter()
             self._connection.backup(copy, pages=COPIED_PAGES, progress=let_others)
 
     def close(self) -> None:
         """Close the database and release the lock; doing it twice is fine."""
         with self.lock:
+            with suppress(RetryableError, sqlite3.ProgrammingError):  # what is lost was not reported to anybody
+                self._commit()
             self._connection.close()
             if self._file_lock is not None:
                 self._file_lock.release()
@@ -251,9 +322,3 @@ def _set_up_file(connection: sqlite3.Connection, path: Path) -> None:
         raise RequestError("database_invalid", f"{path} cannot be used as a database: {error}") from error
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-
-
-def _translated(error: sqlite3.Error) -> Exception:
-    if isinstance(error, (sqlite3.OperationalError, sqlite3.InternalError)):
-        return RetryableError(f"the database: {error}")
-    return error

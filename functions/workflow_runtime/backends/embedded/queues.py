@@ -61,14 +61,23 @@ class EmbeddedQueues:
     def __init__(self, database: Database, clock: Clock, topology: Topology) -> None:
         self._database = database
         self._clock = clock
-        self._mailboxes = {queue.name: mailbox_of(queue) for queue in topology.queues}
-        polled = {source.queue for function in topology.functions for source in function.sources}
-        self._polled = [self._mailboxes[queue.name] for queue in topology.queues if queue.name in polled]
+        self._topology = topology
         self._numbers = count((database.boot << IDS_PER_BOOT_BITS) + 1)
         self.on_change: Callable[[str], None] = _nothing
         self._load()
+        database.on_lost = self._reload
+
+    def _reload(self) -> None:
+        """Writes were lost that the mailboxes know of. What was in flight is delivered again."""
+        self._load()
+        for name in self._mailboxes:
+            self.on_change(name)
 
     def _load(self) -> None:
+        queues, functions = self._topology.queues, self._topology.functions
+        self._mailboxes = {queue.name: mailbox_of(queue) for queue in queues}
+        polled = {source.queue for function in functions for source in function.sources}
+        self._polled = [self._mailboxes[queue.name] for queue in queues if queue.name in polled]
         now = self._clock.now()
         for name, *columns in self._database.read(_LOAD, (BODY_CHARACTERS_IN_MEMORY_MAX,)):
             if name in self._mailboxes:  # a queue that a later topology dropped keeps its messages in the file

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 from workflow_runtime.errors import InvalidEvent, RetryableError
-from workflow_runtime.ports import Together
+from workflow_runtime.ports import Grouped, Together
 from workflow_runtime.services.dispatch.dispatcher import Delivery, Dispatcher
 from workflow_runtime.services.dispatch.pacing import backoff_seconds
 from workflow_runtime.services.messages import UnknownMessage, parse_mail
@@ -24,7 +25,8 @@ class MailboxBatch:
 
     ``records``: as Lambda delivers them. A body that nobody can read becomes a dead letter at once: delivered again,
     it would hold up its group. One that a newer version sent does so, until that version takes it. Groups for which
-    there is no time left go back at once. ``tally``: adds up what senders have counted.
+    there is no time left go back at once. ``tally``: adds up what senders have counted. ``grouped``: what all of them
+    commit may be one transaction.
     """
 
     def __init__(
@@ -33,7 +35,9 @@ class MailboxBatch:
         records: Sequence[Mapping[str, Any]],
         together: Together,
         tally: Tally | None = None,
+        grouped: Grouped = nullcontext,
     ) -> None:
+        self._grouped = grouped
         self._dispatcher = dispatcher
         self._together = together
         self._tally = tally
@@ -51,7 +55,12 @@ class MailboxBatch:
         """
         if self._groups:
             groups, self._groups = self._groups, {}
-            self._together([partial(self._take_if_possible, group, records) for group, records in groups.items()])
+            try:
+                with self._grouped():
+                    self._together([partial(self._take_if_possible, *group) for group in groups.items()])
+            except RetryableError as error:
+                logger.warning("a batch of events is tried again later", extra={"reason": str(error)})
+                self._taken.clear()
         return self._taken.get(message_id, False)
 
     def _take_if_possible(self, group: str, records: Sequence[Mapping[str, Any]]) -> None:
