@@ -25,7 +25,7 @@ SETTLING_ROUNDS = 5  # of the event loop, so that work that just ended can come 
 UNLIMITED = 1_000
 PAUSE_SECONDS_MIN = 0.005  # also while a queue has messages that its busy function has no room for
 CANCELLED_SECONDS_MAX = 2.0  # real time that cancelled work gets to end
-BATCHES_AT_ONCE = 20  # of one queue, before others have their turn and work in progress goes on
+BATCHES_AT_ONCE = 10  # of a worker: as many nodes as one turn of a mailbox takes; some 20 ms until others have theirs
 ROUNDS_BETWEEN_CHECKS = 64  # while there is something to do; asking whether it is done costs a read
 
 Handler = Callable[[dict[str, Any], Any], Any]
@@ -54,6 +54,7 @@ class _Source:
     def __init__(self, function: Function, source: EventSource, handler: Handler) -> None:
         self.queue = source.queue
         self.batch_size = min(source.batch_size, BATCH_MESSAGES_MAX)
+        self.batches_at_once = BATCHES_AT_ONCE if function.pool is not None else 1
         self.capacity = source.concurrency_max or UNLIMITED
         self.context = LocalContext(function)
         self.handler = handler
@@ -159,12 +160,12 @@ class Pump:
             )
 
     def _poll(self) -> bool:
-        """Receive from every queue that may have something, at most `BATCHES_AT_ONCE` batches of each: what begins
-        together can write, and report, together. True when there was something.
+        """Receive from every queue that may have something. True when there was something. Workers take several batches
+        at once: nodes that begin together report together.
         """
         received = False
         for source in self._sources:
-            for _ in range(BATCHES_AT_ONCE):
+            for _ in range(source.batches_at_once):
                 if not source.hot or source.capacity <= 0:
                     break
                 records = self._poller.receive(source.queue, source.batch_size)
