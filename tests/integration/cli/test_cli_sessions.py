@@ -13,12 +13,13 @@ workflow:
   id: talk
   nodes: [{id: say, type: agent, agent: friend, inputs: {q: "${q}"}, session: "${who}"}]
 """
+FRIEND = "{id: friend, model: test, tools: [echo]}"
 
 
 @pytest.fixture
 def talks(tmp_path: Path, awr: Awr) -> Path:
     """A database in which two customers have said something."""
-    for folder, name, text in (("agents", "friend", "{id: friend, model: test}"), ("workflows", "talk", WORKFLOW)):
+    for folder, name, text in (("agents", "friend", FRIEND), ("workflows", "talk", WORKFLOW)):
         (tmp_path / "definitions" / folder).mkdir(parents=True)
         (tmp_path / "definitions" / folder / f"{name}.yaml").write_text(text, "utf-8")
     for who, q in (("李雷", "1"), ("李雷", "2"), ("ann", "x")):
@@ -36,7 +37,9 @@ def test_sessions_are_listed_shown_and_forgotten(awr: Awr) -> None:
     assert len(only_document(awr("sessions", "list", "friend", "--db", "runs.db", "--json").stdout)["sessions"]) == 2
     shown = awr("sessions", "show", "friend", "李雷", "--db", "runs.db").stdout
     assert 'user: {"q":"1"}' in shown
-    assert "agent: success (no tool calls)" in shown
+    assert 'agent calls: echo {"' in shown
+    assert 'echo gave: {"' in shown
+    assert 'agent: {"echo":' in shown
     deleted = awr("sessions", "delete", "friend", "李雷", "--db", "runs.db")
     assert (deleted.exit_code, deleted.stdout) == (0, "deleted friend 李雷\n")
     gone = awr("sessions", "show", "friend", "李雷", "--db", "runs.db")

@@ -14,6 +14,7 @@ from workflow_runtime.frontends.cli.options import Database, ExecutionId, Profil
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
 from workflow_runtime.invokers.cassettes.file import Cassette, encode_cassette
+from workflow_runtime.language.texts import counted
 
 
 def record(
@@ -59,5 +60,5 @@ def record(
 
 def _told(cassette: Cassette) -> str:
     steps = sum(len(visit.steps) for visit in cassette.visits)
-    hidden = f", {cassette.redacted:,} texts hidden" if cassette.redacted else ""
-    return f"{len(cassette.visits):,} runs of nodes, {steps:,} steps of agents{hidden}"
+    hidden = f", {counted(cassette.redacted, 'text')} hidden" if cassette.redacted else ""
+    return f"{counted(len(cassette.visits), 'node run')}, {counted(steps, 'step')} of agents{hidden}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from workflow_runtime.frontends.cli.api import Document, ask
@@ -118,9 +119,14 @@ def _said(turn: dict[str, Any]) -> list[tuple[str, str]]:
                 case {"part_kind": "text", "content": str() as text}:
                     found.append(("agent", text))
                 case {"part_kind": "tool-call", "tool_name": str() as name, "args": arguments}:
-                    found.append(("agent calls", f"{name} {arguments}"))
+                    found.append(("agent calls", f"{name} {_shown(arguments)}"))
                 case {"part_kind": "tool-return", "tool_name": str() as name, "content": content}:
-                    found.append((f"{name} gave", str(content)))
+                    found.append((f"{name} gave", _shown(content)))
                 case _:
                     pass
     return found
+
+
+def _shown(value: Any) -> str:
+    """As JSON, but a text as it is."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
