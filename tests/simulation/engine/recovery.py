@@ -163,4 +163,5 @@ def covers(types: list[str], type: str) -> bool:
 
 def retries(policy: dict[str, Any], type: str, named: Collection[str] = ()) -> bool:
     """Whether a policy retries after an error of this type; ``named``: what its handler names."""
-    return covers(policy["errors"], type) and (type not in ASKED_FOR or type in {*policy["errors"], *named})
+    errors = policy.get("errors", ["*"])
+    return covers(errors, type) and (type not in ASKED_FOR or type in {*errors, *named})
