@@ -89,7 +89,9 @@ class Gauge(ApiModel):
     more: bool
     waiting_by_tenant: dict[str, int]
     oldest_since: Time | None
-    last_start: Time | None = Field(description="When the last of them is expected to begin, by the rate of requests.")
+    last_start: Time | None = Field(
+        description="When the last of them is expected to begin, if there is a rate of requests."
+    )
     paused: bool
     closed_until: Time | None = Field(description="A provider has had enough until then.")
     budget: Drawn | None

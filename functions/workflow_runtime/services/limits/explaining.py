@@ -48,12 +48,11 @@ class LineViews:
         gauge = whole_gauge(self._store, name, limiter or Limiter())
         line = self._store.line(name, LINE_SHOWN_MAX)
         number_in_line = place_in_line(line, place)
-        is_timed = limiter is not None and limiter.requests is not None
         return {
             "waiting_on": Cause.LIMITER,
             "on": (str(name),),
             "since": int(place.split("#")[2]),
-            "until": expected_start(limiter, gauge, self._clock.now(), number_in_line) if limiter and is_timed else 0,
+            "until": expected_start(limiter, gauge, self._clock.now(), number_in_line) if limiter is not None else 0,
             "moves": in_line_text(name, gauge, number_in_line, len(line)),
         }
 
@@ -102,12 +101,12 @@ def whole_gauge(store: LimiterStore, name: LimiterName, limiter: Limiter) -> Gau
 
 
 def expected_start(limiter: Limiter, gauge: Gauge, now: int, place: int) -> int:
-    """When whoever has this place (1: the first) in the line is expected to begin (epoch ms), as far as rates say."""
-    start = now * 1000
-    if limiter.requests is not None:
-        start = max(start, number(gauge, arithmetic.REQUESTS_BOOKED)) + limiter.requests.spacing(max(place - 1, 0))
-    gate = number(gauge, arithmetic.GATE)
-    return max(start // 1000, gate if gate < arithmetic.PAUSED else 0)
+    """When whoever has this place (1: the first) in the line is expected to begin (epoch ms), as far as rates say. 0:
+    they do not, or it is paused."""
+    if limiter.requests is None or arithmetic.is_paused(gauge):
+        return 0
+    start = max(now * 1000, number(gauge, arithmetic.REQUESTS_BOOKED)) + limiter.requests.spacing(max(place - 1, 0))
+    return max(start // 1000, number(gauge, arithmetic.GATE))
 
 
 def in_line_text(name: LimiterName, gauge: Gauge, number_in_line: int, length: int) -> str:

@@ -112,6 +112,7 @@ class Limits:
         waiters = self._store.line(name, LINE_SHOWN_MAX) if arithmetic.LINE in gauge else ()
         gate = number(gauge, arithmetic.GATE)
         limiter = rule.limiter or Limiter()
+        last_start = expected_start(limiter, gauge, now, len(waiters)) if waiters and not rule.paused else 0
         return {
             "key": name.key or None,
             "held": held,
@@ -119,7 +120,7 @@ class Limits:
             "more": len(waiters) == LINE_SHOWN_MAX,
             "waiting_by_tenant": dict(Counter(waiter.tenant for waiter in waiters)),
             "oldest_since": iso_time(min(waiter.since for waiter in waiters)) if waiters else None,
-            "last_start": iso_time(expected_start(limiter, gauge, now, len(waiters))) if waiters else None,
+            "last_start": iso_time(last_start) if last_start else None,
             "paused": rule.paused or arithmetic.is_paused(gauge),
             "closed_until": iso_time(gate) if now < gate < arithmetic.PAUSED else None,
             "budget": self._budget_json(name, limiter),
