@@ -274,6 +274,8 @@ class Admission:
                 return
         if self._lines.release(use.name, holder):
             self._grant_next(use, queue)
+        else:  # it was given back before, when nobody waited as yet
+            self._lines.miss_pump(use.name)
 
     def _grant_next(self, use: Use, queue: str) -> None:
         granted = self._lines.grant(use.name, use.limiter, queue=queue)

@@ -252,7 +252,11 @@ class Lines:
         if started:
             if arithmetic.PUMP in gauge:
                 self._count(Metric.PUMPS_LOST, 1)
-            self.send_pump(PumpMessage(name.name, name.key, now))
+            try:
+                self.send_pump(PumpMessage(name.name, name.key, now))
+            except RetryableError:  # nobody would start one for a minute
+                self._change(name, Change(remove=(arithmetic.PUMP,)), Equals(arithmetic.PUMP, now))
+                raise
 
     def miss_pump(self, name: LimiterName) -> None:
         """Start a pump if the gauge, as of the last change, has a line and none was heard of for long. Raises
