@@ -406,7 +406,7 @@ class Living(Recovering):
         status, nodes, output, error = super().outcome(definition)
         if self.is_cancelled:
             return "cancelled", nodes, None, None
-        return "suspended" if self.suspended else status, nodes, output, error
+        return ("suspended", nodes, None, None) if self.suspended else (status, nodes, output, error)
 
 
 def ms(seconds: float) -> int:
