@@ -259,10 +259,8 @@ class Lines:
                 raise
 
     def miss_pump(self, name: LimiterName) -> None:
-        """Start a pump if the gauge, as of the last change, has a line and none was heard of for long. Raises
-        `RetryableError`."""
-        gauge = self.known(name)
-        if not name.shard and arithmetic.LINE in gauge:
+        """Start a pump if the gauge, as last changed, has a line and none was heard of. Raises `RetryableError`."""
+        if not name.shard and arithmetic.LINE in (gauge := self.known(name)):
             self.ensure_pump(name, gauge)
 
     def nudge(self, name: LimiterName) -> None:
@@ -270,8 +268,7 @@ class Lines:
         self.send_pump(PumpMessage(name.name, name.key))
 
     def send_pump(self, message: PumpMessage, delay_seconds: float = 0) -> None:
-        body = _pump_messages.encode(message).decode()
-        if self._queues.send(LIMITS, [Message(body, delay_seconds=delay_seconds)]):
+        if self._queues.send(LIMITS, [Message(_pump_messages.encode(message).decode(), delay_seconds=delay_seconds)]):
             raise RetryableError("the queue of the pump refused a message")
 
     def leave(self, name: LimiterName, place: str) -> None:
