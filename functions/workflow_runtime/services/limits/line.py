@@ -248,8 +248,8 @@ class Lines:
         if number(gauge, arithmetic.PUMP) > now - PUMP_SILENT_MS or arithmetic.rests(gauge, now):
             return
         silent = AnyOf((Missing(arithmetic.PUMP), Below(arithmetic.PUMP, now - PUMP_SILENT_MS + 1)))
-        started, _ = self._change(name, Change(set={arithmetic.PUMP: now}), silent)
-        if started:
+        started, found = self._change(name, Change(set={arithmetic.PUMP: now}), silent)
+        if started or number(found, arithmetic.PUMP) == now:  # the answer to an earlier call was lost
             if arithmetic.PUMP in gauge:
                 self._count(Metric.PUMPS_LOST, 1)
             try:
