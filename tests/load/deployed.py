@@ -1,6 +1,6 @@
 """Latencies of the deployed stack under an open load: `embedded.py`'s, on the emulator of AWS that `tests/e2e` uses.
 
-    python tests/load/deployed.py [--rates 1,2,4] [--seconds 30]
+    python tests/load/deployed.py [--rates 0.5,1,2] [--seconds 30]
 
 Synthesizes and deploys the stack first, as `tests/e2e` does. Functions are processes of this machine here, and the
 emulator polls queues as it likes: the figures show that the whole takes the load and loses nothing, not how fast AWS
@@ -91,7 +91,7 @@ def _ms(time: str) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rates", default="1,2,4", help="starts a second, with commas")
+    parser.add_argument("--rates", default="0.5,1,2", help="starts a second, with commas")
     parser.add_argument("--seconds", type=float, default=30, help="of arrivals at each rate")
     arguments = parser.parse_args()
     subprocess.run([SETUP], check=True)
