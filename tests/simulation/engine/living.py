@@ -213,8 +213,11 @@ class Living(Recovering):
         self.meets("completed", id, number, outcome)
 
     def completed(self, id: str, number: int, outcome: Any) -> None:
-        if id not in self.going or number != self.attempts[id]:
-            return
+        if id in self.going and number == self.attempts[id]:
+            self.ended(id, outcome)
+
+    def ended(self, id: str, outcome: Any) -> None:
+        """Somebody else has ended what a node waits for."""
         self.going.discard(id)
         if isinstance(outcome, tuple):
             self.recover(id, outcome[1])
@@ -248,13 +251,8 @@ class Living(Recovering):
         self.meets("child_ended", id, number, outcome)
 
     def child_ended(self, id: str, number: int, outcome: Any) -> None:
-        if id not in self.going or number != len(self.started[id]):
-            return
-        self.going.discard(id)
-        if isinstance(outcome, tuple):
-            self.recover(id, outcome[1])
-        else:
-            self.finish(id, outcome)
+        if id in self.going and number == len(self.started[id]):
+            self.ended(id, outcome)
 
     def suspend(self) -> None:
         if self.suspended or self.is_over:
