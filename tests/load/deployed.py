@@ -35,6 +35,7 @@ from tests.load.latencies import (  # noqa: E402
     Latencies,
     head,
     none_yet,
+    rates,
     row,
 )
 
@@ -91,13 +92,13 @@ def _ms(time: str) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rates", default="0.5,1,2", help="starts a second, with commas")
+    parser.add_argument("--rates", type=rates, default="0.5,1,2", help="starts a second, with commas")
     parser.add_argument("--seconds", type=float, default=30, help="of arrivals at each rate")
     arguments = parser.parse_args()
     subprocess.run([SETUP], check=True)
     print("\n".join(head()))
     with tempfile.TemporaryDirectory() as folder, deployed(synthesize(Path(folder)), Path(folder)) as system:
-        for rate in map(float, arguments.rates.split(",")):
+        for rate in arguments.rates:
             print(row(rate, asyncio.run(load(system, rate, arguments.seconds))), flush=True)
 
 

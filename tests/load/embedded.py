@@ -29,6 +29,7 @@ from tests.load.latencies import (  # noqa: E402
     Latencies,
     head,
     none_yet,
+    rates,
     row,
 )
 
@@ -109,13 +110,13 @@ def _measured(runtime: LocalRuntime, ids: list[str]) -> Latencies:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rates", default="20,50,100", help="starts a second, with commas")
+    parser.add_argument("--rates", type=rates, default="20,50,100", help="starts a second, with commas")
     parser.add_argument("--seconds", type=float, default=20, help="of arrivals at each rate")
     parser.add_argument("--file", action="store_true", help="in a file, not in memory")
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
     print("\n".join(head()))
-    for rate in map(float, arguments.rates.split(",")):
+    for rate in arguments.rates:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "load.db" if arguments.file else None
             found = asyncio.run(load(rate, arguments.seconds, file))

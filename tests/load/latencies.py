@@ -27,6 +27,11 @@ Latencies = dict[str, list[int]]
 """Milliseconds, by what they are of."""
 
 
+def rates(text: str) -> tuple[float, ...]:
+    """Starts a second, from an option that has them with commas. Raises `ValueError`."""
+    return tuple(map(float, text.split(",")))
+
+
 def none_yet() -> Latencies:
     return {TO_FIRST_NODE: [], TO_NEXT_NODE: [], TO_TRANSITION: []}
 
