@@ -28,6 +28,7 @@ from tests.integration.dev.dev_process import DevProcess  # noqa: E402
 
 EXECUTIONS_MAX = 5_000  # enough to see; more only heats the machine
 CONNECTIONS_MAX = 1_000
+READERS_MAX = 50  # of documents: a client with thousands of requests at once has no time for any
 LOG_CHARACTERS = 20_000  # shown of the servers' log when one has answered with an error
 NODES = 4
 WORKFLOW = {
@@ -69,6 +70,7 @@ class Load:
         self._executions = executions
         self._kill_at = [executions * (number + 1) // (kills + 2) for number in range(kills)]
         self._accepted: dict[int, str] = {}
+        self._readers = asyncio.Semaphore(READERS_MAX)
         self._server = self._start()
 
     def _start(self) -> DevProcess:
@@ -124,9 +126,10 @@ class Load:
 
     async def _document(self, client: httpx.AsyncClient, number: int) -> dict[str, Any]:
         while True:
-            document = await self._persist(
-                lambda: client.get(f"{self._server.url}/executions/{self._accepted[number]}?include=output")
-            )
+            async with self._readers:
+                document = await self._persist(
+                    lambda: client.get(f"{self._server.url}/executions/{self._accepted[number]}?include=output")
+                )
             if document["status"] in ("completed", "failed", "cancelled"):
                 return document
             await asyncio.sleep(0.5)
