@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workflow_runtime.backends.embedded.pump import Handler
 from workflow_runtime.deployment.topology import Function, Topology
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 def handler_of(function: Function, runtime: Runtime) -> Handler:
     """The handler that Lambda would run for this function, made for this runtime."""
-    module, _, _ = function.handler.rpartition(".")
-    handler: Handler = importlib.import_module(module).create(runtime, function)
+    handler: Handler = _module_of(function).create(runtime, function)
     return handler
 
 
@@ -24,10 +23,14 @@ def import_handlers(topology: Topology) -> None:
     """Import the modules of all handlers that take events of queues."""
     for function in topology.functions:
         if function.sources:
-            importlib.import_module(function.handler.rpartition(".")[0])
+            _module_of(function)
 
 
 def handler_for_first_event(function: Function, runtime: Runtime) -> Handler:
     """The same, imported and made when the first event comes: a process that runs one workflow needs two or three."""
     made = cache(partial(handler_of, function, runtime))
     return lambda event, context: made()(event, context)
+
+
+def _module_of(function: Function) -> Any:
+    return importlib.import_module(function.handler.rpartition(".")[0])

@@ -28,10 +28,10 @@ class SecretsManagerSecrets:
 
     @cached_property
     def _provider(self) -> SecretsProvider:
-        from aws_lambda_powertools.utilities.parameters import SecretsProvider
-
         if self._given is not None:
             return self._given
+        from aws_lambda_powertools.utilities.parameters import SecretsProvider
+
         client: Any = create_session().create_client("secretsmanager")
         return SecretsProvider(boto3_client=client)
 

@@ -38,11 +38,11 @@ class DeadLetterRoutes:
         """What was given up: messages that their queue gave up, and events that could not be taken or sent; the first
         sent first.
         """
+        from workflow_runtime.services.upkeep.redrive import letter_json  # with it comes what is brought back
+
         of = ("dead-letters", execution or "")
         letters = self._runtime.stores.dead_letters
         after = decode_cursor(of, cursor)
-        from workflow_runtime.services.upkeep.redrive import letter_json  # with it comes what is brought back
-
         found, next = await self._runtime.ports.offload(letters.list, execution, limit, after)
         more = encode_cursor(of, next) if next is not None else None
         return json_answer(page(list(map(letter_json, found)), more))

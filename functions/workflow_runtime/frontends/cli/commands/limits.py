@@ -15,11 +15,12 @@ from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_erro
 from workflow_runtime.frontends.cli.options import AsJson, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
+from workflow_runtime.frontends.client.limits import FIELDS as ALL_FIELDS
 from workflow_runtime.frontends.client.limits import fields_of
 from workflow_runtime.services.limits.requests import limiter_json
 
 NOTHING = "none"
-FIELDS = ("requests", "tokens", "concurrency", "burst", "horizon", "key", "weight")
+FIELDS = tuple(field for field in ALL_FIELDS if field != "budget")  # of which a part has an option
 
 
 class Action(StrEnum):
