@@ -88,7 +88,8 @@ def _compiled(text: str | bytes, file: str, catalogue: Catalogue | None, pools: 
 @contextmanager
 def _collection_paused() -> Iterator[None]:
     """Pause the cyclic garbage collector: a compilation makes hundreds of thousands of objects that all stay until its
-    end, and visiting them again and again would take as long as compiling.
+    end, and visiting them again and again would take as long as compiling. What is left then, mostly a plan, counts
+    as old at once (unless the process keeps frozen objects, which would become old with it).
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -96,6 +97,9 @@ def _collection_paused() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 

@@ -152,7 +152,10 @@ class Model(BaseModel):
         problems: list[InitErrorDetails] = []
         origin: dict[str, Place] = {}
         known = _fields_written(cls)
-        for prefix, mapping in cls.parts(value):
+        parts = cls.parts(value)
+        if len(parts) == 1 and known.issuperset(parts[0][1]):  # nothing to translate, as in nearly all
+            return dict(parts[0][1]), problems
+        for prefix, mapping in parts:
             if not isinstance(mapping, dict):
                 text = f"`{prefix[-1]}` must be a mapping, not {kind_of(mapping)}"
                 problems.append(_detail(problem(rules.WRONG_KIND, text), prefix))

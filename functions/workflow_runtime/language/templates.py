@@ -11,7 +11,7 @@ _QUOTED_OR_BRACE = re.compile(r"""[{}]|"(?:[^"\\]|\\.?)*+"?|'(?:[^'\\]|\\.?)*+'?
 
 def has_template(value: object) -> bool:
     """True when ``value`` is text with a ``${`` in it that is not escaped (``$${``)."""
-    return isinstance(value, str) and "${" in value.replace("$${", "")
+    return isinstance(value, str) and "${" in value and "${" in value.replace("$${", "")
 
 
 def is_one_template(text: str) -> bool:

@@ -5,7 +5,7 @@ A site knows where it stands, who evaluates it and which local names it may use;
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -126,7 +126,8 @@ def variable_sites(definition: WorkflowDefinition, report: Report) -> list[ReadS
 
 def read_site(site: Site, report: Report) -> ReadSite:
     """A site with the names that it reads. Raises `TooMuch`."""
-    for path, text in walk_texts(site.value, site.path):
+    value = site.value
+    for path, text in ((site.path, value),) if isinstance(value, str) else walk_texts(value, site.path):
         report.spent.expressions(1 if site.is_expression else text.count("${"), path)
         report.spent.patterns(text, path)
     compiled, uses = _compiled(site, report)
@@ -223,10 +224,14 @@ def _template_uses(template: Template, value: Json, path: DocumentPath) -> Itera
 
 
 def _expression_uses(site: Site, expression: Expression) -> Iterator[Use]:
-    enclosed = enclosed_in(site.value) if expression.references and "${" in site.value else ()
+    text, place = site.value, site.place
+    enclosed: Sequence[tuple[int, int]] | None = None
     for found in expression.references:
-        bare = not any(start <= found.offset < end for start, end in enclosed)
-        yield Use(found.name, found.path, site.place, site.value, found.offset, bare)
+        bare = not text.startswith("${", max(found.offset - 2, 0))  # in which the name then is
+        if bare and "${" in text:
+            enclosed = enclosed_in(text) if enclosed is None else enclosed
+            bare = not any(start <= found.offset < end for start, end in enclosed)
+        yield Use(found.name, found.path, place, text, found.offset, bare)
 
 
 def _uses_of_texts(site: Site, report: Report) -> tuple[tuple[Use, ...], int]:

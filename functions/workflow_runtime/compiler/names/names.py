@@ -93,7 +93,7 @@ class Names:
             binding = self._resolve(use, read.site)
             if binding is not None:
                 reads.append(Read(binding, use.keys, use))
-        bindings = tuple(dict.fromkeys(read.binding for read in reads))
+        bindings = tuple(dict.fromkeys([read.binding for read in reads]))
         formula = Formula(read.site.value, bindings, read.site.is_expression)
         return Bound(read.site, formula if read.compiled is None else formula.ready(read.compiled), tuple(reads))
 

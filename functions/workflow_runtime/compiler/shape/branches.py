@@ -44,7 +44,7 @@ class Branched:
 
     def __init__(self, nodes: tuple[NodeDefinition, ...], links: Links) -> None:
         self.count = len(nodes)
-        self.links: Links = {}
+        self.links: Links = dict(links)
         self.parallels = {position: node for position, node in enumerate(nodes) if isinstance(node, ParallelNode)}
         self.members: dict[int, tuple[tuple[int, ...], ...]] = {}
         self.gathers: list[Gather] = []
@@ -52,8 +52,8 @@ class Branched:
         self._inside: dict[int, set[int]] = {}
         self._waits: dict[int, tuple[int, ...]] = {}
         self._targets: dict[int, list[int]] = {}
-        for link in links.values():
-            self.add(link)
+        for source, target in links if self.parallels else ():  # asked for their branches only
+            self._targets.setdefault(source, []).append(target)
 
     @property
     def size(self) -> int:

@@ -172,7 +172,7 @@ def named_nodes(
     """
     found = Named(len(sources.graphs))
     for read, chain in sites:
-        if read.site.kind not in (SiteKind.NODE, SiteKind.CHART, SiteKind.PASS):
+        if not read.uses or read.site.kind not in (SiteKind.NODE, SiteKind.CHART, SiteKind.PASS):
             continue
         first_machine = 1 if read.site.kind is SiteKind.NODE else 0
         for use in read.uses:

@@ -53,13 +53,18 @@ def finished(ids: Sequence[str], graph: Branched, named: dict[int, dict[int, Use
     """The graph with its ordering links; None when it has a cycle, which is reported."""
     order = topological_order(graph.size, graph.links)
     if len(order) == graph.size:
-        above = ancestors(order, incoming_of(graph.size, graph.links)) if named else []
-        if _add_reads(graph, named, above):
-            order = topological_order(graph.size, graph.links)
-    names = (*ids, *(gather.id for gather in graph.gathers))
-    if len(order) < graph.size and report_cycles(names, graph.count, graph.links, report):
+        incoming = incoming_of(graph.size, graph.links)
+        if not _add_reads(graph, named, ancestors(order, incoming) if named else []):
+            return _graph(ids, graph, incoming, order)
+        order = topological_order(graph.size, graph.links)
+    whole = _graph(ids, graph, incoming_of(graph.size, graph.links), order)
+    if len(order) < graph.size and report_cycles(whole.ids, graph.count, graph.links, report):
         return None
-    incoming = incoming_of(graph.size, graph.links)
+    return whole
+
+
+def _graph(ids: Sequence[str], graph: Branched, incoming: list[list[Link]], order: list[int]) -> Graph:
+    names = (*ids, *(gather.id for gather in graph.gathers))
     return Graph(names, graph.count, incoming, order, tuple(graph.gathers), graph.members)
 
 

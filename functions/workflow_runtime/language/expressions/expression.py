@@ -35,7 +35,7 @@ _WORDS = {"true": True, "false": False, "null": None}
 
 class Expression:
     """Made by `compile_expression`. ``references``: every mention of a name, in order (``item`` of ``filter`` and
-    its like left out).
+    its like left out). ``plain``: it is known to pick or to compare only.
 
     A large workflow has thousands of expressions that only pick or compare, and most are never evaluated in the process
     that checks them: their closures are made when they are first evaluated. Others may have mistakes that show only
@@ -44,14 +44,16 @@ class Expression:
 
     __slots__ = ("_builds", "_run", "offset", "reads_secrets", "references", "source", "tree")
 
-    def __init__(self, source: str, tree: Node, references: tuple[Reference, ...], offset: int = 0) -> None:
+    def __init__(
+        self, source: str, tree: Node, references: tuple[Reference, ...], offset: int = 0, *, plain: bool = False
+    ) -> None:
         self.source = source
         self.references = references
-        self.reads_secrets = SECRETS in [reference.name for reference in references]
+        self.reads_secrets = SECRETS in source and SECRETS in [reference.name for reference in references]
         self.offset = offset
         self.tree = tree
-        self._run: Evaluator | None = None if picks(tree) else Compiler().compile(tree)
-        self._builds = builds(tree)
+        self._run: Evaluator | None = None if plain or picks(tree) else Compiler().compile(tree)
+        self._builds = not plain and builds(tree)
 
     def __repr__(self) -> str:
         return f"Expression({self.source!r})"
@@ -102,18 +104,19 @@ def plain_path(source: str, start: int = 0, closing: str = "") -> Expression | N
     are: what the parser would make of it, in a fraction of the time. None if it is anything else.
     """
     found = _PLAIN.match(source, start)
-    if found is None or source[found.end() : found.end() + 1] != closing:
+    if found is None:
         return None
-    if found.end() - start > _PLAIN_CHARACTERS_MAX:
+    text, end = found[0], found.end()
+    if source[end : end + 1] != closing or end - start > _PLAIN_CHARACTERS_MAX:
         return None
-    name, *keys = found[0].split(".")
+    name, *keys = text.split(".")
     if name in NOT_NAMES or name.lower() in ("and", "or", "not"):
         return None
     reference = Reference(name, tuple(keys), start, True)
     tree: Node = Name(name, start)
     if keys:
-        tree = Path(tree, tuple(map(Key, keys)), found[0], start)
-    return Expression(found[0], tree, (reference,), start)
+        tree = Path(tree, tuple(map(Key, keys)), text, start)
+    return Expression(text, tree, (reference,), start, plain=True)
 
 
 def _plain_comparison(source: str) -> Expression | None:
@@ -132,7 +135,7 @@ def _plain_comparison(source: str) -> Expression | None:
     else:
         value = int(number) if number is not None else next(text for text in texts if text is not None)
     right = Literal(value, found.end(1) + 1)
-    return Expression(source, Compare(operator, left.tree, right, found.start(1)), left.references)
+    return Expression(source, Compare(operator, left.tree, right, found.start(1)), left.references, plain=True)
 
 
 def compile_tokens(source: str, tokens: list[Token]) -> Expression:

@@ -140,7 +140,7 @@ def _rendering_of_string(text: str, where: Where) -> tuple[Json, Render | None]:
 
 
 def _bytes_of(text: str, pieces: tuple[Piece, ...]) -> int:
-    formulas = sum(len(piece.source) + 4 for piece in pieces if isinstance(piece, Expression))
+    formulas = sum([len(piece.source) + 4 for piece in pieces if isinstance(piece, Expression)])
     return 8 * len(text) + COMPILED_BYTES_PER_CHARACTER * formulas  # the key and the pieces, wide ones
 
 

@@ -70,6 +70,10 @@ class _Cost(msgspec.Struct):
     height: int = 0
 
 
+_UNCOUNTED = _Cost()
+"""Of every collection of a text without anchors."""
+
+
 class _Anchor(msgspec.Struct):
     value: Any
     place: Place
@@ -77,23 +81,20 @@ class _Anchor(msgspec.Struct):
 
 
 class _Frame:
-    """A collection being read."""
+    """A collection being read. ``merges``: what stands under ``<<``, with its place and where it is written."""
 
-    __slots__ = (
-        "anchor", "cost", "is_mapping", "key", "key_position", "mapping", "merges", "place", "sequence", "skip",
-    )  # fmt: skip
+    __slots__ = ("anchor", "cost", "is_mapping", "key", "key_position", "merges", "place", "skip", "value")
 
-    def __init__(self, place: MappingPlace | SequencePlace, anchor: str | None) -> None:
+    def __init__(self, place: MappingPlace | SequencePlace, value: Any, anchor: str | None, cost: _Cost) -> None:
         self.place = place
-        self.is_mapping = isinstance(place, MappingPlace)
+        self.value = value
+        self.is_mapping = type(value) is dict
         self.anchor = anchor
-        self.cost = _Cost()
-        self.mapping: dict[str, Any] = {}
-        self.sequence: list[Any] = []
+        self.cost = cost
         self.key: str | None = None
         self.key_position: Position = 0
         self.skip = False
-        self.merges: list[tuple[Any, Place, Position]] = []
+        self.merges: list[tuple[Any, Place, Position]] | None = None
 
 
 _MERGE = "\x00<<"
@@ -161,7 +162,8 @@ class Builder:
 
     def _count(self, event: Any) -> Position:
         """Count a value that begins; where it does."""
-        at = _start(event)
+        mark = event.start_mark
+        at = position(mark.line + 1, mark.column + 1)
         self._values += 1
         if self._values > MAX_VALUES:
             self._stop(rules.TOO_MANY_VALUES, f"the file holds more than {MAX_VALUES:,} values", at)
@@ -180,8 +182,15 @@ class Builder:
         if len(text) > MAX_SCALAR_CHARACTERS:
             limit = f"at most {MAX_SCALAR_CHARACTERS:,} are allowed"
             self._stop(rules.TOO_LARGE, f"the text that starts here has {len(text):,} characters; {limit}", at)
+        value: Any = text
         plain = not event.style and event.implicit[0] and event.tag is None
-        value: Any = self._plain(text, event, at) if plain else text
+        if plain:
+            if "${" in text and is_cut(text) and comment_follows(self.lines, event.end_mark):
+                self._report(rules.COMMENT_CUTS, "the rest of this `${…}` is a comment, since it follows ` #`", at)
+            try:
+                value = resolve(text)
+            except NotJson as error:
+                self._report(rules.NOT_A_JSON_NUMBER, str(error), at)
         if event.anchor:
             self._anchors[event.anchor] = _Anchor(value, at, _Cost(1, len(text)))
         frame = self._frame
@@ -192,16 +201,6 @@ class Builder:
             frame.cost.values += 1
             frame.cost.characters += len(text)
         self._put(value, at, at)
-
-    def _plain(self, text: str, event: Any, at: Position) -> Any:
-        """The value of a scalar without quotes."""
-        if "${" in text and is_cut(text) and comment_follows(self.lines, event.end_mark):
-            self._report(rules.COMMENT_CUTS, "the rest of this `${…}` is a comment, since it follows ` #`", at)
-        try:
-            return resolve(text)
-        except NotJson as error:
-            self._report(rules.NOT_A_JSON_NUMBER, str(error), at)
-            return text
 
     def _key(self, value: Any, at: Position) -> None:
         frame = self._frame
@@ -220,7 +219,7 @@ class Builder:
             )
         if "${" in value:
             self._templates_in_keys = True
-        frame.key, frame.skip = value, value in frame.mapping and value != _MERGE
+        frame.key, frame.skip = value, value in frame.value and value != _MERGE
         if frame.merges and value == _MERGE:
             line, column = unpack(frame.merges[0][2])
             text = f"`<<` already stands above, for the value at line {line}, column {column}"
@@ -243,7 +242,9 @@ class Builder:
             self._stop(rules.KEY_NOT_TEXT, f"a {kind} cannot be a key", at, hint)
         if event.anchor:
             self._anchors[event.anchor] = None
-        self._frame = _Frame(MappingPlace(at) if is_mapping else SequencePlace(at), event.anchor)
+        place, value = (MappingPlace(at), {}) if is_mapping else (SequencePlace(at), [])
+        cost = _Cost() if self._may_have_anchors else _UNCOUNTED
+        self._frame = _Frame(place, value, event.anchor, cost)
         self._frames.append(self._frame)
 
     def _close(self, _: Any) -> None:
@@ -251,7 +252,7 @@ class Builder:
         self._frame = self._frames[-1] if self._frames else None
         if frame.merges:
             self._merge(frame)
-        value: Any = frame.mapping if frame.is_mapping else frame.sequence
+        value = frame.value
         if not self._may_have_anchors:
             self._put(value, frame.place, frame.place.position)
             return
@@ -300,24 +301,24 @@ class Builder:
             return
         around = frame.place
         if isinstance(around, SequencePlace):
-            frame.sequence.append(value)
+            frame.value.append(value)
             around.children.append(place)
             return
         key, frame.key = frame.key, None
         assert key is not None
         if key == _MERGE:
-            frame.merges.append((value, place, at))
+            frame.merges = [*(frame.merges or ()), (value, place, at)]
         elif not frame.skip:
             if self._may_have_anchors:
                 frame.cost.characters += len(key)
-            frame.mapping[key] = value
+            frame.value[key] = value
             around.keys[key] = frame.key_position
             around.children[key] = place
 
     def _merge(self, frame: _Frame) -> None:
         """Fill in what ``<<`` brings and the mapping does not say itself; of several, the first that says it counts."""
         assert isinstance(frame.place, MappingPlace)
-        for value, place, at in frame.merges:
+        for value, place, at in frame.merges or ():
             pairs = [(value, place)]
             if isinstance(value, list) and isinstance(place, SequencePlace):
                 pairs = list(zip(value, place.children, strict=True))
@@ -325,8 +326,8 @@ class Builder:
                 if not isinstance(merged, dict) or not isinstance(merged_place, MappingPlace):
                     self._report(rules.BAD_MERGE, "`<<` can only merge a mapping", max(at, position_of(merged_place)))
                     continue
-                for key in [key for key in merged if key not in frame.mapping]:
-                    frame.mapping[key] = merged[key]
+                for key in [key for key in merged if key not in frame.value]:
+                    frame.value[key] = merged[key]
                     frame.place.keys[key] = merged_place.keys[key]
                     frame.place.children[key] = merged_place.children[key]
 
