@@ -131,7 +131,8 @@ def measure(smoke: bool) -> dict[str, Any]:
     programs = {BASELINE: (_MEASURED.format(imports=_BASELINE_IMPORTS, first_event=_BASELINE_EVENT), None)}
     for module, function in HANDLERS.items():
         event = _HANDLER_EVENT.format(module=module, function=function)
-        programs[module] = (_MEASURED.format(imports=f"import {module}", first_event=event), function)
+        imports = f"import workflow_runtime.handlers.observed, {module}"
+        programs[module] = (_MEASURED.format(imports=imports, first_event=event), function)
     runs: dict[str, list[dict[str, float]]] = defaultdict(list)
     seconds: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:

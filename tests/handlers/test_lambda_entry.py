@@ -16,7 +16,7 @@ from workflow_runtime.backends.simulated_aws.simulated import REGION
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, Function, node_queue
 from workflow_runtime.errors import RequestError
-from workflow_runtime.handlers import dispatch, entry, run_node
+from workflow_runtime.handlers import dispatch, entry, observed, run_node
 from workflow_runtime.handlers.lifetime import Handler
 from workflow_runtime.runtime.services import Runtime
 
@@ -41,8 +41,8 @@ class Deployed:
         self.monkeypatch = monkeypatch
         self._capsys = capsys
         self._lines = io.StringIO()
-        entry.logger.registered_handler.setStream(self._lines)  # type: ignore[attr-defined]
-        entry.metrics.clear_metrics()  # of other tests in this process
+        observed.logger.registered_handler.setStream(self._lines)  # type: ignore[attr-defined]
+        observed.metrics.clear_metrics()  # of other tests in this process
         monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
         for name, value in bench.backend.settings.to_environment().items():
             monkeypatch.setenv(name, value)

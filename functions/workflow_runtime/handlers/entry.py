@@ -1,58 +1,32 @@
-"""What every handler needs on Lambda: its runtime, made once; structured logs; metrics; an event loop."""
+"""Lambda's entry point for a handler."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import os
-import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.logging import utils
-from aws_lambda_powertools.metrics import MetricUnit
-
-from workflow_runtime.deployment.log_fields import LogFields
-from workflow_runtime.deployment.metrics import NAMESPACE, Metric
 from workflow_runtime.deployment.topology import Function
-from workflow_runtime.handlers.lifetime import Handler, LambdaEvent, MadeOnce
+from workflow_runtime.handlers.lifetime import Handler, LambdaEvent
 from workflow_runtime.runtime.services import Runtime
 
 ON_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME"  # a variable that Lambda sets
-
-# Both name the deployment as the service: POWERTOOLS_SERVICE_NAME tells the counts of two stacks apart.
-logger = Logger()
-logger.registered_handler.addFilter(LogFields())
-metrics = Metrics(namespace=NAMESPACE)
-warnings.filterwarnings("ignore", "No application metrics to publish")  # some invocations have none
-
-
-def _count(name: str, value: int) -> None:
-    metrics.add_metric(name, MetricUnit(Metric(name).unit), value)
 
 
 def on_lambda(create: Callable[[Runtime, Function], Handler]) -> Callable[[LambdaEvent, Any], Any]:
     """Lambda's entry point for a handler. Which function it is, is said by the variable ``FUNCTION`` (a name in
     `topology`).
+
+    Elsewhere a handler's module is imported for its ``create`` alone, so nothing is made before somebody calls this.
     """
 
-    def make() -> Handler:
-        from workflow_runtime.deployment.settings import deployed_topology
-        from workflow_runtime.runtime.aws import aws_runtime
+    @cache
+    def made() -> Callable[[LambdaEvent, Any], Any]:
+        from workflow_runtime.handlers.observed import observed
 
-        utils.copy_config_to_registered_loggers(logger, include={"workflow_runtime"})
-        function = deployed_topology(os.environ).function(os.environ["FUNCTION"])
-        return create(aws_runtime(os.environ, _count), function)
+        return observed(create, os.environ, now=ON_LAMBDA in os.environ)
 
-    made = MadeOnce(make, now=ON_LAMBDA in os.environ)
-    loop = asyncio.new_event_loop()
-
-    @logger.inject_lambda_context
-    @metrics.log_metrics(raise_on_empty_metrics=False)
-    def handler(event: LambdaEvent, context: Any) -> Any:
-        answer = made.for_event()(event, context)
-        return loop.run_until_complete(answer) if inspect.isawaitable(answer) else answer
-
-    entry: Callable[[LambdaEvent, Any], Any] = handler  # the decorators have no types
-    return entry
+    if ON_LAMBDA in os.environ:
+        made()
+    return lambda event, context: made()(event, context)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import Function
 from workflow_runtime.errors import InvalidEvent
-from workflow_runtime.handlers.entry import logger, on_lambda
+from workflow_runtime.handlers.entry import on_lambda
 from workflow_runtime.handlers.lifetime import Handler, LambdaEvent
 from workflow_runtime.runtime.express import ExpressRunner
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.express import ORDER, parse_express
+
+logger = logging.getLogger(__name__)
 
 
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike

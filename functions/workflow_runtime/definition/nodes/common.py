@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+import msgspec
+from pydantic import BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from workflow_runtime.definition import rules
@@ -36,10 +37,8 @@ UNNAMED_COMPENSATION = "compensate"
 JOINS = ("all", "all_success", "any", "all_done")
 
 
-class JoinDefinition(BaseModel):
+class JoinDefinition(msgspec.Struct, frozen=True):
     """When a node runs, given its edges; ``count`` is the k of ``at_least``."""
-
-    model_config = ConfigDict(frozen=True)
 
     kind: str = "all"
     count: int = 0

@@ -242,9 +242,9 @@ class Builder:
             self._stop(rules.KEY_NOT_TEXT, f"a {kind} cannot be a key", at, hint)
         if event.anchor:
             self._anchors[event.anchor] = None
-        place, value = (MappingPlace(at), {}) if is_mapping else (SequencePlace(at), [])
         cost = _Cost() if self._may_have_anchors else _UNCOUNTED
-        self._frame = _Frame(place, value, event.anchor, cost)
+        place = MappingPlace(at) if is_mapping else SequencePlace(at)
+        self._frame = _Frame(place, {} if is_mapping else [], event.anchor, cost)
         self._frames.append(self._frame)
 
     def _close(self, _: Any) -> None:
