@@ -265,6 +265,12 @@ UNKNOWN_LIMITER = rule(
     "Declare it under `limits` or in definitions/limits.yaml: until then it holds nothing back.",
 )
 LIMITER_TWICE = rule("WF443", ERROR, "A limiter that definitions/limits.yaml declares too", "Give it another name.")
+UNUSED_LIMITER = rule(
+    "WF448",
+    WARNING,
+    "A limiter of the workflow that nothing names",
+    "Name it in `limiter` of nodes or of the workflow: as it is, it holds nothing back.",
+)
 BUDGET_TOO_SMALL = rule(
     "WF445",
     WARNING,

@@ -45,6 +45,9 @@ def check_limits(
     for name in own:
         if shared is not None and name in shared:
             report.add(rules.LIMITER_TWICE, f"the limiter `{name}` is declared for all workflows", ("limits", name))
+    named = {name for name, _ in _named(definition, sources)}
+    for name in own.keys() - named if gaps == Gaps() else ():
+        report.add(rules.UNUSED_LIMITER, f"nothing names the limiter `{name}`", ("limits", name))
     knows_own = gaps.fields.isdisjoint(("limits", ANY))
     for name, path in _named(definition, sources):
         if knows_own and shared is not None and name not in own and name not in shared:
@@ -61,9 +64,9 @@ def check_limits(
             if agent is not None:
                 _check_named_by(agent, shared, graph.at(position, "agent"), report)
                 whole = [definition.limiter] if definition.limiter is not None else []
-                named = dict.fromkeys(limiters[name] for name in (*node.limiter, *whole) if name in limiters)
-                named |= dict.fromkeys((shared or {})[name] for name in agent.limiters if name in (shared or {}))
-                budgets = [agent.budget, *(limiter.budget for limiter in named)]
+                taken = dict.fromkeys(limiters[name] for name in (*node.limiter, *whole) if name in limiters)
+                taken |= dict.fromkeys((shared or {})[name] for name in agent.limiters if name in (shared or {}))
+                budgets = [agent.budget, *(limiter.budget for limiter in taken)]
                 asked = Asked(known_input(agent, node, catalogue), agent.output_tokens or OUTPUT_TOKENS_DEFAULT)
                 _check_agent(agent, asked, budgets, definition.budget, graph.at(position, "agent"), report)
 

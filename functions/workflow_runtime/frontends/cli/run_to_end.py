@@ -141,10 +141,11 @@ class RunToEnd:
 
     def _say_what_time_brings(self) -> None:
         lines = list(timer_lines(self._runtime.services.documents.document(self._id)))
+        if not lines:  # it ends at once, with the rest of what is to be said
+            return
         for line in (*lines, *self._people.hints()):
             self._out.note(line)
-        if lines:
-            self._out.note([("hint: ", "cyan"), "--skip-time lets the time pass at once, --event @24h a part of it"])
+        self._out.note([("hint: ", "cyan"), "--skip-time lets the time pass at once, --event @24h a part of it"])
 
     def _ended(self, status: str) -> ExitCode:
         document = self._runtime.services.documents.document(self._id)
