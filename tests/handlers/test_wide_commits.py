@@ -4,20 +4,25 @@ stopped, and holds up nobody else.
 
 from __future__ import annotations
 
+import math
+from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 from tests.handlers.bench import Bench
 
+from workflow_runtime.backends.aws.backend import TOGETHER_MAX
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import DISPATCH
-from workflow_runtime.ports import Schedule
+from workflow_runtime.ports import Schedule, in_turn
 
 WAITS = 900
 SLOW_SECONDS = 0.1
+INVOCATION_SECONDS = 15
 CHART = """workflow:
   id: parents
   type: state_machine
@@ -38,6 +43,7 @@ class Slow:
         self._bench = bench
         self._methods = methods
         self.calls: Counter[Any] = Counter()
+        self._together: int | None = None  # calls that were made at once so far
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._port, name)
@@ -47,10 +53,28 @@ class Slow:
         def call(*arguments: Any, **named: Any) -> Any:
             first = arguments[0]
             self.calls[first.name if isinstance(first, Schedule) else name] += 1
-            self._bench.clock.advance_to(self._bench.clock.now() + round(SLOW_SECONDS * 1000))
+            if self._together is None:
+                self._pass(1)
+            else:
+                self._together += 1
             return method(*arguments, **named)
 
         return call
+
+    def _pass(self, calls: int) -> None:
+        self._bench.clock.advance_to(self._bench.clock.now() + round(calls * SLOW_SECONDS * 1000))
+
+    def together(self, calls: Sequence[Callable[[], None]]) -> None:
+        """As in threads: so many calls of the port take as long as one."""
+        if self._together is not None:
+            in_turn(calls)
+            return
+        self._together = 0
+        try:
+            in_turn(calls)
+        finally:
+            made, self._together = self._together, None
+            self._pass(math.ceil(made / TOGETHER_MAX))
 
 
 @pytest.fixture
@@ -83,7 +107,7 @@ def test_far_timers_are_scheduled_once_each_by_as_many_invocations_as_needed(emb
         assert rounds < 50, "it never ends"
     assert len(schedules.calls) == WAITS
     assert set(schedules.calls.values()) == {1}, "none was scheduled twice"
-    assert rounds >= WAITS * SLOW_SECONDS / 15, "no invocation took longer than it may"
+    assert rounds >= WAITS * SLOW_SECONDS / INVOCATION_SECONDS, "no invocation took longer than it may"
 
 
 @pytest.mark.usefixtures("schedules")
@@ -97,7 +121,7 @@ def test_executions_delivered_with_a_wide_one_are_not_held_up_by_it(embedded: Be
     assert len(failed) == 2, "there was no time left for the neighbour"
     again = {str(record.event_record["body"]): record for record in embedded.receive(DISPATCH)}
     assert len(again) == 2, "both may be received again at once"
-    assert embedded.clock.now() - before <= 15_000
+    assert embedded.clock.now() - before <= INVOCATION_SECONDS * 1000
     embedded.invoke(DISPATCH, [record for body, record in again.items() if neighbour in body])
     assert embedded.document(neighbour)["status"] == "running"
     assert embedded.document(wide)["status"] == "running"
@@ -117,3 +141,40 @@ def test_very_many_children_are_started_once_each_by_as_many_invocations_as_need
     assert embedded.counts.count((Metric.EXECUTIONS_STARTED, 1)) >= WAITS
     each = 5  # a child's input, due time and header; its own first commit and journal entry
     assert slow.calls["put"] <= each * WAITS + rounds, "no child is started twice"
+
+
+def large(number: int) -> str:
+    """A text that no packing makes small."""
+    return b64encode(Random(number).randbytes(10_000)).decode()
+
+
+def test_what_is_large_of_very_many_commands_is_stored_in_one_invocation(embedded: Bench) -> None:
+    """It is stored before the commit, so a commit of which it took longer than that would never come about."""
+    embedded.start(NODE)
+    embedded.drain()
+    embedded.runtime.catalog.publish(CHART.encode())
+    execution_id = embedded.runtime.starter.start("parents", {"items": [large(number) for number in range(400)]})
+    slow = Slow(embedded.runtime.ports.blobs, embedded, "put")
+    with embedded.on(replace(embedded.runtime.ports, blobs=slow, together=slow.together)):
+        before = embedded.clock.now()
+        assert embedded.deliver(DISPATCH)
+        assert embedded.clock.now() - before <= INVOCATION_SECONDS * 1000
+    assert slow.calls["put"] >= 400
+    stored = embedded.runtime.stores.executions.load(execution_id)
+    assert stored is not None
+    assert stored.published
+
+
+def test_an_invocation_ends_in_time_though_not_all_that_is_large_was_stored(embedded: Bench) -> None:
+    embedded.start(NODE)
+    embedded.drain()
+    embedded.runtime.catalog.publish(CHART.encode())
+    execution_id = embedded.runtime.starter.start("parents", {"items": [large(number) for number in range(400)]})
+    slow = Slow(embedded.runtime.ports.blobs, embedded, "put")
+    with embedded.on(replace(embedded.runtime.ports, blobs=slow)):  # one after the other
+        before = embedded.clock.now()
+        [record] = embedded.receive(DISPATCH)
+        assert embedded.invoke(DISPATCH, [record])
+        assert embedded.clock.now() - before <= INVOCATION_SECONDS * 1000
+        assert embedded.receive(DISPATCH), "it comes again at once"
+    assert embedded.runtime.stores.executions.load(execution_id) is None

@@ -94,7 +94,7 @@ class Dispatcher:
         self._clock = ports.clock
         self._stores = stores
         self._starts = starts
-        self._large = LargeValues(stores.executions)
+        self._large = LargeValues(stores.executions, ports.together, budget)
         self._warm = WarmStates(ports.clock.now)
         self._workflows = stores.workflows
         self._executions = stores.executions

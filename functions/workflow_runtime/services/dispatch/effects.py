@@ -141,12 +141,7 @@ class Publisher:
         orders = [command for command in commands if isinstance(command, RunNode)]
         for refused in send_orders(self._ports, self._pools, state, orders, tags.correlation_id):
             self._order_refused(state, refused)
-        for command in commands:
-            if isinstance(command, CloseTask):
-                self._stores.tasks.close(command.task, command.reason, command.at)
-        asked = [command for command in commands if isinstance(command, AskApproval | UpdateApproval)]
-        if asked:  # before the event that tells people
-            self._stores.approvals.note(_header(plan, state), entry.version, asked)
+        self._carry_out(self._asked(plan, state, entry), done)  # before the event that tells people
         self._carry_out(self._courier.steps(plan, state, commands, tags.correlation_id), done)
         if any(isinstance(command, Continue) for command in commands):
             self._mailer.send(state.execution_id, Poked(f"cmd:{state.execution_id}:{entry.version}", state.now))
@@ -183,6 +178,19 @@ class Publisher:
                     yield Step(number, "variables", replace_variables)
                 case _:
                     pass
+
+    def _asked(self, plan: Plan, state: ExecutionState, entry: JournalEntry) -> Iterator[Step]:
+        """What people and other systems are asked, or no longer."""
+        approvals: dict[int, dict[int, AskApproval | UpdateApproval]] = {}  # each with its commands, by their places
+        for number, command in enumerate(entry.commands):
+            if isinstance(command, CloseTask):
+                close = partial(self._stores.tasks.close, command.task, command.reason, command.at)
+                yield Step(number, f"task {command.task}", close)
+            elif isinstance(command, AskApproval | UpdateApproval):
+                approvals.setdefault(command.approval, {})[number] = command
+        for approval, own in approvals.items():
+            note = partial(self._stores.approvals.note, _header(plan, state), entry.version, list(own.values()))
+            yield Step(min(own), f"approval {approval}", note)
 
     def _leave_lines(self, execution_id: str) -> None:
         """What stands in lines is ordered again when the execution is resumed, and is in its place again then."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -10,25 +11,31 @@ from msgspec.structs import replace
 from workflow_runtime.engine.commands import AskApproval, Command, RecordNode, StorePages
 from workflow_runtime.engine.payloads import payload, without_payload
 from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.ports import Together
+from workflow_runtime.services.dispatch.pacing import TimeBudget
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.payloads import is_large, pack_bytes
 
 OUTPUTS_INLINE_BYTES_MAX = 64 * 1024  # of all nodes decided in one commit: its item must stay far below 400 KB
+WAITING_BYTES_MAX = 16 << 20  # of packed values: a commit may have hundreds, and a process has a gigabyte
 
 
 class LargeValues:
     """Puts them where they are found by the commit's id."""
 
-    def __init__(self, executions: ExecutionStore) -> None:
+    def __init__(self, executions: ExecutionStore, together: Together, budget: TimeBudget) -> None:
         self._executions = executions
+        self._together = together
+        self._budget = budget
 
     def commands(self, state: ExecutionState, commit_id: str, commands: Sequence[Command]) -> tuple[Command, ...]:
-        """The commands with large values replaced by where they were stored."""
+        """The commands with large values replaced by where they were stored. Raises `RetryableError`."""
         stored: list[Command] = []
         room = OUTPUTS_INLINE_BYTES_MAX
+        puts = _Puts(self._executions.put_blob, self._together, self._budget)
         for index, command in enumerate(commands):
             if isinstance(command, StorePages):
-                self._put_pages(command)
+                _put_pages(command, puts)
                 command = replace(command, pages=())
             large = payload(command)
             if large is not None:
@@ -38,24 +45,52 @@ class LargeValues:
                 keep = command.keep if isinstance(command, AskApproval) else ""
                 if keep or is_large(data, packed) or room < 0:
                     key = keep or f"executions/{state.execution_id}/outputs/{commit_id}.{index}"
-                    self._executions.put_blob(key, packed)
+                    puts.add(key, packed)
                     command = without_payload(command, key)
-            stored.append(self._without_inputs(state, commit_id, index, command))
+            stored.append(_without_inputs(f"executions/{state.execution_id}/inputs/{commit_id}.{index}", command, puts))
+        puts.make()
         return tuple(stored)
 
-    def _put_pages(self, command: StorePages) -> None:
-        """Store values apart. Another dispatcher that stores some under this key stores the same."""
-        for key, page in zip(command.keys, command.pages, strict=True):
-            self._executions.put_blob(key, pack_bytes(msgspec.json.encode(page)))
 
-    def _without_inputs(self, state: ExecutionState, commit_id: str, index: int, command: Command) -> Command:
-        """A record whose inputs, if they are large, are stored apart."""
-        if not isinstance(command, RecordNode) or command.inputs is None:
-            return command
-        data = msgspec.json.encode(command.inputs)
-        packed = pack_bytes(data)
-        if not is_large(data, packed):
-            return command
-        key = f"executions/{state.execution_id}/inputs/{commit_id}.{index}"
-        self._executions.put_blob(key, packed)
-        return replace(command, inputs=None, inputs_blob=key)
+class _Puts:
+    """Values that wait to be put, so that many are put at once; at most `WAITING_BYTES_MAX` of them wait."""
+
+    def __init__(self, put: Callable[[str, bytes], None], together: Together, budget: TimeBudget) -> None:
+        self._put = put
+        self._together = together
+        self._budget = budget
+        self._waiting: list[Callable[[], None]] = []
+        self._bytes = 0
+
+    def add(self, key: str, packed: bytes) -> None:
+        self._waiting.append(partial(self._put_in_time, key, packed))
+        self._bytes += len(packed)
+        if self._bytes >= WAITING_BYTES_MAX:
+            self.make()
+
+    def make(self) -> None:
+        """Put what waits. Raises `RetryableError`, also when there is no time left for all of it."""
+        puts, self._waiting, self._bytes = self._waiting, [], 0
+        self._together(puts)
+
+    def _put_in_time(self, key: str, packed: bytes) -> None:
+        self._budget.check()
+        self._put(key, packed)
+
+
+def _put_pages(command: StorePages, puts: _Puts) -> None:
+    """Store values apart. Another dispatcher that stores some under this key stores the same."""
+    for key, page in zip(command.keys, command.pages, strict=True):
+        puts.add(key, pack_bytes(msgspec.json.encode(page)))
+
+
+def _without_inputs(key: str, command: Command, puts: _Puts) -> Command:
+    """A record whose inputs, if they are large, are stored apart."""
+    if not isinstance(command, RecordNode) or command.inputs is None:
+        return command
+    data = msgspec.json.encode(command.inputs)
+    packed = pack_bytes(data)
+    if not is_large(data, packed):
+        return command
+    puts.add(key, packed)
+    return replace(command, inputs=None, inputs_blob=key)
