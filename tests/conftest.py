@@ -13,7 +13,7 @@ TOGETHER = ("e2e", "infra", "architecture")  # each needs once what takes longer
 DEPLOYED = ("e2e", "infra")
 DEPLOYED_SECONDS_MAX = 600  # of one test: the emulator's start, a dead worker's lease, all scenarios on moto
 
-YOUNG_OBJECTS_MAX = 50_000  # before a collection of cycles: with Python's 700, a third of the time goes into them
+YOUNG_OBJECTS_MAX = 200_000  # before a collection of cycles: with Python's 700, a third of the time goes into them
 
 # CDK's Node tells its age on stderr, where it would come after pytest's last line. It starts when CDK is imported.
 os.environ["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = ",".join(map(str, range(18, 40)))
@@ -32,11 +32,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 def pytest_configure() -> None:
     gc.set_threshold(YOUNG_OBJECTS_MAX)
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """What was imported and collected stays to the end: no collection of cycles looks at it again."""
+    """What was imported and collected stays to the end: no collection of cycles looks at it, then or later."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

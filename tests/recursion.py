@@ -11,8 +11,11 @@ from contextlib import contextmanager
 @contextmanager
 def calls_left(count: int) -> Iterator[None]:
     """Code in it may recurse ``count`` calls deep; beyond, Python raises `RecursionError`."""
+    frame, depth = inspect.currentframe(), 0
+    while frame is not None:
+        frame, depth = frame.f_back, depth + 1
     before = sys.getrecursionlimit()
-    sys.setrecursionlimit(len(inspect.stack(0)) + count)
+    sys.setrecursionlimit(depth + count)
     try:
         yield
     finally:

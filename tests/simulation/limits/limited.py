@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from enum import Enum
 
 from tests.simulation.delivery.actors import Actor
-from tests.simulation.delivery.faults import NoFaults
+from tests.simulation.delivery.faults import NoFaults, every
 from tests.simulation.delivery.invariants import require
 from tests.simulation.delivery.schedule import run_wildly
 from tests.simulation.delivery.world import QUEUES, World, world
@@ -166,22 +166,26 @@ def run_seed(seed: int, name: str = "") -> None:
 
 def tell(
     name: str, invocation: int = -1, call: int = 0, stop: Stop = Stop.GOES_ON, planted: Planted = nothing_wrong
-) -> tuple[int, bool]:
-    """The story of a workflow; the invocation of this number stops before its call of this number. How many
-    invocations there were, and whether that one had so many calls."""
+) -> list[int]:
+    """The story of a workflow; the invocation of this number stops before its call of this number. If none does: how
+    many calls each invocation made."""
     with limited(name, planted=planted, is_wild=stop is Stop.OVERSLEEPS) as found:
         wild = found.wild
         wild.faults = NoFaults()
         wild.start()
-        count, stopped, until, reached = 0, None, 0, False
+        count, stopped, until = 0, None, 0
+        calls: list[int] = []
         for _ in range(ROUNDS_MAX):
             records = next(((queue, some) for queue in QUEUES if (some := wild.receive(queue))), None)
             if records is not None:
                 actor = wild.invocation(*records)
-                if count == invocation:
-                    reached = _step(wild, actor, call)
-                    actor.dead = stop is Stop.DIES and not actor.done
-                    stopped = actor if reached and stop is not Stop.DIES else None
+                if invocation < 0:
+                    calls.append(_step(wild, actor, ROUNDS_MAX) - 1)
+                elif count == invocation:
+                    _step(wild, actor, call + 1)
+                    assert not actor.done, "it makes the calls that it makes when nobody stops"
+                    actor.dead = stop is Stop.DIES
+                    stopped = None if actor.dead else actor
                     until = wild.clock.time + OVERSLEPT_MS if stop is Stop.OVERSLEEPS else 0
                 else:
                     wild.run_at_once(actor)
@@ -199,32 +203,29 @@ def tell(
         require(not wild.sweeps, "something got lost, and only the sweep would find it")
         found.check_end()
         require(wild.document()["status"] == "completed", f"it {wild.document()}")
-        return count, reached
+        return calls
 
 
-def _step(wild: World, actor: Actor, calls: int) -> bool:
-    """Let it make so many calls. Whether it still has more to do."""
-    for _ in range(calls + 1):
+def _step(wild: World, actor: Actor, turns: int) -> int:
+    """Let it go on to its next call so many times, or to its end. How many times it did."""
+    for turn in range(turns):
         if actor.done:
-            return False
+            return turn
         wild.turn(actor)
-    return not actor.done
+    return turns
 
 
 def tell_all(name: str, stop: Stop, planted: Planted = nothing_wrong) -> int:
-    """All stories with one stop; how many there were."""
-    count, _ = tell(name, planted=planted)
+    """The stories with one stop; how many there were. An invocation stops before each of its calls in one of the ways,
+    or in all of them, if that is wanted (`every`)."""
+    step = every(len(Stop))
     stories = 0
-    for invocation in range(count):
-        call = 0
-        while True:
+    for invocation, calls in enumerate(tell(name, planted=planted)):
+        for call in range((invocation - list(Stop).index(stop)) % step, calls, step):
             try:
-                _, reached = tell(name, invocation, call, stop, planted)
+                tell(name, invocation, call, stop, planted)
             except BaseException as error:
                 error.add_note(f"{name}: invocation {invocation} stops before its call {call}, and {stop.value}")
                 raise
-            if not reached:
-                break
-            call += 1
             stories += 1
     return stories

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -75,11 +76,10 @@ def findings(document: Any, *made: Mistake) -> set[tuple[str, str]]:
 def test_neither_of_two_mistakes_hides_the_other(file: Path, seed: int) -> None:
     document = read_document(file.read_text("utf-8")).value
     known = findings(document)
-    every = list(mistakes(document["workflow"]))
-    random = Random(f"{file.stem} {seed}")
-    for one, other in (random.sample(every, 2) for _ in range(PAIRS)):
+    made = Random(f"{file.stem} {seed}").sample(list(mistakes(document["workflow"])), PAIRS + 1)
+    alone = [findings(document, mistake) for mistake in made]
+    for number, (one, other) in enumerate(pairwise(made)):
         if one.place == other.place:
             continue
-        expected = findings(document, one) | findings(document, other)
-        missing = expected - findings(document, one, other)
+        missing = (alone[number] | alone[number + 1]) - findings(document, one, other)
         assert not missing - known, f"{missing} with {one} and {other}"

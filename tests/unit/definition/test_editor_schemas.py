@@ -24,11 +24,11 @@ SCENARIOS = [
     *sorted((ROOT / "tests" / "scenarios").glob("*.yaml")),
     *sorted((ROOT / "functions/workflow_runtime/frontends/cli/project/tests/scenarios").glob("*.yaml")),
 ]
-SCHEMAS = schemas.json_schemas()
+VALIDATORS = {kind: jsonschema_rs.validator_for(schema) for kind, schema in schemas.json_schemas().items()}
 
 
 def is_valid(kind: str, value: Any) -> bool:
-    return bool(jsonschema_rs.is_valid(SCHEMAS[kind], value))
+    return bool(VALIDATORS[kind].is_valid(value))
 
 
 def test_the_schema_files_are_current() -> None:

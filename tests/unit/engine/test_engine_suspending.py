@@ -232,12 +232,16 @@ def test_nothing_starts_after_a_suspended_execution_was_cancelled() -> None:
 RACE = ("cancel", "suspend", "resume", "deadline", "failure")
 
 
-@pytest.mark.parametrize("order", tuple(itertools.permutations(RACE)), ids="-".join)
 @pytest.mark.parametrize("batched", [True, False])
-def test_cancel_timeout_error_and_suspension_at_once_in_any_order_lead_to_one_end(
-    order: tuple[str, ...], batched: bool
-) -> None:
-    driver = Driver(plan_of([{"id": "a"}, {"id": "b"}], timeout="1h")).start()
+@pytest.mark.parametrize("first", RACE)
+def test_cancel_timeout_error_and_suspension_at_once_in_any_order_lead_to_one_end(first: str, batched: bool) -> None:
+    plan = plan_of([{"id": "a"}, {"id": "b"}], timeout="1h")
+    for order in itertools.permutations(RACE):
+        if order[0] == first:
+            check_race(Driver(plan).start(), order, batched)
+
+
+def check_race(driver: Driver, order: tuple[str, ...], batched: bool) -> None:
     (deadline,) = driver.state.timers
     events: dict[str, Event] = {
         "cancel": CANCEL,
@@ -249,16 +253,16 @@ def test_cancel_timeout_error_and_suspension_at_once_in_any_order_lead_to_one_en
     for batch in [order] if batched else [(name,) for name in order]:
         driver.take(*(events[name] for name in batch))
     held = [command for commit in driver.commits for command in commit if isinstance(command, HoldEvent)]
-    assert driver.status in ("cancelled", "failed"), held
+    assert driver.status in ("cancelled", "failed"), (order, held)
     ends = [
         command
         for commit in driver.commits
         for command in commit
         if isinstance(command, SetStatus) and command.status in ("cancelled", "failed")
     ]
-    assert len(ends) == 1
-    assert set(driver.nodes.values()) <= {"failed", "cancelled"}
-    assert driver.replayed() == driver.state
+    assert len(ends) == 1, order
+    assert set(driver.nodes.values()) <= {"failed", "cancelled"}, order
+    assert driver.replayed() == driver.state, order
 
 
 @pytest.mark.parametrize("suspended", [True, False])

@@ -77,11 +77,10 @@ def calls_of(name: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"uuid", "in_state"}))
 @pytest.mark.parametrize("shape", SHAPES)
-def test_no_function_of_the_language_makes_of_a_secret_what_is_not_hidden(name: str, shape: str) -> None:
+def test_no_function_of_the_language_makes_of_a_secret_what_is_not_hidden(shape: str) -> None:
     secret = SHAPES[shape]
-    for call in calls_of(name):
+    for call in (call for name in sorted(set(FUNCTIONS) - {"uuid", "in_state"}) for call in calls_of(name)):
         for other in OTHERS:
             said, shown = shown_of(call, secret, other)
             assert all(secret[at : at + 6] not in said for at in range(len(secret) - 5)), call
@@ -252,11 +251,14 @@ def test_characters_beyond_two_bytes_and_partly_encoded_ones_are_found(written: 
     [
         ("a" * 1000, "a" * (PLACES_MAX + 1000)),
         ("a" * 60_000, "%61" * (PLACES_MAX + 60_000)),
-        ("geheim", "geheim" * (PLACES_MAX + 1)),
     ],
 )
 def test_a_text_full_of_secrets_is_hidden_whole(secret: str, text: str) -> None:
-    assert Mask([secret]).value([text, "x", f"<{secret}>"]) == ["***", "x", "<***>"]
+    assert Mask([secret]).value(text) == "***"
+
+
+def test_texts_beside_one_that_is_full_of_secrets_are_hidden_as_far_as_they_are_secret() -> None:
+    assert Mask(["geheim"]).value(["geheim" * (PLACES_MAX + 1), "x", "<geheim>"]) == ["***", "x", "<***>"]
 
 
 def test_no_letter_beside_a_secret_keeps_it_from_being_found_in_other_case() -> None:
