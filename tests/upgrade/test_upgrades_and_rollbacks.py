@@ -11,6 +11,8 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,23 +23,57 @@ from tests.seeds import for_seeds
 from workflow_runtime.deployment.topology import TOPOLOGY
 
 HERE = Path(__file__).parent
-NEW = HERE.parents[1] / "functions"
 START = 1_700_000_000_000
 WHEEL_BYTES_MAX = 1_000_000
-TURN_SECONDS = 120
 TURNS_MAX = 12
 FED = tuple(function.name for function in TOPOLOGY.functions if function.sources)
 
 
+class Version:
+    """A version of the runtime at work, in a process of its own."""
+
+    def __init__(self, code: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, HERE / "turn.py"],
+            env={**os.environ, "PYTHONPATH": str(code), "PYTHONHASHSEED": "0"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def turn(self, *words: str) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(words) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        assert answer, self._process.communicate()[1][-3000:]
+        documents: dict[str, Any] = json.loads(answer)["documents"]
+        return documents
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
 @pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The release's code."""
+def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Version]:
+    """The release."""
     (wheel,) = HERE.glob("*.whl")
     assert wheel.stat().st_size < WHEEL_BYTES_MAX
     folder = tmp_path_factory.mktemp("release")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
-    return folder
+    with closing(Version(folder)) as version:
+        yield version
+
+
+@pytest.fixture(scope="module")
+def new() -> Iterator[Version]:
+    """What is tested."""
+    with closing(Version(HERE.parents[1] / "functions")) as version:
+        yield version
 
 
 class Deployment:
@@ -47,21 +83,9 @@ class Deployment:
         self._database = database
         self._time = START
 
-    def turn(self, version: Path, functions: tuple[str, ...] = FED, *more: Path) -> dict[str, Any]:
-        environment = {**os.environ, "PYTHONPATH": str(version), "PYTHONHASHSEED": "0"}
-        words = [str(self._database), str(self._time), ",".join(functions), *map(str, more)]
-        done = subprocess.run(
-            [sys.executable, HERE / "turn.py", *words],
-            env=environment,
-            cwd=self._database.parent,
-            capture_output=True,
-            text=True,
-            timeout=TURN_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+    def turn(self, version: Version, functions: tuple[str, ...] = FED, *more: Path) -> dict[str, Any]:
+        documents = version.turn(str(self._database), str(self._time), ",".join(functions), *map(str, more))
         self._time += 61_000  # waits of the definitions end, and retried messages are visible again
-        documents: dict[str, Any] = json.loads(done.stdout)["documents"]
         return documents
 
 
@@ -71,14 +95,14 @@ def outcomes(documents: dict[str, Any]) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+def expected(new: Version, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     """How all of it ends where nothing is replaced."""
     deployment = Deployment(tmp_path_factory.mktemp("calm") / "w.db")
-    documents = deployment.turn(NEW, FED, HERE / "definitions.yaml")
+    documents = deployment.turn(new, FED, HERE / "definitions.yaml")
     for _ in range(TURNS_MAX):
         if _ended(documents):
             return outcomes(documents)
-        documents = deployment.turn(NEW)
+        documents = deployment.turn(new)
     raise AssertionError("it does not end")
 
 
@@ -86,7 +110,7 @@ def _ended(documents: dict[str, Any]) -> bool:
     return all(document["status"] in ("completed", "failed") for document in documents.values())
 
 
-def finish(deployment: Deployment, version: Path) -> list[Any]:
+def finish(deployment: Deployment, version: Version) -> list[Any]:
     for _ in range(TURNS_MAX):
         documents = deployment.turn(version)
         if _ended(documents):
@@ -94,28 +118,32 @@ def finish(deployment: Deployment, version: Path) -> list[Any]:
     raise AssertionError([document for document in documents.values() if document["status"] == "running"])
 
 
-def test_what_the_release_began_is_ended_by_this_version(old: Path, expected: list[Any], tmp_path: Path) -> None:
+def test_what_the_release_began_is_ended_by_this_version(
+    old: Version, new: Version, expected: list[Any], tmp_path: Path
+) -> None:
     deployment = Deployment(tmp_path / "w.db")
     deployment.turn(old, ("dispatch",), HERE / "definitions.yaml")
-    assert finish(deployment, NEW) == expected
+    assert finish(deployment, new) == expected
 
 
-def test_what_this_version_began_is_ended_by_the_release(old: Path, expected: list[Any], tmp_path: Path) -> None:
+def test_what_this_version_began_is_ended_by_the_release(
+    old: Version, new: Version, expected: list[Any], tmp_path: Path
+) -> None:
     deployment = Deployment(tmp_path / "w.db")
-    deployment.turn(NEW, ("dispatch",), HERE / "definitions.yaml")
+    deployment.turn(new, ("dispatch",), HERE / "definitions.yaml")
     assert finish(deployment, old) == expected
 
 
 @for_seeds(range(2))
 def test_functions_replaced_one_by_one_and_back_change_no_outcome(
-    old: Path, expected: list[Any], tmp_path: Path, seed: int
+    old: Version, new: Version, expected: list[Any], tmp_path: Path, seed: int
 ) -> None:
     """At every moment each function is of either version; in the end all are of one."""
     random = Random(seed)
     deployment = Deployment(tmp_path / f"{seed}.db")
-    deployment.turn(random.choice((old, NEW)), (), HERE / "definitions.yaml")
+    deployment.turn(random.choice((old, new)), (), HERE / "definitions.yaml")
     for _ in range(4):
-        new = tuple(name for name in FED if random.random() < 0.5)
-        deployment.turn(NEW, new)
-        deployment.turn(old, tuple(name for name in FED if name not in new))
-    assert finish(deployment, random.choice((old, NEW))) == expected
+        replaced = tuple(name for name in FED if random.random() < 0.5)
+        deployment.turn(new, replaced)
+        deployment.turn(old, tuple(name for name in FED if name not in replaced))
+    assert finish(deployment, random.choice((old, new))) == expected

@@ -1,10 +1,11 @@
-"""One turn of whatever version of the runtime is on the path: it serves some functions of a database for a while.
+"""Turns of whatever version of the runtime is on the path: in each it serves some functions of a database for a while.
 
-    PYTHONPATH=<version> python turn.py DATABASE TIME FUNCTIONS [WORKFLOW]
+    PYTHONPATH=<version> python turn.py
 
+Each line on stdin is one turn, a JSON list: DATABASE, TIME, FUNCTIONS and, if workflows are to be started, WORKFLOW.
 ``TIME``: epoch ms at which the turn takes place. ``FUNCTIONS``: with commas, those whose queues are served, batch by
 batch, until nothing is visible; ``sweep`` sweeps, too. ``WORKFLOW``: publish this file's workflows and start one
-execution of each. Prints one JSON document: executions that were started, and documents of all.
+execution of each. Answers with one line of JSON: executions that were started, and documents of all.
 
 It uses only what both versions have: handlers as Lambda runs them, the ports, the services that the API calls.
 """
@@ -36,15 +37,19 @@ BATCHES_MAX = 500  # of a turn: more would be a loop
 
 
 def main() -> None:
-    database, time, functions, *workflows = sys.argv[1:]
     logging.disable(logging.CRITICAL)
+    for line in sys.stdin:
+        print(json.dumps(turn(*json.loads(line))), flush=True)
+
+
+def turn(database: str, time: str, functions: str, *workflows: str) -> dict[str, Any]:
     backend = open_backend(Path(database), VirtualClock(int(time)))
     runtime = LocalRuntime(backend, environ={})
     try:
         started = [start(runtime, text) for path in workflows for text in texts(Path(path))]
         serve(backend, runtime.services, functions.split(","))
         documents = {id: document(runtime.services, id) for id in known(backend)}
-        print(json.dumps({"started": started, "documents": documents}))
+        return {"started": started, "documents": documents}
     finally:
         backend.close()
 

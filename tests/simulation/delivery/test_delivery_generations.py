@@ -22,7 +22,7 @@ from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.storage.stores import Stores
 
-STEP = every(20)
+STEP = every(30)
 ROUNDS = (0, 2, 4, 6)
 OTHERS = ("middle", "bottom")
 

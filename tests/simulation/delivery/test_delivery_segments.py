@@ -26,7 +26,7 @@ from workflow_runtime.sdk import Pending
 from workflow_runtime.storage.records import RunStatus
 from workflow_runtime.storage.stores import Stores
 
-SEEDS = int(os.environ.get("DELIVERY_SEEDS", "30"))
+SEEDS = int(os.environ.get("DELIVERY_SEEDS", "15"))
 FIRST_SEED = int(os.environ.get("DELIVERY_FIRST_SEED", "0"))
 OTHERS = tuple(fault for fault in Fault if fault not in CRASHES)
 FAULTS = pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
@@ -42,7 +42,7 @@ def test_p2_p3_p4_p8_a_crash_at_any_call_costs_at_most_one_attempt_of_one_node(n
 @pytest.mark.parametrize("name", scenarios.SEGMENTS)
 @pytest.mark.parametrize("fault", OTHERS, ids=lambda fault: fault.name)
 def test_p2_p8_a_lost_answer_or_a_throttle_at_any_call_changes_no_outcome(name: str, fault: Fault) -> None:
-    for place in range(0, undisturbed(name)[1], every(3 if name == "segment" else 6)):
+    for place in range(0, undisturbed(name)[1], every(3 if name == "segment" else 10)):
         survives(name, place, fault, seed=place)
 
 
@@ -66,7 +66,7 @@ def test_p9_a_fault_at_any_call_does_not_save_a_segment_from_cancellation(fault:
 @pytest.mark.parametrize("rounds", range(3))
 @FAULTS
 def test_p6_a_fault_at_any_call_changes_nothing_of_what_a_suspension_leaves(fault: Fault, rounds: int) -> None:
-    at_every_call(suspended_and_resumed, fault, "segment", rounds, first=rounds, step=every(5))
+    at_every_call(suspended_and_resumed, fault, "segment", rounds, first=rounds, step=every(9))
 
 
 def while_running(simulated: World, path: str, do: Any) -> None:
