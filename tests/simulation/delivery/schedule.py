@@ -19,12 +19,14 @@ LONG_JUMPS_MAX = 4
 
 
 def run_wildly(world: World, scopes: Sequence[str] = (), *, suspends: bool = False) -> None:
-    """Interleave invocations with duplicates, jumps of time and a few faults; then let everything end in peace.
+    """Interleave invocations with duplicates, jumps of time, clocks that differ and a few faults; then let everything
+    end in peace.
     ``scopes`` are frozen and thawed in between, and thawed in the end; the same for suspending and resuming."""
     random = world.random
     world.faults = RandomFaults(random, random.choice((0.0, 0.02, 0.1)), random.randint(0, 4))
     world.dawdle = random.choice((0, 3, 30))
     world.lag_max = world.lags.choice((0, 1, 3, LAG_MAX))
+    world.skew()
     world.start()
     losses = random.choice((0, 0, 1, 2))
     repeats, jumps = random.randint(0, REPEATS_MAX), random.randint(0, LONG_JUMPS_MAX)

@@ -15,6 +15,7 @@ from itertools import count
 from random import Random
 from typing import Any, cast
 
+from msgspec.structs import replace
 from tests.simulation.delivery import scenarios
 from tests.simulation.delivery.actors import Actor
 from tests.simulation.delivery.bugs import Bug, no_bug
@@ -125,6 +126,20 @@ class SimClock:
         return nullcontext()
 
 
+class Skewed:
+    """The clock of another machine, ahead by so many ``ms``, or behind."""
+
+    def __init__(self, clock: SimClock) -> None:
+        self._clock = clock
+        self.ms = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._clock, name)
+
+    def now(self) -> int:
+        return self._clock.now() + self.ms
+
+
 class Secrets:
     def get(self, _: str) -> str:
         return CANARY
@@ -134,9 +149,12 @@ class World:
     """``seed`` decides everything that ``faults`` does not. Interleaved, invocations take turns at every port call.
 
     ``others``: further workflows, which it may start. ``planted``: a bug, between the services and their ports.
-    ``runtime``: the process that runs the functions; another one is ``dispatching``, too, so that what each knows may
-    be out of date. ``operator``: yet another one, through which switches are set.
+    ``runtime``: the process that runs the functions; one or two others, by the seed, are ``dispatching``, too, so that
+    what each knows may be out of date, and one of them takes orders. ``operator``: yet another one, through which
+    switches are set. ``skew_ms_max``: by how much the clocks of others may differ, once they do.
     """
+
+    skew_ms_max = 2_000
 
     def __init__(
         self,
@@ -187,27 +205,33 @@ class World:
         )
         ports = planted(ports)
         self.runtime = Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
+        self._clocks = [Skewed(self.clock) for _ in range(1 + seed % 2)]
         self.dispatching = [
             self.runtime,
-            Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids)),
+            *(
+                Runtime(replace(ports, clock=clock), self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
+                for clock in self._clocks
+            ),
         ]
         self._turns = Random(seed)
+        self._workers_turns = Random(f"workers {seed}")
+        self._skews = Random(f"skews {seed}")
         self.operator = Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
         self.calm = Runtime(raw, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
         for each, plan in self.plans.items():
             self.calm.stores.workflows.publish(plan, scenarios.source(each), START)
             self.calm.stores.limiters.declare_own(plan.limits.own, ())
         self._workers = {
-            queue: Worker(
-                self.runtime.node_runner(TOPOLOGY.function(function).timeout_seconds),
-                ports,
-                TOPOLOGY.function(function),
-                self.runtime.dead_letters,
-            )
+            queue: [_worker(runtime, function) for runtime in self.dispatching[:2]]
             for queue, function in QUEUES.items()
             if queue.startswith("node-")
         }
         self.execution_id = ""
+
+    def skew(self) -> None:
+        """From now on, the clocks of other processes are wrong."""
+        for clock in self._clocks:
+            clock.ms = self._skews.randint(-self.skew_ms_max, self.skew_ms_max)
 
     def _faulty(self, port: Any) -> Any:
         return FaultyPort(port, self.point, self._suffer, self._die)
@@ -382,7 +406,8 @@ class World:
     def _take_orders(self, queue: str, records: Sequence[SqsRecord]) -> None:
         taken: list[str] = []
 
-        batch = self._workers[queue].batch([record.event_record for record in records])
+        worker = self._workers_turns.choice(self._workers[queue])
+        batch = worker.batch([record.event_record for record in records])
 
         async def take(record: SqsRecord) -> None:
             try:
@@ -549,6 +574,11 @@ class World:
 
     def close(self) -> None:
         self.backend.close()
+
+
+def _worker(runtime: Runtime, function: str) -> Worker:
+    made = TOPOLOGY.function(function)
+    return Worker(runtime.node_runner(made.timeout_seconds), runtime.ports, made, runtime.dead_letters)
 
 
 def _all_plans(plans: Iterable[CompiledPlan]) -> Iterator[CompiledPlan]:

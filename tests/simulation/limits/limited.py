@@ -59,6 +59,7 @@ class Limited:
     def __init__(self, wild: World, *, is_wild: bool = False) -> None:
         self.wild = wild
         wild.clock.turn_ms = TURN_MS
+        wild.skew_ms_max = 0  # no rate is kept more exactly than by the clocks of those who begin
         self.is_wild = is_wild
         self.limiters: dict[str, Limiter] = dict(wild.plan.limits.own)
         self.shared = SHARED.get(wild.plan.workflow_id, {})
