@@ -17,16 +17,22 @@ from workflow_runtime.plan.limiters import Share
 from workflow_runtime.ports import Message
 from workflow_runtime.storage.limiters import plain_tenant
 
+FIRST_SCHEMA = 1  # of messages that do not say theirs
+KNOWN_SCHEMA = 1
+"""The newest schema of messages that is read here. Fields may be added under the same one; a release that means
+something else by what this one would read says a newer one in such messages, which then wait for that release."""
+
 
 class Mail(msgspec.Struct, frozen=True, omit_defaults=True):
     """An event for an execution's mailbox; ``then``: what happened afterwards, in order. An older version takes the
     first event only, and asks for the others. ``counts``: what the sender has counted, see `services.tally`; an older
-    version leaves it out."""
+    version leaves it out. ``schema``: see `KNOWN_SCHEMA`."""
 
     execution_id: str
     event: Event
     then: tuple[Event, ...] = ()
     counts: dict[str, dict[str, int]] = {}
+    schema: int = FIRST_SCHEMA
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -43,6 +49,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
       ms); ``booked``: the starts of those that have booked an earlier one; ``shards``: which ones, of limiters that are
       divided
     - ``is_reminder``: it only has the time looked at that the order may wait
+    - ``schema``: see `KNOWN_SCHEMA`
     """
 
     execution_id: str
@@ -59,6 +66,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     booked: dict[str, int] = {}
     shards: dict[str, int] = {}
     is_reminder: bool = False
+    schema: int = FIRST_SCHEMA
 
     @property
     def log_fields(self) -> dict[str, str]:
@@ -67,19 +75,21 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
         return {"execution_id": self.execution_id, "correlation_id": correlation_id, "node": self.command.path}
 
 
-class Timer(msgspec.Struct, frozen=True):
-    """A timer on its way: ``due`` (epoch ms) may still lie ahead."""
+class Timer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A timer on its way: ``due`` (epoch ms) may still lie ahead. ``schema``: see `KNOWN_SCHEMA`."""
 
     execution_id: str
     timer: str
     due: int
+    schema: int = FIRST_SCHEMA
 
 
-class Delivery(msgspec.Struct, frozen=True):
-    """Has a worker send what waits in the outbox of an execution under this id."""
+class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Has a worker send what waits in the outbox of an execution under this id. ``schema``: see `KNOWN_SCHEMA`."""
 
     execution_id: str
     outbox: str
+    schema: int = FIRST_SCHEMA
 
 
 class UnknownMessage(RetryableError):
@@ -183,6 +193,8 @@ def _parsed(body: str, decoder: msgspec.json.Decoder[Content], field: str) -> Co
         raise InvalidEvent(f"unreadable: {error}") from error
     if not EXECUTION_ID.fullmatch(content.execution_id):
         raise InvalidEvent("nothing that the runtime sends: it names no execution")
+    if content.schema > KNOWN_SCHEMA:
+        raise UnknownMessage(f"its schema, {content.schema}, is newer than the one known here, {KNOWN_SCHEMA}")
     return content
 
 

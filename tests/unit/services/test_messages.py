@@ -8,15 +8,20 @@ import pytest
 from workflow_runtime.errors import InvalidEvent
 from workflow_runtime.language.json_values import DEPTH_MAX
 from workflow_runtime.services.messages import (
+    KNOWN_SCHEMA,
     LEVELS_MAX,
+    Timer,
     UnknownMessage,
     execution_named,
+    parse_delivery,
     parse_mail,
     parse_order,
     parse_timer,
+    timer_body,
 )
 
 PARSERS = (parse_mail, parse_order, parse_timer)
+RUN = '{"command": "run_node", "path": "a", "serial": 1, "pool": "tool", "at": 1, "attempt": 1}'
 FIELDS = {parse_mail: "event", parse_order: "command", parse_timer: "timer"}
 
 
@@ -59,6 +64,26 @@ def test_a_message_of_a_newer_version_is_not_refused_but_left(parse: Callable[[s
     body = f'{{"execution_id": "ex-1", "{FIELDS[parse]}": {content}, "new": 1}}'
     with pytest.raises(UnknownMessage):
         parse(body)
+
+
+@pytest.mark.parametrize(
+    ("parse", "content"),
+    [
+        (parse_mail, '"event": {"event": "poked", "event_id": "p", "at": 1}'),
+        (parse_order, f'"plan_hash": "p", "workflow_version": 1, "started_at": 1, "command": {RUN}'),
+        (parse_timer, '"timer": "t", "due": 1'),
+        (parse_delivery, '"outbox": "o"'),
+    ],
+)
+def test_a_message_of_a_newer_schema_is_left_though_it_could_be_read(parse: Callable[[str], Any], content: str) -> None:
+    first = parse(f'{{"execution_id": "ex-1", {content}}}')
+    assert parse(f'{{"execution_id": "ex-1", {content}, "schema": {KNOWN_SCHEMA}}}') == first
+    with pytest.raises(UnknownMessage, match=f"its schema, {KNOWN_SCHEMA + 1}, is newer"):
+        parse(f'{{"execution_id": "ex-1", {content}, "schema": {KNOWN_SCHEMA + 1}}}')
+
+
+def test_messages_of_the_first_schema_do_not_say_it() -> None:
+    assert timer_body(Timer("ex-1", "t", 1)) == '{"execution_id":"ex-1","timer":"t","due":1}'
 
 
 def test_the_deepest_value_travels() -> None:
