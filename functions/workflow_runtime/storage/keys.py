@@ -18,6 +18,7 @@ DEAD_PREFIX = "DEAD#"
 DEAD_LETTERS = "DEAD_LETTERS"  # index partition of all dead letters, which are few
 JOURNAL_PREFIX = "J#"
 PROGRESS = "PROGRESS"
+HELD_PREFIX = "HELD#"
 STATE = "J#STATE"  # sorts after every J#<digits>
 RUN_PREFIX = "RUN#"
 TURN_PREFIX = "T#"  # of sort keys in the partition of a session
@@ -144,7 +145,7 @@ def applied(execution_id: str, identity: str) -> Key:
 
 def held_event(execution_id: str, number: int) -> Key:
     """An event that is held while the execution is suspended."""
-    return execution(execution_id, f"HELD#{number:012d}")
+    return execution(execution_id, f"{HELD_PREFIX}{number:012d}")
 
 
 def unaddressed_dead(identity: str) -> Key:

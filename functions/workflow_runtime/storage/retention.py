@@ -7,7 +7,8 @@ retentions after its end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from workflow_runtime.deployment.settings import RETENTION_DAYS
@@ -25,6 +26,7 @@ from workflow_runtime.ports import (
     TableWrite,
 )
 from workflow_runtime.storage import keys
+from workflow_runtime.storage.payloads import unpacked
 
 DAY_MS = 24 * 3600 * 1000
 RENEWED_AT_ONCE = 500  # items and objects; the rest at the next look: a sweep has others to look after
@@ -33,6 +35,8 @@ REOPENING_DAYS_MIN = 1  # before what is to go on may expire: the next sweeps re
 _EXECUTIONS, _OBJECTS = "EX#", "executions/"
 _OBJECTS_LEFT = "~"  # behind all sort keys: a place among the objects follows
 SHORT_LIVED = ("APPLIED#", "REQUEST#")  # sort keys of what has a time of its own
+_HOLDING_EVENTS = (keys.HELD_PREFIX, keys.JOURNAL_PREFIX)  # those of the journal, and of the state behind it
+_OBJECT = re.compile(rb'"(executions/[^"/\\]{1,64}/[^"\\]{1,200})"')  # the key of a large value, in JSON
 
 
 class Retention:
@@ -139,9 +143,8 @@ class Renewal:
         for item in items:
             if item.key.sort.startswith(SHORT_LIVED) or not item.attributes:
                 continue
-            for value in item.attributes.values():  # of a child, or of the execution that this is a part of
-                if isinstance(value, str) and is_object_of_other(value, execution_id):
-                    self._renew_object(value)
+            for key in _objects_of_others(item, execution_id):
+                self._renew_object(key)
             there = Present(next(iter(item.attributes)))  # never create what was deleted meanwhile
             with suppress(ConditionFailed):
                 self._table.update(item.key, {}, there)
@@ -151,6 +154,18 @@ class Renewal:
 def objects_of(execution_id: str) -> str:
     """What the keys of an execution's large values begin with."""
     return f"{_OBJECTS}{execution_id}/"
+
+
+def _objects_of_others(item: Item, execution_id: str) -> Iterator[str]:
+    """Keys of large values that an item holds of a child, of the execution that this is a part of, or of one that has
+    sent it an event."""
+    for value in item.attributes.values():
+        held: Sequence[str] = ()
+        if isinstance(value, str):
+            held = (value,)
+        elif isinstance(value, bytes) and item.key.sort.startswith(_HOLDING_EVENTS):
+            held = sorted({key.decode() for key in _OBJECT.findall(unpacked(value))})
+        yield from (key for key in held if is_object_of_other(key, execution_id))
 
 
 def is_object_of_other(value: str, execution_id: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -11,12 +12,14 @@ from workflow_runtime.backends.embedded.backend import GAP_MS, STEADY_MS, Backen
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.deployment.settings import RETENTION_DAYS
 from workflow_runtime.engine.commands import AskApproval, SetStatus
+from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import RequestError
 from workflow_runtime.ports import Absent, Change, Equals, Item, Key
 from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import SHARDS
+from workflow_runtime.storage.payloads import pack_bytes
 from workflow_runtime.storage.retention import DAY_MS, RENEWED_AT_ONCE, ExpiringTable, Retention
 from workflow_runtime.storage.stores import Stores
 
@@ -158,6 +161,26 @@ def test_what_an_item_holds_of_another_execution_is_renewed_with_it(backend: Bac
         sweep(backend)
         expire(backend)
     assert backend.ports.blobs.get("executions/child/outputs/1") == b"x"
+
+
+def test_events_that_others_sent_keep_what_is_large_of_them(backend: Backend) -> None:
+    """They wait while the execution is suspended, say, and who sent them has long ended."""
+    execution_id = started(backend)
+    stores = services(backend).stores
+    sent = [f"executions/sender-{number}/outputs/c.0" for number in range(3)]
+    kept, held, taken = (SignalReceived(f"s{n}", START, "go", blob=blob) for n, blob in enumerate(sent))
+    for blob in sent:
+        backend.ports.blobs.put(blob, blob.encode())
+    stores.held.put(execution_id, [(1, held)])
+    expiring(backend).put(Item(keys.journal(execution_id, 1), {"entry": pack_bytes(msgspec.json.encode([taken]))}))
+    state = pack_bytes(msgspec.json.encode({"kept": [kept], "text": "x" * 1_000}))
+    expiring(backend).put(Item(keys.execution(execution_id, keys.STATE), {"state": state}))
+    renewal = stores.renewal
+    for _ in range(4):
+        advance(backend, RETENTION_MS - HOUR_MS)
+        assert not renewal.renew(execution_id)
+        expire(backend)
+    assert [backend.ports.blobs.get(blob) for blob in sent] == [blob.encode() for blob in sent]
 
 
 def test_an_execution_that_is_reopened_is_renewed_at_its_first_look(backend: Backend) -> None:
