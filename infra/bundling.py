@@ -116,9 +116,11 @@ def code_bundle(
     return _archive("code", files, cache, Compiler.found(python))
 
 
-def layer_bundle(layer: str, architecture: str = "arm64", python: str = PYTHON, cache: Path = CACHE) -> Bundle:
-    """The packages in ``layers/<layer>.txt``. Raises `BundleError` with what pip says if one cannot be had."""
-    lock = LOCKS / f"{layer}.txt"
+def layer_bundle(
+    layer: str, architecture: str = "arm64", python: str = PYTHON, cache: Path = CACHE, locks: Path = LOCKS
+) -> Bundle:
+    """The packages in ``locks/<layer>.txt``. Raises `BundleError` with what pip says if one cannot be had."""
+    lock = locks / f"{layer}.txt"
     compiler = Compiler.found(python)
     compiled = compiler.version if compiler is not None else ""
     made_from = "\0".join((_FORMAT, architecture, python, compiled, lock.read_text(encoding="utf-8")))

@@ -75,8 +75,19 @@ def test_no_package_is_in_both_layers_and_versions_are_those_that_are_tested() -
     assert {"pydantic-ai-slim", "anthropic", "openai"} <= agents.keys()
 
 
-def test_built_twice_an_archive_is_the_same_to_the_byte(tmp_path: Path) -> None:
-    first, again = layer_bundle("core"), layer_bundle("core", cache=tmp_path)
+@pytest.fixture
+def two_packages(tmp_path: Path) -> Path:
+    """A folder with the lock of a layer that holds few of the core's packages: one of Python, one compiled."""
+    entries = re.split(r"^(?=[a-z0-9-]+==)", (LOCKS / "core.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    few = [entry for entry in entries if entry.startswith(("jmespath==", "msgspec=="))]
+    assert len(few) == 2
+    (tmp_path / "few.txt").write_text("".join(few), encoding="utf-8")
+    return tmp_path
+
+
+def test_built_twice_an_archive_is_the_same_to_the_byte(two_packages: Path, tmp_path: Path) -> None:
+    first, again = (layer_bundle("few", cache=tmp_path / cache, locks=two_packages) for cache in ("one", "other"))
+    assert {name.split("/")[1] for name in names(first)} >= {"jmespath", "msgspec"}
     assert again.path != first.path
     assert again.digest == first.digest
     assert again.path.read_bytes() == first.path.read_bytes()
@@ -97,15 +108,18 @@ def test_times_and_modes_of_files_do_not_change_the_code(tmp_path: Path) -> None
 def test_code_is_compiled_before_if_there_is_a_python_of_its_version(tmp_path: Path) -> None:
     """Sources would be compiled anew in every cold start: nothing can be written there."""
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    bundle = code_bundle(python=here, cache=tmp_path)
-    again = code_bundle(python=here, cache=tmp_path / "other")
+    functions = tmp_path / "functions"
+    (functions / "mine").mkdir(parents=True)
+    (functions / "mine" / "module.py").write_text("def answer() -> int:\n    return 42\n", encoding="utf-8")
+    bundle = code_bundle(functions, python=here, cache=tmp_path)
+    again = code_bundle(functions, python=here, cache=tmp_path / "other")
     assert bundle.path.read_bytes() == again.path.read_bytes()
-    assert bundle.digest != code_bundle(python="3.4", cache=tmp_path).digest
+    assert bundle.digest != code_bundle(functions, python="3.4", cache=tmp_path).digest
     with zipfile.ZipFile(bundle.path) as archive:
         archive.extractall(tmp_path / "task")
-    module = tmp_path / "task" / "workflow_runtime" / "errors.py"
+    module = tmp_path / "task" / "mine" / "module.py"
     module.write_text("that is not what was compiled", encoding="utf-8")
-    command = [sys.executable, "-c", "import workflow_runtime.errors as module; print(module.__file__)"]
+    command = [sys.executable, "-c", "import mine.module as module; print(module.__file__)"]
     ran = subprocess.run(command, cwd=tmp_path / "task", capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == str(module)
 

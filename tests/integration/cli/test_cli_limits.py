@@ -13,7 +13,7 @@ from tests.integration.dev.dev_process import DevProcess
 WORKFLOW = """
 workflow:
   id: 限
-  limits: {code: {requests: 6/min}, whole: {concurrency: 1}}
+  limits: {code: {requests: 60/min}, whole: {concurrency: 1}}
   limiter: whole
   nodes:
     - {id: a, type: tool, tool: echo, limiter: code}
