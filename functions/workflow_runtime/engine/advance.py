@@ -50,7 +50,7 @@ from workflow_runtime.engine.events import (
     TimerFired,
 )
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import AT_REST, EXECUTION_ROWS, ExecutionStatus
+from workflow_runtime.engine.lifecycle import AT_REST, EXECUTION_ROWS, SUSPENDED, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.requests import accept_reopening, accept_request, reopen_for_parent
@@ -67,6 +67,7 @@ from workflow_runtime.engine.state import (
 from workflow_runtime.engine.subscriptions import subscribe
 from workflow_runtime.engine.suspending import suspend_escalated
 from workflow_runtime.engine.turn import (
+    COMMANDS_MAX,
     VALUE_KEPT_BYTES_MAX,
     VALUES_KEPT_BYTES_MAX,
     Known,
@@ -87,7 +88,7 @@ NOTHING_KNOWN = Known()
 
 _GOING_ON = frozenset({ExecutionStatus.RUNNING, ExecutionStatus.SUSPENDED})
 
-_OVERTAKEN = (TimerFired, EventReturned)
+_OVERTAKEN = frozenset({TimerFired, EventReturned})
 """Events before which a timer may have to fire."""
 
 
@@ -152,34 +153,35 @@ def advance(
     ``known``: values read because an earlier call with the same arguments returned `Needs`. ``state`` is not changed.
     Raises `InvalidEvent` if one of the events can never have been sent to this execution; then none of them was taken.
     """
-    turn = _begin_turn(plan, state, known)
-    turn.state.now = max(state.now, now)
-    if turn.state.segments and len(events) > 1:
+    turn = Turn.on(plan, current(plan, state), known)
+    after = turn.state
+    after.version += 1
+    after.now = max(after.now, now)
+    if after.segments and len(events) > 1:
         turn.reported = {(event.path, event.serial) for event in events if isinstance(event, NodeSucceeded)}
     scopes = settling.scopes_of(turn)
-    if turn.state.unannounced:
-        scopes.mark(scopes.root)  # its end may have waited for them
-    turn.catch_up()
-    ignored = []
+    if after.withdrawn or after.unannounced:
+        scopes.catch_up()
+    ignored: list[tuple[str, str]] = []
     changed = False
     for event, is_held in _with_earlier_timers(turn, events):
-        first = turn.state.held_first
+        first = after.held_first
         try:
             reason = holding.hold(turn, event) if is_held else _take(scopes, event)
         except ValuesMissing:
             break
         if reason:
             ignored.append((event.event_id, reason))
-            changed = changed or _is_told_of(turn, event) or turn.state.held_first != first
+            changed = changed or _is_told_of(turn, event) or after.held_first != first
         if not reason or turn.macrosteps:  # a guard that failed has raised an error
             settling.settle(scopes)  # after each one, so that it makes no difference how events were batched
-            if turn.state.goes_on and turn.state.status.terminal:
+            if after.goes_on and after.status.terminal:
                 reopen_for_parent(scopes)
                 settling.settle(scopes)
-        if turn.state.awaits_cancelled and turn.state.status in _GOING_ON:
+        if after.awaits_cancelled and after.status in _GOING_ON:
             compensation.spare(turn)
-        if turn.state.escalated is not None and turn.state.suspension is None:
-            suspend_escalated(scopes, turn.state.escalated)
+        if after.escalated is not None and after.suspension is None:
+            suspend_escalated(scopes, after.escalated)
         changed = changed or bool(turn.commands or turn.macrosteps) or not (reason or isinstance(event, Poked))
         if turn.missing is not None:
             break
@@ -191,25 +193,18 @@ def advance(
                     ending.fail(scopes, failed)
                     settling.settle(scopes)
                     changed = True
-    if (needs := turn.needs) is not None:
-        return needs
-    turn.bound()
+    if turn.missing is not None:
+        return turn.missing.needs(turn.replaced_before)
+    if after.backlog or len(turn.commands) > COMMANDS_MAX:
+        turn.bound()
     changed = changed or bool(turn.commands)  # of the backlog
     if _must_go_on(turn):
         turn.commands.append(Continue())
-    if turn.is_suspended:
+    if after.status is SUSPENDED:
         _put_aside(scopes)
     _keep_values(scopes)
     scopes.release()
-    return Decision(
-        turn.state, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps), tuple(turn.applied)
-    )
-
-
-def _begin_turn(plan: Plan, state: ExecutionState, known: Known) -> Turn:
-    turn = Turn(plan, current(plan, state), known)
-    turn.state.version += 1
-    return turn
+    return Decision(after, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps), tuple(turn.applied))
 
 
 def _with_earlier_timers(turn: Turn, events: Sequence[Event]) -> Iterator[tuple[Event, bool]]:
@@ -217,7 +212,7 @@ def _with_earlier_timers(turn: Turn, events: Sequence[Event]) -> Iterator[tuple[
     same time and started before it: delivery may change their order, which must not decide what an
     execution does."""
     for event in events:
-        if not isinstance(event, _OVERTAKEN):
+        if type(event) not in _OVERTAKEN:  # which is sooner told than whether it is an instance
             yield event, holding.must_wait(turn.state, event)
             continue
         held = holding.must_wait(turn.state, event)
@@ -231,7 +226,8 @@ def _with_earlier_timers(turn: Turn, events: Sequence[Event]) -> Iterator[tuple[
 
 def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     """The decision to fail an execution at once, for a reason outside its plan; nothing of it runs any more."""
-    turn = _begin_turn(plan, state, NOTHING_KNOWN)
+    turn = Turn.on(plan, current(plan, state), NOTHING_KNOWN)
+    turn.state.version += 1
     scopes = settling.scopes_of(turn)
     ending.close_all(scopes)
     if not compensation.is_wanted(turn, compensation.FAILURE):
@@ -263,8 +259,9 @@ def _take(scopes: Scopes, event: Event) -> str:
     if row.status is None:
         return row.reason
     before = scopes.turn.status_before = state.status
-    state.status = row.status
-    if not isinstance(event, Poked):
+    if row.status is not before:
+        state.status = row.status
+    if state.unprompted and not isinstance(event, Poked):
         state.unprompted = 0
     reason = _TAKERS[type(event)](scopes, event)
     if reason:
@@ -337,7 +334,7 @@ def _must_go_on(turn: Turn) -> bool:
     state = turn.state
     if state.status in AT_REST:
         return bool(state.withdrawn or state.unannounced or state.backlog)
-    if state.outbox or holding.returns(state):
+    if state.outbox or (state.held_next > state.held_first and holding.returns(state)):
         return True
     if turn.has_room:
         return False
@@ -349,7 +346,7 @@ def _must_go_on(turn: Turn) -> bool:
 
 def _put_aside(scopes: Scopes) -> None:
     """What is left to do in scopes is known to this turn only; while the execution is suspended the state keeps it."""
-    for scope in scopes.loaded:
+    for scope in scopes.loaded.values():
         if isinstance(scope, GraphScope):
             scope.put_aside()
 
@@ -358,9 +355,11 @@ def _keep_values(scopes: Scopes) -> None:
     """Between turns the state keeps small values whose readers have not decided yet; larger ones are read again."""
     turn = scopes.turn
     state = turn.state
-    graphs = [scope for scope in scopes.loaded if isinstance(scope, GraphScope) and (scope.fresh or scope.graph.values)]
-    for scope in graphs:
-        _forget_decided(scope)
+    graphs: list[GraphScope] = []
+    for scope in scopes.loaded.values():
+        if isinstance(scope, GraphScope) and (scope.fresh or scope.graph.values):
+            graphs.append(scope)
+            _forget_decided(scope)
     if (not graphs and turn.known.globals is None) or state.status.terminal:
         return
     for scope in graphs:

@@ -30,10 +30,9 @@ from workflow_runtime.engine.events import (
 )
 from workflow_runtime.engine.graph import agents, callbacks, loops, outcome, parts, policy, resolve, waits
 from workflow_runtime.engine.graph.loop_scope import LoopScope
-from workflow_runtime.engine.graph.outcome import Reported
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH, order_again
-from workflow_runtime.engine.lifecycle import RESULT_ROWS, ExecutionStatus
+from workflow_runtime.engine.lifecycle import RESULT_ROWS, SUSPENDED, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.pending import Arrived, Ended
 from workflow_runtime.engine.scopes import Scope, Scopes
@@ -59,22 +58,28 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     """A run ended well or badly; once, late, or twice. Raises `InvalidEvent` for one that was never ordered."""
     if event.path == OUTPUTS_PATH:
         return _accept_outputs(scopes, event)
-    if awaited_as(scopes.turn.state.stopping, event.path, event.serial):
+    turn = scopes.turn
+    if awaited_as(turn.state.stopping, event.path, event.serial):
         compensation.stopped(scopes, event)
         return ""
     found = _current_run(scopes, event.path, event.serial)
     if isinstance(found, str):
         return "" if compensation.came_late(scopes, event) else found
     scope, node = found
-    if isinstance(event, NodeSucceeded) and loops.awaits_items(scope, node):
-        if scopes.turn.is_suspended:
-            return holding.hold(scopes.turn, event)
+    is_suspended = turn.state.status is SUSPENDED
+    if not isinstance(event, NodeSucceeded):
+        result: outcome.Result = policy.Failure(event.error, event.command)
+    elif not loops.awaits_items(scope, node):
+        result = event
+    elif is_suspended:
+        return holding.hold(turn, event)
+    else:
         loops.items_read(scope, node, event.values)
         return ""
-    scopes.turn.has_ended(event.path, event.serial)
-    result = _result(event)
-    if scopes.turn.is_suspended and outcome.must_wait(scope, node, result):
-        return holding.hold(scopes.turn, event)
+    if turn.ordered:
+        turn.has_ended(event.path, event.serial)
+    if is_suspended and outcome.must_wait(scope, node, result):
+        return holding.hold(turn, event)
     outcome.ended(scope, node, result)
     return ""
 
@@ -102,17 +107,18 @@ def _current_run(scopes: Scopes, path: str, serial: int) -> tuple[GraphScope, in
     if scope is None:
         return "the state that ran it was left before its result came"
     assert isinstance(scope, GraphScope)
-    current = scope.graph.serial(place.node)
+    current, reason = scope.graph.serial(place.node), RESULT_ROWS.get(scope.graph.marks[place.node])
+    if serial == current and reason == "":
+        return scope, place.node
     if serial < current:
         return f"run {serial} was superseded by run {current}"
-    reason = RESULT_ROWS.get(scope.graph.marks[place.node])
     if reason is None and (callbacks.awaits(scope, place.node) or agents.has_yielded(scope, place.node)):
         return "the run's result is known already"
     if reason is None and serial == current and _ran_in_segment(scope, place.node):
         return "it ran in place after others: who is to run it finds what it came to"
     if reason is None or serial > current:
         raise InvalidEvent(f"run {serial} of node {path!r} was never ordered")
-    return reason or (scope, place.node)
+    return reason
 
 
 def _ran_in_segment(scope: GraphScope, node: int) -> bool:
@@ -126,12 +132,6 @@ def accept_stop(scopes: Scopes, event: RunStopped) -> str:
         return "nobody waits for this run any more"
     compensation.stopped(scopes, event)
     return ""
-
-
-def _result(event: NodeSucceeded | NodeFailed) -> outcome.Result:
-    if isinstance(event, NodeFailed):
-        return policy.Failure(event.error, event.command)
-    return Reported(event.values, event.has_values, event.values_bytes)
 
 
 def _accept_outputs(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:

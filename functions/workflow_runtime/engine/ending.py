@@ -26,6 +26,8 @@ def end_root_if_done(root: GraphScope) -> None:
 
     Beside a chart, only a failure ends the execution: the end itself is the chart's. Raises `ValuesMissing`.
     """
+    if root.graph.open_count and root.graph.failure is None:
+        return
     turn = root.turn
     state = turn.state
     if state.status is not ExecutionStatus.RUNNING:

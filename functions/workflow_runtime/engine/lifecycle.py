@@ -120,10 +120,16 @@ class Mark(IntEnum):
 SUSPENDED, WAITING, SUCCESS = ExecutionStatus.SUSPENDED, Mark.WAITING, Mark.SUCCESS
 MARKS = {mark.value: mark for mark in Mark}
 
-OPEN_MARKS = (Mark.WAITING, Mark.QUEUED, Mark.READY, Mark.RUNNING, Mark.RETRYING, Mark.ESCALATED)
-ALIVE_MARKS = (Mark.SUCCESS, Mark.PASSED_OVER, Mark.EXCUSED)
-FAILED_MARKS = (Mark.FAILED, Mark.EXCUSED, Mark.HANDLED)
-SKIPPED_MARKS = (Mark.SKIPPED, Mark.DROPPED, Mark.PASSED_OVER)
+
+def _values(*marks: Mark) -> frozenset[int]:
+    """Numbers, as a graph keeps them, which are found sooner among numbers than among members."""
+    return frozenset(mark.value for mark in marks)
+
+
+OPEN_MARKS = _values(Mark.WAITING, Mark.QUEUED, Mark.READY, Mark.RUNNING, Mark.RETRYING, Mark.ESCALATED)
+ALIVE_MARKS = _values(Mark.SUCCESS, Mark.PASSED_OVER, Mark.EXCUSED)
+FAILED_MARKS = _values(Mark.FAILED, Mark.EXCUSED, Mark.HANDLED)
+SKIPPED_MARKS = _values(Mark.SKIPPED, Mark.DROPPED, Mark.PASSED_OVER)
 
 STATUS_OF_MARK: dict[int, NodeStatus] = {
     Mark.WAITING: NodeStatus.WAITING,

@@ -84,7 +84,7 @@ def preview(plan: Plan, state: ExecutionState, now: int, globals: dict[str, Json
     """What is ahead at ``now`` (epoch ms). ``globals`` as in `Known`. Of an execution that has ended, or is being
     compensated, its top chart."""
     state = current(plan, state)
-    turn = Turn(plan, state, Known(globals=globals))
+    turn = Turn.on(plan, state, Known(globals=globals))
     turn.state.now = max(state.now, now)
     scopes = settling.scopes_of(turn)
     timers = tuple(sorted(_timers(scopes), key=lambda timer: timer.due))

@@ -9,8 +9,10 @@ as it was. Who leaves work behind in a scope marks it; `settling` goes through t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from operator import attrgetter
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from workflow_runtime.engine.commands import Read
@@ -29,7 +31,7 @@ NOT_GIVEN = UNSET
 Maker = Callable[["Scopes", ScopeId, Any], "Scope"]
 
 
-class Scope:
+class Scope(msgspec.Struct, eq=False, kw_only=True):
     """A scope at work: a graph or a chart, which say what is left open here. It is not an abstract base class, since
     asking of what class a scope is, as every turn does, would then take ten times as long.
 
@@ -39,17 +41,14 @@ class Scope:
     - ``is_closed``: it ended in this turn
     """
 
-    __slots__ = ("_outer", "depth", "id", "is_closed", "plan", "prefix", "scopes", "turn")
-
-    def __init__(self, scopes: Scopes, id: ScopeId, depth: int, prefix: str) -> None:
-        self.scopes = scopes
-        self.turn = scopes.turn
-        self.plan: Plan = scopes.turn.plan
-        self.id = id
-        self.depth = depth
-        self.prefix = prefix
-        self.is_closed = False
-        self._outer: Scope | None = None
+    scopes: Scopes
+    turn: Turn
+    plan: Plan
+    id: ScopeId
+    depth: int
+    prefix: str
+    is_closed: bool = False
+    _outer: Scope | None = None
 
     @property
     def outer(self) -> Scope | None:
@@ -121,36 +120,32 @@ class Scope:
         raise NotImplementedError
 
 
-class Scopes:
-    """``marked``: scopes in which something may be left to do, in the order it came up."""
+class Scopes(msgspec.Struct, eq=False):
+    """``marked``: scopes in which something may be left to do, in the order it came up; ``loaded``: those that this
+    turn has touched and that are still there."""
 
-    __slots__ = ("_loaded", "_makers", "marked", "turn")
-
-    def __init__(self, turn: Turn, makers: Mapping[type[ScopeState], Maker]) -> None:
-        self.turn = turn
-        self.marked: dict[ScopeId, Scope] = {}
-        self._makers = makers
-        self._loaded: dict[ScopeId, Scope] = {}
+    turn: Turn
+    _makers: Mapping[type[ScopeState], Maker]
+    marked: dict[ScopeId, Scope] = {}
+    loaded: dict[ScopeId, Scope] = {}
 
     def __contains__(self, id: ScopeId) -> bool:
         return id in self.turn.state.scopes
 
     def __getitem__(self, id: ScopeId) -> Scope:
         """A live scope, loaded if it was not yet. Raises `KeyError`."""
-        scope = self._loaded.get(id)
-        if scope is None:
+        scope = self.loaded.get(id)
+        return self._make(id, self.turn.state.touch(id)) if scope is None else scope
+
+    def get(self, id: ScopeId) -> Scope | None:
+        scope = self.loaded.get(id)
+        if scope is None and id in self.turn.state.scopes:
             scope = self._make(id, self.turn.state.touch(id))
         return scope
 
-    def get(self, id: ScopeId) -> Scope | None:
-        found = self._loaded.get(id)
-        if found is None and id in self.turn.state.scopes:
-            found = self._make(id, self.turn.state.touch(id))
-        return found
-
     def touched(self, id: ScopeId) -> Scope | None:
         """A scope that this turn has touched; None if it has not, or if there is none."""
-        return self._loaded.get(id)
+        return self.loaded.get(id)
 
     @property
     def root(self) -> Scope:
@@ -163,10 +158,11 @@ class Scopes:
         chart = self.get(TOP_CHART) if self.turn.plan.has_chart else None
         return chart if chart is not None and not chart.is_closed else None
 
-    @property
-    def loaded(self) -> Iterator[Scope]:
-        """The scopes that this turn has touched and that are still there."""
-        return iter(self._loaded.values())
+    def catch_up(self) -> None:
+        """Order what the commits before had no room for."""
+        if self.turn.state.unannounced:
+            self.mark(self.root)  # its end may have waited for them
+        self.turn.catch_up()
 
     def open(self, id: ScopeId, state: ScopeState) -> Scope:
         """A new scope begins. None is there under this address."""
@@ -186,7 +182,7 @@ class Scopes:
         for inner in scope.kept_inside():
             self.forget(self[inner])
         del self.turn.state.scopes[scope.id]
-        del self._loaded[scope.id]
+        del self.loaded[scope.id]
         self.turn.state.queued.pop(scope.id, None)
         self.turn.state.crowded.pop(scope.id, None)
         self.marked.pop(scope.id, None)
@@ -202,14 +198,20 @@ class Scopes:
     def take_marked(self, kind: type[Scope]) -> list[Any]:
         """The marked scopes of a kind, whose work the caller does; outer ones first."""
         marked = self.marked
-        found = [scope for scope in marked.values() if isinstance(scope, kind)]
+        found = [*marked.values()]
+        if len(found) == 1:  # as nearly always
+            if type(found[0]) is not kind:
+                return []
+            marked.clear()
+            return found
+        found = [scope for scope in found if type(scope) is kind]
         if len(found) == len(marked):
             marked.clear()
         else:
             for scope in found:
                 del marked[scope.id]
         if len(found) > 1:
-            found.sort(key=lambda scope: scope.depth)
+            found.sort(key=_depth)
         return found
 
     def release(self) -> None:
@@ -217,8 +219,11 @@ class Scopes:
         when the garbage is next collected, which costs more than a turn may.
         """
         self.marked.clear()
-        self._loaded.clear()
+        self.loaded.clear()
 
     def _make(self, id: ScopeId, state: ScopeState) -> Scope:
-        scope = self._loaded[id] = self._makers[type(state)](self, id, state)
+        scope = self.loaded[id] = self._makers[type(state)](self, id, state)
         return scope
+
+
+_depth = attrgetter("depth")

@@ -28,7 +28,11 @@ from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
 
-_MAKERS: dict[type[ScopeState], Maker] = {GraphState: GraphScope, ChartState: ChartScope, LoopState: LoopScope}
+_MAKERS: dict[type[ScopeState], Maker] = {
+    GraphState: GraphScope.of,
+    ChartState: ChartScope.of,
+    LoopState: LoopScope.of,
+}
 
 OUTBOX_TURN_MAX = 100  # events that an execution sends itself, taken in one turn; the rest waits for the next
 
@@ -129,17 +133,18 @@ def _wake_queued(scopes: Scopes) -> None:
 
 def _settle_graphs(scopes: Scopes) -> None:
     """Let the marked graphs go on, and end those that are done. Raises `ValuesMissing`."""
+    turn, state = scopes.turn, scopes.turn.state
     for scope in scopes.take_marked(GraphScope):
         if scope.is_closed:
             continue
         readiness.settle(scope)
-        if scopes.turn.missing is not None:
+        if turn.missing is not None:
             raise ValuesMissing
-        if scopes.turn.state.status is SUSPENDED:
+        if state.status is SUSPENDED:
             return
-        if len(scopes.turn.state.undo) > compensation.UNDO_MAX:
+        if len(state.undo) > compensation.UNDO_MAX:
             ending.fail_if_too_much_to_undo(scopes)
-        if scopes.turn.state.part and scope.id == scopes.turn.state.part.rpartition("/")[0]:
+        if state.part and scope.id == state.part.rpartition("/")[0]:
             ending.end_part_if_done(scope)
         elif scope.id == TOP_GRAPH:
             ending.end_root_if_done(scope)

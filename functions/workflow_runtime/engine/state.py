@@ -21,7 +21,7 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.macrosteps import Raised
 from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.suspension import Escalation, Suspension
-from workflow_runtime.engine.tables import decode_scope, forked, plain
+from workflow_runtime.engine.tables import LONG_BYTES, decode_long, forked, plain
 from workflow_runtime.engine.visits import Fate, Original, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
@@ -36,12 +36,8 @@ UNNUMBERED_SCHEMA = 1
 """Of states that do not say their schema: the first layout left it out."""
 
 
-class Progress(msgspec.Struct, frozen=True, array_like=True):
-    """How far the join of a waiting node has come: edges that decided, of them alive; edges that order."""
-
-    resolved: int = 0
-    alive: int = 0
-    ordered: int = 0
+Progress: TypeAlias = tuple[int, int, int]
+"""How far the join of a waiting node has come: edges that decided, of them alive; edges that order."""
 
 
 class ToleratedError(msgspec.Struct, frozen=True, array_like=True):
@@ -117,38 +113,38 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
         return GraphState(
-            self.marks.copy(),
-            self.open_count,
-            self.block,
-            self.first_serial,
-            forked(self.joins) if self.joins else {},
-            [*self.queue],
-            forked(self.serials) if self.serials else {},
-            forked(self.untaken) if self.untaken else {},
-            self.values.copy(),
-            self.kept_bytes,
-            forked(self.values_bytes) if self.values_bytes else {},
-            self.branches.copy(),
-            [*self.held],
-            [*self.tolerated],
-            self.failure,
-            self.succeeded_by,
-            forked(self.pending) if self.pending else {},
-            forked(self.next_serials) if self.next_serials else {},
-            self.called.copy(),
-            self.given.copy(),
-            forked(self.begun) if self.begun else {},
-            forked(self.retries) if self.retries else {},
-            self.undoes,
-            forked(self.visits) if self.visits else {},
-            [*self.unresolved],
-            [*self.due],
-            self.fallbacks.copy() if self.fallbacks else {},
-            self.callers.copy() if self.callers else {},
-            self.notes.copy() if self.notes else {},
-            forked(self.children) if self.children else {},
-            self.agents.copy() if self.agents else {},
-        )
+            self.marks.copy(), self.open_count, self.block, self.first_serial,
+            forked(self.joins) if self.joins else {}, [*self.queue],
+            forked(self.serials) if self.serials else {}, forked(self.untaken) if self.untaken else {},
+            self.values.copy(), self.kept_bytes, forked(self.values_bytes) if self.values_bytes else {},
+            self.branches.copy(), [*self.held], [*self.tolerated], self.failure, self.succeeded_by,
+            forked(self.pending) if self.pending else {}, forked(self.next_serials) if self.next_serials else {},
+            self.called.copy(), self.given.copy(), forked(self.begun) if self.begun else {},
+            forked(self.retries) if self.retries else {}, self.undoes, forked(self.visits) if self.visits else {},
+            [*self.unresolved], [*self.due], self.fallbacks.copy() if self.fallbacks else {},
+            self.callers.copy() if self.callers else {}, self.notes.copy() if self.notes else {},
+            forked(self.children) if self.children else {}, self.agents.copy() if self.agents else {},
+        )  # fmt: skip
+
+    def forget(self, node: int) -> None:
+        """Drop what is remembered of a node while it is open: that a table is empty, as most are, is sooner seen than
+        that the node is not in it."""
+        if self.joins:
+            self.joins.pop(node, None)
+        if self.values_bytes:
+            self.values_bytes.pop(node, None)
+        if self.called:
+            self.called.pop(node, None)
+        if self.given:
+            self.given.pop(node, None)
+        if self.begun:
+            self.begun.pop(node, None)
+        if self.retries:
+            self.retries.pop(node, None)
+        if self.agents:
+            self.agents.pop(node, None)
+        if self.callers:
+            self.callers.pop(node, None)
 
     def serial(self, node: int) -> int:
         return self.serials.get(node, self.first_serial)
@@ -342,7 +338,12 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     def touch(self, address: ScopeId) -> ScopeState:
         """A scope to change. Only for a caller that has copied the state, once. Raises `KeyError`."""
         held = self.scopes[address]
-        scope: ScopeState = decode_scope(held, _scopes) if isinstance(held, msgspec.Raw) else held.copy()
+        if not isinstance(held, msgspec.Raw):
+            scope = held.copy()
+        elif len(held) < LONG_BYTES:
+            scope = _scopes.decode(held)
+        else:
+            scope = decode_long(held, _scopes)
         self.scopes[address] = scope
         return scope
 

@@ -4,14 +4,15 @@
 changed again, under a layer of changes. Once the changes are many they are merged, so that a copy costs the square root
 of the table on average, and a look-up two or three steps always.
 
-The `Marks` of a long graph stay in the text that is stored: a byte for each node, in base64, where four characters are
-three marks. So a piece of the text is decoded, and encoded, on its own, and a turn does that with those it touches.
+The `Marks` of a long graph stay in the text that is stored: a byte for each node, in base64, where a quad of four
+characters is three marks. So each quad can be decoded, and encoded, on its own: a turn decodes those of the nodes that
+it looks at, and encodes those of the nodes that it changes.
 """
 
 from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
+from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, MutableMapping, Set, ValuesView
 from itertools import chain, filterfalse
 from math import isqrt
 from typing import Any, TypeVar
@@ -25,9 +26,8 @@ from workflow_runtime.plan.addresses import static_path
 K = TypeVar("K")
 V = TypeVar("V")
 
-LONG_BYTES = 4_000  # of a stored graph: a shorter one is decoded whole, which costs less than looking into pieces
-PIECE_MARKS = 192
-_PIECE_CHARACTERS = PIECE_MARKS // 3 * 4
+LONG_BYTES = 4_000  # of a stored graph: a shorter one is decoded whole, which costs less than looking for single marks
+_QUAD, _QUAD_MARKS = 4, 3
 
 _HEAD = b'{"is":"graph","marks":"'
 """What stored graphs begin with."""
@@ -185,37 +185,52 @@ class Opened(MutableMapping[K, V]):
         return len(self.entries)
 
 
+class _LookedAt(dict[int, int]):
+    """Marks by node, each read from the text when it is first asked for."""
+
+    __slots__ = ("count", "text")
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__()
+        self.text = text
+        self.count = len(text) // _QUAD * _QUAD_MARKS - text[-2:].count(b"=")
+
+    def __missing__(self, node: int) -> int:
+        if not 0 <= node < self.count:
+            raise IndexError(f"there are {self.count} nodes")
+        begin = node // _QUAD_MARKS * _QUAD
+        mark = self[node] = a2b_base64(self.text[begin : begin + _QUAD])[node % _QUAD_MARKS]
+        return mark
+
+
 class Marks:
     """What a ``bytearray`` of marks would be to who reads and sets single ones, goes through all, or copies them."""
 
-    __slots__ = ("_changed", "_count", "_pieces", "_text")
+    __slots__ = ("_looked_at", "_quads_changed")
 
     def __init__(self, text: bytes) -> None:
-        self._text = text
-        self._count = len(text) // 4 * 3 - text[-2:].count(b"=")
-        self._pieces: dict[int, bytearray] = {}
-        self._changed: set[int] = set()
+        self._looked_at = _LookedAt(text)
+        self._quads_changed: set[int] = set()
 
     @property
-    def pieces_read(self) -> int:
-        """How many pieces of the text were decoded."""
-        return len(self._pieces)
+    def looked_at(self) -> Set[int]:
+        """The nodes whose marks were read or set."""
+        return self._looked_at.keys()
 
     def __len__(self) -> int:
-        return self._count
+        return self._looked_at.count
 
     def __getitem__(self, node: int) -> int:
-        piece, place = divmod(node, PIECE_MARKS)
-        return (self._pieces.get(piece) or self._read(piece))[place]
+        return self._looked_at[node]
 
     def __setitem__(self, node: int, mark: int) -> None:
-        piece, place = divmod(node, PIECE_MARKS)
-        (self._pieces.get(piece) or self._read(piece))[place] = mark
-        self._changed.add(piece)
+        self._looked_at[node] = mark
+        self._quads_changed.add(node // _QUAD_MARKS)
 
     def __iter__(self) -> Iterator[int]:
         """As they are by then, when some are set meanwhile."""
-        return (self[node] for node in range(self._count))
+        looked_at = self._looked_at
+        return (looked_at.get(node, mark) for node, mark in enumerate(a2b_base64(looked_at.text)))
 
     def copy(self) -> Marks:
         return Marks(self._stored())
@@ -223,30 +238,22 @@ class Marks:
     def to_store(self) -> Raw:
         return Raw(b'"%b"' % self._stored())
 
-    def _read(self, piece: int) -> bytearray:
-        begin = piece * _PIECE_CHARACTERS
-        if not 0 <= begin < len(self._text):
-            raise IndexError(f"there are {self._count} nodes")
-        found = self._pieces[piece] = bytearray(a2b_base64(self._text[begin : begin + _PIECE_CHARACTERS]))
-        return found
-
     def _stored(self) -> bytes:
-        """The text, with what was changed. Only the last piece may be padded, as it is in the text."""
-        if not self._changed:
-            return self._text
-        parts: list[bytes] = []
-        shown = 0
-        for piece in sorted(self._changed):
-            begin = piece * _PIECE_CHARACTERS
-            parts += (self._text[shown:begin], b2a_base64(self._pieces[piece], newline=False))
-            shown = begin + _PIECE_CHARACTERS
-        return b"".join((*parts, self._text[shown:]))
+        """The text, with what was changed. Only the last quad may be padded, as it is in the text."""
+        looked_at = self._looked_at
+        if not self._quads_changed:
+            return looked_at.text
+        text = bytearray(looked_at.text)
+        for quad in self._quads_changed:
+            first, place = quad * _QUAD_MARKS, slice(quad * _QUAD, (quad + 1) * _QUAD)
+            marks = [looked_at.get(node, mark) for node, mark in enumerate(a2b_base64(text[place]), first)]
+            text[place] = b2a_base64(bytes(marks), newline=False)
+        return bytes(text)
 
 
-def decode_scope(stored: Raw, decoder: msgspec.json.Decoder[Any]) -> Any:
-    """A stored scope; the marks of a long graph stay text. Raises `msgspec.ValidationError`."""
-    if len(stored) < LONG_BYTES:
-        return decoder.decode(stored)
+def decode_long(stored: Raw, decoder: msgspec.json.Decoder[Any]) -> Any:
+    """A stored scope of at least `LONG_BYTES`; the marks of a long graph stay text. Raises
+    `msgspec.ValidationError`."""
     data = bytes(stored)
     end = data.find(b'"', len(_HEAD)) if data.startswith(_HEAD) else -1
     text = data[len(_HEAD) : end]

@@ -22,7 +22,7 @@ from workflow_runtime.engine.commands import (
     StopRun,
     StorePages,
 )
-from workflow_runtime.engine.lifecycle import SUSPENDED
+from workflow_runtime.engine.lifecycle import SUSPENDED, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.passes import Page
 from workflow_runtime.engine.state import ExecutionState
@@ -119,7 +119,7 @@ class ValuesMissing(Exception):
     """Inside the engine only: the decision at hand cannot be taken yet; what it needs is noted on the turn."""
 
 
-class Turn:
+class Turn(msgspec.Struct, eq=False):
     """What a turn works on.
 
     - ``state``: the copy that it changes
@@ -127,8 +127,9 @@ class Turn:
       alone that it listens to otherwise by now, None of those that it did not listen to
     - ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``
     - ``status_at_start``, ``status_before``: the execution's when the turn began, and when the event at hand came
-    - ``replacing``: variables that this turn replaces
-    - ``missing``: what must be read before it can be decided, once something must
+    - ``replacing``: variables that this turn replaces; ``replaced_before``: the state's ``replaced`` when it began
+    - ``missing``: what must be read before it can be decided, once something must; ``stored``: by key, what it has
+      stored apart itself
     - ``reason``: why someone asked for the execution to end, in their words
     - ``applied``: identities of events from outside that it takes
     - ``reported``: runs whose success is among its events, by path and serial
@@ -139,33 +140,33 @@ class Turn:
       runs, if that can be undone
     """
 
-    __slots__ = (
-        "_replaced_before", "_stored", "applied", "commands", "evaluations", "followers", "idle", "known",
-        "listened_before", "macrosteps", "missing", "ordered", "originals", "pending_before", "plan",
-        "reason", "replacing", "reported", "state", "status_at_start", "status_before",
-    )  # fmt: skip
+    plan: Plan
+    state: ExecutionState
+    known: Known
+    pending_before: Mapping[str, Pending]
+    status_at_start: ExecutionStatus
+    status_before: ExecutionStatus
+    replaced_before: int
+    commands: list[Command] = []
+    macrosteps: list[Macrostep] = []
+    missing: Missing | None = None
+    evaluations: int = 0
+    listened_before: dict[str, Pending | None] = {}
+    replacing: dict[str, Json] = {}
+    reason: str = ""
+    applied: dict[str, None] = {}
+    reported: Set[tuple[str, int]] = frozenset()
+    ordered: set[tuple[str, int]] = set()
+    followers: dict[tuple[str, int], list[tuple[str, int]]] = {}
+    idle: set[tuple[str, int]] = set()
+    originals: dict[tuple[str, int], Original] = {}
+    stored: dict[str, Json] = {}
 
-    def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
-        self.plan = plan
-        self.pending_before: Mapping[str, Pending] = state.pending
-        self.listened_before: dict[str, Pending | None] = {}
-        self.state = state.copy()
-        self.known = known
-        self.commands: list[Command] = []
-        self.reported: Set[tuple[str, int]] = frozenset()
-        self.ordered: set[tuple[str, int]] = set()
-        self.followers: dict[tuple[str, int], list[tuple[str, int]]] = {}
-        self.macrosteps: list[Macrostep] = []
-        self.missing: Missing | None = None
-        self.evaluations = 0
-        self.status_before = self.status_at_start = state.status
-        self.replacing: dict[str, Json] = {}
-        self.reason = ""
-        self.applied: dict[str, None] = {}
-        self.idle: set[tuple[str, int]] = set()
-        self.originals: dict[tuple[str, int], Original] = {}
-        self._replaced_before = state.replaced
-        self._stored: dict[str, Json] = {}
+    @classmethod
+    def on(cls, plan: Plan, state: ExecutionState, known: Known) -> Turn:
+        """A turn that begins in this state, of which it works on a copy."""
+        status = state.status
+        return cls(plan, state.copy(), known, state.pending, status, status, state.replaced)
 
     @property
     def now(self) -> int:
@@ -180,13 +181,13 @@ class Turn:
         key = f"executions/{self.state.execution_id}/pages/{digest}"
         command = StorePages(key, len(pages), tuple(pages))
         self.commands.append(command)
-        self._stored.update(zip(command.keys, pages, strict=True))
+        self.stored.update(zip(command.keys, pages, strict=True))
         return key
 
     def blob(self, key: str) -> Json:
         """A value that was stored apart. Raises `ValuesMissing`."""
-        if key in self._stored:
-            return self._stored[key]
+        if key in self.stored:
+            return self.stored[key]
         if key not in self.known.blobs:
             self.lacks().blobs[key] = None
             raise ValuesMissing
@@ -210,7 +211,7 @@ class Turn:
     @property
     def needs(self) -> Needs | None:
         """What must be read first, if anything."""
-        return None if self.missing is None else self.missing.needs(self._replaced_before)
+        return None if self.missing is None else self.missing.needs(self.replaced_before)
 
     @property
     def globals(self) -> dict[str, Json] | None:
@@ -245,13 +246,12 @@ class Turn:
     def catch_up(self) -> None:
         """Order what the commits before had no room for."""
         state = self.state
-        if state.withdrawn or state.unannounced:
-            withdrawn, state.withdrawn = state.withdrawn, []
-            for path, serial in withdrawn:
-                self.cancel(path, serial)
-            unannounced, state.unannounced = state.unannounced, []
-            for path, status in unannounced:
-                self.announce(path, status)
+        withdrawn, state.withdrawn = state.withdrawn, []
+        for path, serial in withdrawn:
+            self.cancel(path, serial)
+        unannounced, state.unannounced = state.unannounced, []
+        for path, status in unannounced:
+            self.announce(path, status)
 
     def has_ended(self, path: str, serial: int) -> None:
         """A run has come to an end, or yielded. If this very turn orders it, it was run in place after another one."""

@@ -44,6 +44,17 @@ class Join(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     count: int = 0
 
 
+def quorum(join: Join, deciding: int) -> int:
+    """How many of so many edges that decide must have been resolved before a join can be met or lost."""
+    match join.kind:
+        case JoinKind.ALL | JoinKind.ALL_DONE:
+            return deciding
+        case JoinKind.AT_LEAST:  # so many alive, or so many dead that the others are too few
+            return min(join.count, deciding - join.count + 1)
+        case JoinKind.ANY | JoinKind.ALL_SUCCESS:
+            return min(deciding, 1)
+
+
 @direct
 class EdgeKind(StrEnum):
     FLOW = "flow"  # alive when its source succeeded and its condition holds
@@ -140,6 +151,16 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         """What is evaluated where the node runs: by a worker, or by a collector in the dispatcher's place."""
         return tuple(formulas_in((self.inputs, self.shape, self.spec)))
 
+    @cached_property
+    def operands(self) -> tuple[int, ...]:
+        """Indices of the nodes that an aggregation puts together."""
+        return self.spec.operands if isinstance(self.spec, AggregationSpec) else ()
+
+    @cached_property
+    def reads(self) -> bool:
+        """Whether it may read anything where it runs, what the node that calls it was given included."""
+        return bool(self.worker_formulas or self.operands or self.locals_read)
+
 
 class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """A graph scope: nodes, edges, and what it yields.
@@ -213,6 +234,20 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         for edge in self.edges:
             counts[edge.target][edge.kind is EdgeKind.ORDER] += 1
         return tuple((deciding, ordering) for deciding, ordering in counts)
+
+    @cached_property
+    def quorums(self) -> tuple[int, ...]:
+        """Per node: the `quorum` of its join."""
+        return tuple(
+            quorum(node.join, deciding) for node, (deciding, _) in zip(self.nodes, self.incoming_counts, strict=True)
+        )
+
+    @cached_property
+    def choices(self) -> frozenset[int]:
+        """The nodes of which an edge may be dead though they have succeeded."""
+        return frozenset(
+            edge.source for edge in self.edges if edge.kind is not EdgeKind.FLOW or edge.condition is not None
+        )
 
     @cached_property
     def limited_heads(self) -> dict[int, int]:

@@ -162,13 +162,13 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return found
 
     @cached_property
-    def block_depths(self) -> tuple[int, ...]:
-        """Per block: in how many scopes it is. A pass is in a loop, which is in a graph."""
-        return tuple(map(self._depth_of_block, range(len(self.blocks))))
+    def standings(self) -> tuple[tuple[GraphBlock, int, bool], ...]:
+        """Per block: itself, in how many scopes it is, and whether its address is the path of its only node."""
+        return tuple((block, self._depth_of_block(n), n in self.lone_blocks) for n, block in enumerate(self.blocks))
 
     @cached_property
     def chart_depths(self) -> tuple[int, ...]:
-        """The same per chart."""
+        """Per chart: in how many scopes it is."""
         return tuple(map(self._depth_of_chart, range(len(self.charts))))
 
     def _depth_of_block(self, number: int) -> int:

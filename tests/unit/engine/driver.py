@@ -441,7 +441,7 @@ class Driver:
         """What is kept of subscriptions from turn to turn is what computing all of them again gives."""
         known, answered = NOTHING_KNOWN, False
         while not answered:
-            turn = Turn(self.plan, self.state, known)
+            turn = Turn.on(self.plan, self.state, known)
             turn.status_at_start = ExecutionStatus.PENDING
             try:
                 open_routes(settling.scopes_of(turn))

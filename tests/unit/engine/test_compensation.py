@@ -515,7 +515,7 @@ def test_an_abort_undoes_too_and_a_second_one_ends_it() -> None:
 
 def undo_again_of(driver: Driver) -> list[str]:
     """Ask for it as a request does; the paths that are ordered."""
-    turn = Turn(driver.plan, driver.state, Known(globals=driver.globals))
+    turn = Turn.on(driver.plan, driver.state, Known(globals=driver.globals))
     scopes = scopes_of(turn)
     assert undo_again(scopes)
     settle(scopes)
@@ -553,7 +553,7 @@ def test_nothing_left_to_undo_is_said() -> None:
     driver = booked(trip())
     driver.fail("pay")
     driver.play()
-    assert not undo_again(scopes_of(Turn(driver.plan, driver.state, Known())))
+    assert not undo_again(scopes_of(Turn.on(driver.plan, driver.state, Known())))
 
 
 # ---- many

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
 from tests.unit.engine.driver import Driver, Failure, control, plan_of
+
+from workflow_runtime.engine.graph.joins import WAIT, judge
+from workflow_runtime.plan.graph import Join, JoinKind, quorum
 
 ABC = [{"id": "a"}, {"id": "b"}, {"id": "c"}]
 
@@ -20,6 +24,16 @@ def joined(join: Any, edges: list[dict[str, Any]], more: list[dict[str, Any]] | 
 
 PLAIN: list[dict[str, Any]] = [{}, {}, {}]
 IF_OK: list[dict[str, Any]] = [{"condition": f"${{{source}.ok}}"} for source in "abc"]
+
+
+def test_the_quorum_of_a_join_is_the_least_at_which_it_may_do_anything_but_wait() -> None:
+    for kind, count, deciding in product(JoinKind, range(1, 5), range(5)):
+        join = Join(kind, count)
+        decides = [
+            any(judge(join, deciding, 0, (resolved, alive, 0)) is not WAIT for alive in range(resolved + 1))
+            for resolved in range(deciding + 1)
+        ]
+        assert decides.index(True) == max(quorum(join, deciding), 0), (join, deciding)
 
 
 def test_a_node_without_edges_starts_at_once() -> None:

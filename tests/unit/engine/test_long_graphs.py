@@ -30,6 +30,7 @@ from workflow_runtime.plan.plan import Plan
 SEEDS = 20
 LONG = LONG_BYTES  # nodes: more than enough for the graph to be long
 EVENTS = 60
+LOOKED_AT_MAX = 2  # nodes: the one that has ended, and the next one
 REFUSED = ErrorDocument.of("refused", "no", "")
 
 
@@ -93,10 +94,10 @@ def test_an_event_decodes_the_marks_that_it_touches() -> None:
         state = taken(plan, decode_state(encode_state(state)), succeeded(f"n{number}"))
         marks: object = state.graph().marks
         assert isinstance(marks, Marks)
-        assert marks.pieces_read == 1
+        assert len(marks.looked_at) <= LOOKED_AT_MAX
     marks = taken(plan, state, succeeded("n3")).graph().marks
     assert isinstance(marks, Marks), "of a state that was not stored in between"
-    assert marks.pieces_read == 1
+    assert len(marks.looked_at) <= LOOKED_AT_MAX
 
 
 def decide(plan: Plan, state: ExecutionState, event: Event) -> Decision:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping
 
+import msgspec
+
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.chart.events import ChartEvent
 from workflow_runtime.engine.chart.scxml import leaves
@@ -38,7 +40,7 @@ _GLOBAL_KINDS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 _NOTHING = ExpressionScope({})  # all that a constant sees
 
 
-class ChartScope(Scope):
+class ChartScope(Scope, kw_only=True):
     """What a chart does in a turn.
 
     - ``path``: of the node that holds it; ``""`` at the top
@@ -50,25 +52,36 @@ class ChartScope(Scope):
     - ``failures``: what failed since the last macrostep that was recorded; ``doubts``: what else people should know
     """
 
-    __slots__ = (
-        "chart", "doubts", "event", "failures", "is_over", "machine", "offered", "overlay", "overwrites", "path",
-        "refused",
-    )  # fmt: skip
+    chart: ChartPlan
+    machine: ChartState
+    path: str
+    offered: list[int]
+    refused: int
+    event: ChartEvent | None = None
+    overlay: Mapping[str, Json] = NO_LOCALS
+    overwrites: tuple[bool | tuple[str, ...], ...] = ()
+    is_over: bool = False
+    failures: list[str] = msgspec.field(default_factory=list)
+    doubts: list[str] = msgspec.field(default_factory=list)
 
-    def __init__(self, scopes: Scopes, id: ScopeId, machine: ChartState) -> None:
-        plan = scopes.turn.plan
-        super().__init__(scopes, id, plan.chart_depths[machine.chart], "" if id == TOP_CHART else f"{id}/")
-        self.chart: ChartPlan = plan.charts[machine.chart]
-        self.machine = machine
-        self.path = self.prefix[:-1]
-        self.event: ChartEvent | None = None
-        self.overlay: Mapping[str, Json] = NO_LOCALS
-        self.overwrites: tuple[bool | tuple[str, ...], ...] = ()
-        self.offered = machine.configuration[:]
-        self.refused = len(machine.deferred)
-        self.is_over = False
-        self.failures: list[str] = []
-        self.doubts: list[str] = []
+    @classmethod
+    def of(cls, scopes: Scopes, id: ScopeId, machine: ChartState) -> ChartScope:
+        """The chart at this address, in this state."""
+        turn, plan = scopes.turn, scopes.turn.plan
+        path = "" if id == TOP_CHART else id
+        return cls(
+            scopes=scopes,
+            turn=turn,
+            plan=plan,
+            id=id,
+            depth=plan.chart_depths[machine.chart],
+            prefix=f"{path}/" if path else "",
+            chart=plan.charts[machine.chart],
+            machine=machine,
+            path=path,
+            offered=machine.configuration[:],
+            refused=len(machine.deferred),
+        )
 
     @property
     def outer_id(self) -> ScopeId | None:

@@ -16,28 +16,34 @@ class Verdict(Enum):
     SKIP = "skip"
 
 
+# What is asked for at every step: Python 3.11 looks members of enumerations up slowly.
+WAIT, RUN, SKIP, ALL = Verdict.WAIT, Verdict.RUN, Verdict.SKIP, JoinKind.ALL
+
+
 def judge(join: Join, deciding: int, ordering: int, progress: Progress) -> Verdict:
     """What a node with ``deciding`` flow and gate edges and ``ordering`` order edges does at this progress.
 
-    Total: every join and progress has a verdict. SKIP needs no order edges; RUN needs all of them.
+    Total: every join and progress has a verdict. SKIP needs no order edges; RUN needs all of them. Before
+    as many are resolved as its `plan.graph.quorum`, it is WAIT.
     """
-    resolved, alive = progress.resolved, progress.alive
-    match join.kind:
-        case JoinKind.ALL:
-            met = resolved == deciding and (alive > 0 or deciding == 0)
-            hopeless = resolved == deciding and not met
-        case JoinKind.ALL_SUCCESS:
-            met, hopeless = alive == deciding, resolved > alive
-        case JoinKind.ANY:
-            met = alive >= 1 or deciding == 0
-            hopeless = resolved == deciding and not met
-        case JoinKind.AT_LEAST:
-            met, hopeless = alive >= join.count, alive + deciding - resolved < join.count
-        case JoinKind.ALL_DONE:
-            met, hopeless = resolved == deciding, False
+    resolved, alive, ordered = progress
+    kind = join.kind
+    if kind is ALL:
+        met = resolved == deciding and (alive > 0 or deciding == 0)
+        hopeless = resolved == deciding and not met
+    elif kind is JoinKind.ALL_SUCCESS:
+        met, hopeless = alive == deciding, resolved > alive
+    elif kind is JoinKind.ANY:
+        met = alive >= 1 or deciding == 0
+        hopeless = resolved == deciding and not met
+    elif kind is JoinKind.AT_LEAST:
+        met, hopeless = alive >= join.count, alive + deciding - resolved < join.count
+    else:
+        assert kind is JoinKind.ALL_DONE
+        met, hopeless = resolved == deciding, False
     if met:
-        return Verdict.RUN if progress.ordered == ordering else Verdict.WAIT
-    return Verdict.SKIP if hopeless else Verdict.WAIT
+        return RUN if ordered == ordering else WAIT
+    return SKIP if hopeless else WAIT
 
 
 def tolerates_failure(join: Join) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
 
+import msgspec
+
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.commands import Read
 from workflow_runtime.engine.graph.scope import GraphScope
@@ -19,7 +21,7 @@ from workflow_runtime.plan.graph import GraphBlock
 from workflow_runtime.plan.specs import LoopSpec
 
 
-class LoopScope(Scope):
+class LoopScope(Scope, kw_only=True):
     """A loop at work.
 
     - ``node``: index of the loop in the graph around it
@@ -27,18 +29,31 @@ class LoopScope(Scope):
     - ``ended``: passes that succeeded in this turn
     """
 
-    __slots__ = ("body", "ended", "loop", "node", "spec")
+    node: int
+    body: GraphBlock
+    spec: LoopSpec
+    loop: LoopState
+    ended: dict[int, GraphScope] = msgspec.field(default_factory=dict)
 
-    def __init__(self, scopes: Scopes, id: ScopeId, loop: LoopState) -> None:
-        plan = scopes.turn.plan
-        block, self.node = plan.place(loop.node)
-        super().__init__(scopes, id, plan.block_depths[block] + 1, f"{id}/")
-        spec = plan.blocks[block].nodes[self.node].spec
+    @classmethod
+    def of(cls, scopes: Scopes, id: ScopeId, loop: LoopState) -> LoopScope:
+        """The loop at this address, in this state."""
+        turn, plan = scopes.turn, scopes.turn.plan
+        number, node = plan.place(loop.node)
+        spec = plan.blocks[number].nodes[node].spec
         assert isinstance(spec, LoopSpec)
-        self.spec: LoopSpec = spec
-        self.loop = loop
-        self.body: GraphBlock = plan.blocks[spec.body]
-        self.ended: dict[int, GraphScope] = {}
+        return cls(
+            scopes=scopes,
+            turn=turn,
+            plan=plan,
+            id=id,
+            depth=plan.standings[number][1] + 1,
+            prefix=f"{id}/",
+            node=node,
+            body=plan.blocks[spec.body],
+            spec=spec,
+            loop=loop,
+        )
 
     @property
     def outer_id(self) -> ScopeId | None:
@@ -74,7 +89,7 @@ class LoopScope(Scope):
 
     def look(self, index: int, state: GraphState) -> GraphScope:
         """A pass as it would be in this state: to be looked at only, it is not at work."""
-        return GraphScope(self.scopes, self.pass_id(index), state)
+        return GraphScope.of(self.scopes, self.pass_id(index), state)
 
     def open_passes(self) -> Iterator[int]:
         """Those that are at work, in order."""

@@ -62,7 +62,7 @@ def start(scope: GraphScope, node: int) -> None:
 def awaits_items(scope: GraphScope, node: int) -> bool:
     """Whether what a worker does for the node is to read what it is going to loop over."""
     spec = scope.block.nodes[node].spec
-    return isinstance(spec, LoopSpec) and spec.reads_file and scope.path(node) not in scope.scopes
+    return type(spec) is LoopSpec and spec.reads_file and scope.path(node) not in scope.scopes
 
 
 def items_read(scope: GraphScope, node: int, found: Json) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import Read
+from workflow_runtime.engine.events import NodeSucceeded
 from workflow_runtime.engine.graph import failure as failures
 from workflow_runtime.engine.graph import records, retries
 from workflow_runtime.engine.graph.concurrency import enqueue
@@ -43,18 +44,6 @@ COLLECTING = (AggregationSpec, PassSpec, SucceedSpec)
 """Specs that put values together, and that a worker runs when those are too large."""
 
 
-class Reported(msgspec.Struct, frozen=True):
-    """A worker's run succeeded, and is recorded.
-
-    - ``values``: what decisions read of its output, if it came along (``has_values``)
-    - ``values_bytes``: its size in any case
-    """
-
-    values: Json = None
-    has_values: bool = False
-    values_bytes: int = 0
-
-
 class Yielded(msgspec.Struct, frozen=True):
     """A node that the dispatcher ran itself succeeded with this output, before its `outputs` shape it. ``passes``: of a
     loop."""
@@ -75,14 +64,15 @@ class Given(msgspec.Struct, frozen=True):
     output: Json
 
 
-Result: TypeAlias = Reported | Yielded | Completed | Given | Failure
+Result: TypeAlias = NodeSucceeded | Yielded | Completed | Given | Failure
+"""How an attempt has ended; by a worker, as that reports and has recorded it."""
 
 
 def ended(scope: GraphScope, node: int, result: Result) -> None:
     """An attempt has ended. Raises `ValuesMissing`; `EvaluationError` when `outputs` cannot shape what was yielded:
     then the node has not ended yet."""
     match result:
-        case Reported():
+        case NodeSucceeded():
             _reported(scope, node, result)
         case Yielded(output, passes):
             _yielded(scope, node, output, passes)
@@ -119,7 +109,7 @@ def document(scope: GraphScope, node: int, error: EvaluationError | NodeError, p
     return ErrorDocument.of(kind, prefix + message, scope.path(node))
 
 
-def _reported(scope: GraphScope, node: int, result: Reported) -> None:
+def _reported(scope: GraphScope, node: int, result: NodeSucceeded) -> None:
     scope.turn.state.in_flight -= 1
     if result.has_values:
         scope.keep(node, result.values)
@@ -179,7 +169,7 @@ def _succeed_with(
         _succeed_with(scope, original, output, fallback_used=True)
 
 
-def _substituted(scope: GraphScope, node: int, output_of: Read, result: Reported) -> None:
+def _substituted(scope: GraphScope, node: int, output_of: Read, result: NodeSucceeded) -> None:
     """What ran in the place of ``node`` has succeeded, by a worker; its output becomes that of both."""
     record = records.record(scope, node, output_of=output_of, fallback_used=True)
     scope.commands.append(records.with_earlier_inputs(scope, node, record))
@@ -197,7 +187,7 @@ def _substituted(scope: GraphScope, node: int, output_of: Read, result: Reported
 
 def _succeeded(scope: GraphScope, node: int) -> None:
     scope.end(node, Change.SUCCEED)
-    if isinstance(scope.block.nodes[node].spec, SucceedSpec):
+    if type(scope.block.nodes[node].spec) is SucceedSpec:
         _succeed_scope(scope, node)
 
 

@@ -5,8 +5,10 @@ Work lists instead of recursion: a chain of ten thousand skipped nodes is an ord
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Set
+
 from workflow_runtime.engine.graph import KINDS, concurrency, failure, outcome
-from workflow_runtime.engine.graph.joins import Verdict, judge
+from workflow_runtime.engine.graph.joins import RUN, SKIP, judge
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ALIVE_MARKS, SUSPENDED, WAITING, Change
 from workflow_runtime.engine.state import Progress
@@ -15,7 +17,7 @@ from workflow_runtime.errors import NodeError
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.plan.graph import GATE, ORDER, Edge
 
-_START = Progress()
+_START: Progress = (0, 0, 0)
 
 
 def settle(scope: GraphScope) -> None:
@@ -27,83 +29,93 @@ def settle(scope: GraphScope) -> None:
     queue at most once, as only a waiting one does and it stops waiting then, and ``ended`` once, when it ends. And it
     misses nothing: a join's progress changes only when a source ends, which puts that source in ``ended``.
     """
-    turn, state, graph = scope.turn, scope.turn.state, scope.graph
+    turn, graph = scope.turn, scope.graph
+    state, ended, due, queue = turn.state, scope.ended, scope.due, graph.queue
     while True:
-        if scope.ended:
-            _resolve(scope, scope.ended.popleft())
+        if ended:
+            _resolve(scope, ended.popleft())
         elif state.status is SUSPENDED:  # by what has just ended
             break
-        elif scope.due and not (graph.queue and turn.has_room and concurrency.decides_next(scope)):
-            _begin(scope, scope.due.popleft())
-        elif not (graph.queue and turn.has_room and _begin_queued(scope)):
+        elif due and not (queue and turn.has_room and concurrency.decides_next(scope)):
+            _begin(scope, due.popleft())
+        elif not (queue and turn.has_room and _begin_queued(scope)):
             break
     scope.scopes.unmark(scope)  # whatever marked it meanwhile was done above
-    if graph.queue:
-        turn.state.queued[scope.id] = True
-    elif scope.id in turn.state.queued:
-        del turn.state.queued[scope.id]
+    if queue:
+        state.queued[scope.id] = True
+    elif state.queued:
+        state.queued.pop(scope.id, None)
 
 
 def _resolve(scope: GraphScope, node: int) -> None:
     """Tell the successors that ``node`` ended."""
-    if scope.block.limited_members:
+    block, graph = scope.block, scope.graph
+    if block.limited_members:
         concurrency.branch_node_ended(scope, node)
-    if scope.graph.succeeded_by >= 0 and not scope.graph.open_count:
+    if graph.succeeded_by >= 0 and not graph.open_count:
         return  # nothing is left to tell, and no edge condition can fail what has succeeded
-    outgoing = scope.block.nodes[node].outgoing
+    outgoing = block.nodes[node].outgoing
+    if graph.failure is not None:
+        outgoing = tuple(index for index in outgoing if graph.marks[block.edges[index].target] == WAITING)
     if not outgoing:
         return
-    if scope.graph.failure is not None:
-        outgoing = tuple(index for index in outgoing if scope.graph.marks[scope.block.edges[index].target] == WAITING)
-    try:
-        outcomes = [(index, _is_alive(scope, index)) for index in outgoing]
-    except ValuesMissing:
-        return  # the turn will be taken again
-    except EvaluationError as error:
-        failure.fail_scope(scope, outcome.document(scope, node, error, "edge condition: "))
-        outcomes = [(index, False) for index in outgoing]
-    for index, alive in outcomes:
-        arrive(scope, scope.block.edges[index], index, alive)
+    dead: Set[int] = frozenset()
+    if graph.marks[node] not in ALIVE_MARKS:
+        dead = frozenset(outgoing)
+    elif node in block.choices:
+        try:
+            dead = {index for index in outgoing if not _is_taken(scope, block.edges[index])}
+        except ValuesMissing:
+            return  # the turn will be taken again
+        except EvaluationError as error:
+            failure.fail_scope(scope, outcome.document(scope, node, error, "edge condition: "))
+            dead = frozenset(outgoing)
+    arrive(scope, outgoing, dead)
 
 
-def _is_alive(scope: GraphScope, index: int) -> bool:
-    edge = scope.block.edges[index]
+def _is_taken(scope: GraphScope, edge: Edge) -> bool:
+    """Whether an edge is alive whose source is."""
     kind = edge.kind
-    if kind is ORDER or scope.graph.marks[edge.source] not in ALIVE_MARKS:
-        return False
-    if kind is GATE and edge.target not in scope.selections.get(edge.source, ()):
+    if kind is ORDER or (kind is GATE and edge.target not in scope.selections.get(edge.source, ())):
         return False
     return edge.condition is None or scope.holds(edge)
 
 
-def arrive(scope: GraphScope, edge: Edge, index: int, alive: bool) -> None:
-    """An edge is resolved: its target's join comes a step further."""
-    graph, target = scope.graph, edge.target
-    if graph.marks[target] != WAITING:
-        return
-    before = graph.joins.get(target, _START)
-    if edge.kind is ORDER:
-        progress = Progress(before.resolved, before.alive, before.ordered + 1)
-    else:
-        progress = Progress(before.resolved + 1, before.alive + alive, before.ordered)
-        if not alive and graph.marks[edge.source] in ALIVE_MARKS:
-            graph.untaken[index] = True
-    deciding, ordering = scope.block.incoming_counts[target]
-    match judge(scope.block.nodes[target].join, deciding, ordering, progress):
-        case Verdict.WAIT:
-            graph.joins[target] = progress
-        case Verdict.RUN:
-            graph.joins[target] = progress
+def arrive(scope: GraphScope, resolved: Iterable[int], dead: Set[int]) -> None:
+    """Edges are resolved, all alive but those that are ``dead``: the joins of their targets come a step further."""
+    graph, block = scope.graph, scope.block
+    marks, joins, edges, quorums = graph.marks, graph.joins, block.edges, block.quorums
+    for index in resolved:
+        edge = edges[index]
+        target = edge.target
+        if marks[target] != WAITING:
+            continue
+        decided, alive, ordered = joins.get(target, _START)
+        if edge.kind is ORDER:
+            ordered += 1
+        else:
+            decided += 1
+            if index not in dead:
+                alive += 1
+            elif marks[edge.source] in ALIVE_MARKS:
+                graph.untaken[index] = True
+        joins[target] = progress = (decided, alive, ordered)
+        if decided < quorums[target]:
+            continue
+        deciding, ordering = block.incoming_counts[target]
+        verdict = judge(block.nodes[target].join, deciding, ordering, progress)
+        if verdict is RUN:
             scope.due.append(target)  # perhaps twice; the second time it no longer waits
-        case Verdict.SKIP:
+        elif verdict is SKIP:
             failure.join_lost(scope, target)
 
 
 def _begin(scope: GraphScope, node: int) -> None:
     """A node's join is satisfied: evaluate its ``when``, then start it or let it wait for a free place."""
-    if scope.graph.marks[node] != WAITING:
+    graph, block = scope.graph, scope.block
+    if graph.marks[node] != WAITING:
         return
-    plan = scope.block.nodes[node]
+    plan = block.nodes[node]
     try:
         if plan.when is not None and not scope.evaluate(plan.when, node):
             scope.end(node, Change.PASS_OVER if plan.continue_on_skip else Change.SKIP)
@@ -113,9 +125,9 @@ def _begin(scope: GraphScope, node: int) -> None:
     except EvaluationError as error:
         outcome.failed(scope, node, error, "when: ")
         return
-    scope.graph.joins.pop(node, None)
+    graph.joins.pop(node, None)
     scope.change(node, Change.ENQUEUE)
-    heads = scope.block.limited_heads
+    heads = block.limited_heads
     if not heads or node not in heads or concurrency.may_begin_branch(scope, node):
         concurrency.enqueue(scope, node)
 

@@ -184,7 +184,7 @@ def _tell_again(scope: GraphScope) -> None:
             failure.fail_scope(scope, outcome.document(scope, edge.source, error, "edge condition: "))
             return
         else:
-            arrive(scope, edge, index, alive)
+            arrive(scope, (index,), frozenset() if alive else frozenset((index,)))
     if lacks:
         raise ValuesMissing
 

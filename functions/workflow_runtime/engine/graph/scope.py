@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from functools import partial
 
+import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine import pending
@@ -22,8 +23,6 @@ from workflow_runtime.engine.lifecycle import (
     Change,
     Mark,
 )
-from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import GraphState
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.engine.values.evaluation import View, doubt_text, error_value, evaluate
 from workflow_runtime.engine.values.visibility import NOTHING_SEEN, Seen, charts_seen, loops_seen
@@ -41,7 +40,7 @@ NOTED_NODES_MAX = 100  # of a graph: they are for people, and the state has more
 _GLOBAL_KINDS_IN_CHARTS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 
 
-class GraphScope(GraphValues):
+class GraphScope(GraphValues, kw_only=True):
     """A graph scope and what is left to do in it. Nodes are local indices, unless they are called numbers.
 
     - ``moved``: nodes whose mark has changed in this turn
@@ -50,15 +49,11 @@ class GraphScope(GraphValues):
     - ``due``: nodes whose join is satisfied
     """
 
-    __slots__ = ("covered", "due", "ended", "moved", "selections")
-
-    def __init__(self, scopes: Scopes, id: ScopeId, graph: GraphState) -> None:
-        super().__init__(scopes, id, graph)
-        self.moved: set[int] = set()
-        self.covered: set[int] = set()
-        self.ended: deque[int] = deque()
-        self.due: deque[int] = deque()
-        self.selections: dict[int, tuple[int, ...]] = {}
+    moved: set[int] = msgspec.field(default_factory=set)
+    covered: set[int] = msgspec.field(default_factory=set)
+    ended: deque[int] = msgspec.field(default_factory=deque)
+    due: deque[int] = msgspec.field(default_factory=deque)
+    selections: dict[int, tuple[int, ...]] = msgspec.field(default_factory=dict)
 
     @property
     def commands(self) -> list[Command]:
@@ -95,36 +90,40 @@ class GraphScope(GraphValues):
 
     def end(self, node: int, change: Change) -> None:
         """A node's visit ends; its edges are resolved later in the turn."""
-        graph = self.graph
-        if not self.is_uncalled(node):
+        graph, plan = self.graph, self.block.nodes[node]
+        if not (plan.called and self.is_uncalled(node)):
             graph.open_count -= 1  # a called node that nobody called was never counted
         self.change(node, change)
-        for table in (
-            graph.joins, graph.values_bytes, graph.called, graph.given, graph.begun, graph.retries, graph.agents,
-            graph.callers,
-        ):  # fmt: skip
-            if table:  # which is sooner seen than looked up, and most are empty
-                table.pop(node, None)
+        graph.forget(node)
         if graph.children and change is Change.SUCCEED:
             graph.children.pop(node, None)
-        notes = graph.notes.pop(node, ()) if graph.notes else ()
-        fallback = graph.fallbacks.pop(node, -1) if graph.fallbacks else -1
-        plan = self.block.nodes[node]
-        undone_by_fallback = fallback >= 0 and (self.block.nodes[fallback].compensate >= 0 or fallback in self.covered)
-        if undone_by_fallback:
+        is_covered = bool(graph.fallbacks) and self._is_undone_by_fallback(node)
+        if is_covered:
             self.covered.add(node)
-        if node in self.block.loops and change not in (Change.FAIL, Change.CANCEL):
+        if type(plan.spec) is LoopSpec and change not in (Change.FAIL, Change.CANCEL):
             self.forget_inside(node)
+        if graph.notes:
+            self._record_notes(node)
+        self.ended.append(node)
+        self.scopes.mark(self)
+        if plan.compensate >= 0 and change is Change.SUCCEED and not is_covered:
+            self.turn.state.undo.append(Undoable(self.block.first + node, graph.serial(node), self.prefix))
+        if "node" in self.plan.events and not plan.hidden:
+            self.turn.announce(self.path(node), STATUS_OF_MARK[graph.marks[node]].value)
+
+    def _is_undone_by_fallback(self, node: int) -> bool:
+        """Whether what ran in the place of a node that ends, if anything did, has a compensation of its own."""
+        fallback = self.graph.fallbacks.pop(node, -1)
+        return fallback >= 0 and (self.block.nodes[fallback].compensate >= 0 or fallback in self.covered)
+
+    def _record_notes(self, node: int) -> None:
+        """What was noted of a node that was skipped has no run to be recorded with, and a record of its own."""
+        graph = self.graph
+        notes = graph.notes.pop(node, ())
         if notes and graph.marks[node] in SKIPPED_MARKS and self.turn.has_room:
             skip = RecordNode(self.path(node), graph.serial(node), self.turn.now, warnings=notes, skipped=True)
             self.commands.append(skip)
             graph.serials[node] = skip.serial + 1  # if it runs later, it has another record
-        self.ended.append(node)
-        self.scopes.mark(self)
-        if plan.compensate >= 0 and change is Change.SUCCEED and not undone_by_fallback:
-            self.turn.state.undo.append(Undoable(self.block.first + node, graph.serial(node), self.prefix))
-        if "node" in self.plan.events and not plan.hidden:
-            self.turn.announce(self.path(node), STATUS_OF_MARK[graph.marks[node]].value)
 
     def attempt(self, node: int) -> int:
         """The number of the attempt at hand, of a node that the dispatcher runs itself."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Self
+
+import msgspec
+
 from workflow_runtime.engine.commands import Read
 from workflow_runtime.engine.lifecycle import (
     ALIVE_MARKS,
@@ -22,26 +26,29 @@ from workflow_runtime.plan.addresses import TOP_CHART, ScopeId, pass_of
 from workflow_runtime.plan.graph import OUTPUTS, EdgeKind, GraphBlock, looks_through
 
 
-class GraphValues(Scope):
+class GraphValues(Scope, kw_only=True):
     """A graph scope, as others read it. Nodes are local indices, unless they are called numbers.
 
     - ``fresh``, ``errors``: outputs and errors of this turn, by node
     - ``stand_ins``: nodes whose output is that of another
     """
 
-    __slots__ = ("block", "errors", "fresh", "graph", "stand_ins")
+    block: GraphBlock
+    graph: GraphState
+    fresh: dict[int, Json] = msgspec.field(default_factory=dict)
+    errors: dict[int, ErrorDocument] = msgspec.field(default_factory=dict)
+    stand_ins: dict[int, int] = msgspec.field(default_factory=dict)
 
-    def __init__(self, scopes: Scopes, id: ScopeId, graph: GraphState) -> None:
-        plan = scopes.turn.plan
-        self.block: GraphBlock = plan.blocks[graph.block]
+    @classmethod
+    def of(cls, scopes: Scopes, id: ScopeId, graph: GraphState) -> Self:
+        """The graph at this address, in this state."""
+        turn = scopes.turn
+        plan = turn.plan
+        block, depth, is_lone = plan.standings[graph.block]
         prefix = f"{id}/" if id else ""
-        if graph.block in plan.lone_blocks:
-            prefix = id[: len(id) - len(self.block.nodes[0].id)]
-        super().__init__(scopes, id, plan.block_depths[graph.block], prefix)
-        self.graph = graph
-        self.fresh: dict[int, Json] = {}
-        self.errors: dict[int, ErrorDocument] = {}
-        self.stand_ins: dict[int, int] = {}
+        if is_lone:
+            prefix = id[: len(id) - len(block.nodes[0].id)]
+        return cls(scopes=scopes, turn=turn, plan=plan, id=id, depth=depth, prefix=prefix, block=block, graph=graph)
 
     @property
     def outer_id(self) -> ScopeId | None:

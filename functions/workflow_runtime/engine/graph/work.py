@@ -23,8 +23,7 @@ from workflow_runtime.engine.values.visibility import loops_seen
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan import segments
 from workflow_runtime.plan.formulas import PREVIOUS, Formula
-from workflow_runtime.plan.graph import OUTPUTS, GraphBlock
-from workflow_runtime.plan.specs import AggregationSpec
+from workflow_runtime.plan.graph import OUTPUTS, GraphBlock, NodePlan
 
 COLLECTOR_POOL = "tool"  # runs aggregations, passes and outputs that are too large for the dispatcher
 OUTPUTS_PATH = "~outputs"
@@ -32,12 +31,10 @@ OUTPUTS_PATH = "~outputs"
 
 def order(scope: GraphScope, node: int) -> None:
     """Order an attempt of a ready node: another one as the one that failed. Raises `ValuesMissing`."""
-    graph, turn = scope.graph, scope.turn
-    again = retries.next_run(scope, node) if graph.agents else None
-    if again is None and (graph.retries or graph.visits):
-        again = retries.order_as_before(scope, node)
-    command = replace(again, followers=()) if again else _first_order(scope, node)
-    if scope.block.nodes[node].max_wait_seconds is not None:
+    graph, turn, plan = scope.graph, scope.turn, scope.block.nodes[node]
+    again = _next_order(scope, node) if graph.agents or graph.retries or graph.visits else None
+    command = _first_order(scope, node, plan) if again is None else again
+    if plan.max_wait_seconds is not None:
         command = _bounded(scope, node, command)
     if graph.notes and (notes := graph.notes.pop(node, ())):
         command = replace(command, warnings=notes)
@@ -46,31 +43,38 @@ def order(scope: GraphScope, node: int) -> None:
     turn.commands.append(command)
     if turn.state.segments:
         turn.ordered.add((command.path, command.serial))
-    if command.serial == command.visit and "node" in scope.plan.events:
-        scope.turn.publish("node.started", path=command.path, status="running")
+    if "node" in turn.plan.events and command.serial == command.visit:
+        turn.publish("node.started", path=command.path, status="running")
 
 
-def _first_order(scope: GraphScope, node: int) -> RunNode:
-    plan = scope.block.nodes[node]
-    operands = plan.spec.operands if isinstance(plan.spec, AggregationSpec) else ()
-    path = scope.path(node)
-    callers = scope.graph.callers
-    caller = callers.get(node, -1) if callers and plan.reads_callers_inputs else -1
+def _next_order(scope: GraphScope, node: int) -> RunNode | None:
+    """The order of a node that goes on in another run, or is tried again; None of any other. Raises `ValuesMissing`."""
+    again = retries.next_run(scope, node) or retries.order_as_before(scope, node)
+    return replace(again, followers=()) if again is not None else None
+
+
+def _first_order(scope: GraphScope, node: int, plan: NodePlan) -> RunNode:
+    command = _plain_order(scope, node, scope.prefix + plan.id, plan.pool or COLLECTOR_POOL)
+    if plan.reads or scope.turn.state.segments:
+        command = _reading_order(scope, node, plan, command)
+    given = scope.graph.given
+    return replace(command, inputs=given.pop(node), has_inputs=True) if given and node in given else command
+
+
+def _reading_order(scope: GraphScope, node: int, plan: NodePlan, command: RunNode) -> RunNode:
+    """The order with what its formulas read, those of the nodes that its worker may run in place included."""
+    first, turn = scope.block.first, scope.turn
+    followers: tuple[int, ...] = ()
+    if turn.state.segments and (command.path, command.serial) not in turn.reported:  # else it is ordered no longer
+        followers = _followers(scope, node)
+    caller = scope.graph.callers.get(node, -1) if plan.reads_callers_inputs else -1
     inputs = scope.block.nodes[caller].inputs if caller >= 0 else None
     formulas = plan.worker_formulas if inputs is None else (*plan.worker_formulas, inputs)
-    serial = scope.graph.serial(node)
-    followers: tuple[int, ...] = ()
-    if scope.turn.state.segments and (path, serial) not in scope.turn.reported:  # else it is ordered no longer
-        followers = _followers(scope, node)
-    command = _run(scope, path, serial, plan.pool or COLLECTOR_POOL, formulas, node,
-                   operands, scope.attempt(node), followers=followers)  # fmt: skip
+    if formulas or plan.operands or followers:
+        command = _reading(scope, command, formulas, node, plan.operands, followers=followers)
     if followers:
-        command = replace(command, followers=tuple(scope.block.first + each for each in followers))
-    if inputs is not None:
-        command = replace(command, caller=scope.block.first + caller)
-    if scope.graph.given and node in scope.graph.given:
-        command = replace(command, inputs=scope.graph.given.pop(node), has_inputs=True)
-    return command
+        command = replace(command, followers=tuple(first + each for each in followers))
+    return command if inputs is None else replace(command, caller=first + caller)
 
 
 def _followers(scope: GraphScope, node: int) -> tuple[int, ...]:
@@ -97,7 +101,7 @@ def order_outputs(scope: GraphScope) -> None:
     """Have a worker put the execution's output together."""
     formula, nodes = scope.block.yields(scope.graph.succeeded_by)
     formulas = (formula,) if formula is not None else ()
-    command = _run(scope, OUTPUTS_PATH, scope.graph.serial(OUTPUTS), COLLECTOR_POOL, formulas, OUTPUTS, nodes)
+    command = _reading(scope, _plain_order(scope, OUTPUTS, OUTPUTS_PATH, COLLECTOR_POOL), formulas, OUTPUTS, nodes)
     scope.commands.append(replace(command, succeeded_by=scope.graph.succeeded_by))
 
 
@@ -124,47 +128,46 @@ def loop_order(scope: GraphScope, node: int, body: GraphBlock) -> RunNode:
     """The order to put the output of a loop together; what it reads of the passes is not among its reads."""
     formulas = (body.outputs,) if body.outputs is not None else ()
     inside = range(body.first, body.first + len(body.nodes))
-    return _run(scope, scope.path(node), scope.graph.serial(node), COLLECTOR_POOL, formulas, node, (),
-                scope.attempt(node), inside)  # fmt: skip
+    return _reading(scope, _plain_order(scope, node, scope.path(node), COLLECTOR_POOL), formulas, node, inside=inside)
 
 
 def order_items(scope: GraphScope, node: int, file: dict[str, Json]) -> None:
     """Have a worker read the items of a loop that has begun from a file."""
-    path, serial = scope.path(node), scope.graph.serial(node)
-    command = _run(scope, path, serial, COLLECTOR_POOL, (), node, (), scope.attempt(node))
+    command = _plain_order(scope, node, scope.path(node), COLLECTOR_POOL)
     scope.change(node, Change.ORDER)
     scope.turn.state.in_flight += 1
     scope.commands.append(replace(command, inputs=file, has_inputs=True, reads_file=True))
 
 
-def _run(
+def _plain_order(scope: GraphScope, node: int, path: str, pool: str) -> RunNode:
+    """The order of a run that reads nothing. ``node`` may be `OUTPUTS`."""
+    graph, state = scope.graph, scope.turn.state
+    first = graph.first_serial
+    return RunNode(
+        path,
+        graph.serials.get(node, first) if graph.serials else first,
+        pool,
+        state.now,
+        graph.visits.get(node, first) if graph.visits else first,
+        scope.attempt(node) if graph.retries else 1,
+        undoes=scope.undone if graph.undoes >= 0 else None,
+        replaced=state.replaced,
+        reopened=state.attempt - 1,
+        names=scope.told(node) if graph.called or graph.undoes >= 0 else {},
+    )
+
+
+def _reading(
     scope: GraphScope,
-    path: str,
-    serial: int,
-    pool: str,
+    command: RunNode,
     formulas: tuple[Formula, ...],
     reader: int,
-    operands: tuple[int, ...],
-    attempt: int = 1,
+    operands: tuple[int, ...] = (),
     inside: Container[int] = (),
     followers: tuple[int, ...] = (),
 ) -> RunNode:
-    """``inside``: numbers of nodes that are read otherwise. ``followers``: nodes that may read what is listed, too."""
-    state, told = scope.turn.state, scope.told(reader)
-    command = RunNode(
-        path,
-        serial,
-        pool,
-        state.now,
-        scope.graph.visit(reader),
-        attempt,
-        undoes=scope.undone,
-        replaced=state.replaced,
-        reopened=state.attempt - 1,
-        names=told,
-    )
-    if not formulas and not operands and not followers:
-        return command
+    """The order with what these formulas and the nodes ``operands`` read. ``inside``: numbers of nodes that are read
+    otherwise. ``followers``: nodes that may read what is listed, too."""
     wanted = dict.fromkeys([scope.block.first + operand for operand in operands]) if operands else {}
     previous = -1
     for formula in formulas:
@@ -186,7 +189,7 @@ def _run(
         reads=reads,
         previous=previous,
         statuses=statuses,
-        names=names | told,
+        names=names | command.names,
         states=tuple(sorted(seen.states)) if seen.states else (),
         pages=pages,
     )
