@@ -2,10 +2,10 @@
 
     python tests/simulation/deep.py --seeds 100000 [--first 0] [--jobs 2]
 
-Each seed is a run of one workflow with crashes, lost answers, throttles, duplicates, jumps of time, stale reads, and
-several dispatchers and workers interleaved at every port call, then a calm end (`delivery.schedule`). Prints one JSON
-document: seeds, faults by kind, and the seeds that broke a promise, with what they broke; the exit code is 1 if there
-are any.
+Each seed is a run of one workflow (`delivery.wild.EVERYTHING`, in turn) with crashes, lost answers, throttles,
+duplicates, jumps of time, clocks that differ, stale reads, and several dispatchers and workers interleaved at every
+port call, then a calm end (`delivery.schedule`). Prints one JSON document: seeds, faults by kind, and the seeds that
+broke a promise, with what they broke; the exit code is 1 if there are any.
 ``python tests/simulation/limits/deep.py`` is the same for limiters.
 """
 
@@ -23,10 +23,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "functions"), str(ROOT)]
 
-from tests.simulation.delivery import scenarios  # noqa: E402
-from tests.simulation.delivery.schedule import run_wildly  # noqa: E402
-from tests.simulation.delivery.test_delivery_crashes import undisturbed  # noqa: E402
-from tests.simulation.delivery.world import world  # noqa: E402
+from tests.simulation.delivery.wild import EVERYTHING, tell  # noqa: E402
 
 SEEDS_AT_ONCE = 50  # of a job
 FAILURES_SHOWN_MAX = 20
@@ -38,18 +35,17 @@ def run(first: int, count: int) -> tuple[Counter[str], dict[int, str]]:
     faults: Counter[str] = Counter()
     failures: dict[int, str] = {}
     for seed in range(first, first + count):
-        name = scenarios.NAMES[seed % len(scenarios.NAMES)]
+        name, suspends = EVERYTHING[seed % len(EVERYTHING)]
         try:
-            with world(name, seed) as wild:
-                run_wildly(wild)
-                faults.update({fault.value: times for fault, times in wild.suffered.items()})
-                faults["an answer of an index that lags behind"] += wild.table.answers
-                wild.check_end()
-                assert wild.lost_for_good() or wild.outcome() == undisturbed(name)[0], "another outcome"
+            wild = tell(name, seed, suspends=suspends)
+            faults.update({fault.value: times for fault, times in wild.suffered.items()})
+            faults["an answer of an index that lags behind"] += wild.table.answers
         except BaseException as error:  # a broken promise is one, so that no handler takes it for a fault
             if isinstance(error, KeyboardInterrupt):
                 raise
-            failures[seed] = f"{type(error).__name__}: {error}"[:FAILURE_CHARACTERS_MAX]
+            failures[seed] = f"{name}{', suspended' * suspends}: {type(error).__name__}: {error}"[
+                :FAILURE_CHARACTERS_MAX
+            ]
     return faults, failures
 
 

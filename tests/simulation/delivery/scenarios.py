@@ -199,6 +199,8 @@ workflow:
 """,
 }
 """Executions that start each other."""
+STARTED = {"top": ("middle", "bottom")}
+"""The others that an execution starts, by its workflow."""
 _ASKING = {
     "escalating": """
 workflow:

@@ -21,7 +21,7 @@ _OTHERS = tuple(fault for fault in Fault if fault not in CRASHES)
 def undisturbed(name: str) -> tuple[str, int]:
     """The outcome without faults, and how many port calls lead to it."""
     faults = NoFaults()
-    with world(name, faults=faults) as calm:
+    with world(name, faults=faults, others=scenarios.STARTED.get(name, ())) as calm:
         calm.start()
         calm.drain()
         calm.check_end()

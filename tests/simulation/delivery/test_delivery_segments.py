@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from tests.simulation.delivery import scenarios
 from tests.simulation.delivery.faults import CRASHES, Crash, Fault, NoFaults, Plan, at_every_call, every
-from tests.simulation.delivery.schedule import run_wildly
 from tests.simulation.delivery.test_delivery_cancels import cancelled
 from tests.simulation.delivery.test_delivery_crashes import survives, undisturbed
 from tests.simulation.delivery.test_delivery_suspensions import ask, suspended_and_resumed
+from tests.simulation.delivery.wild import tell
 from tests.simulation.delivery.world import World, world
 
 from workflow_runtime.deployment.topology import DISPATCH, node_queue
@@ -50,11 +50,7 @@ def test_p2_p8_a_lost_answer_or_a_throttle_at_any_call_changes_no_outcome(name: 
 @pytest.mark.parametrize("suspends", [False, True])
 def test_p2_to_p9_hold_for_any_interleaving(name: str, suspends: bool) -> None:
     for seed in range(FIRST_SEED, FIRST_SEED + SEEDS):
-        with world(name, seed) as wild:
-            run_wildly(wild, suspends=suspends)
-            wild.check_end()
-            if not wild.lost_for_good():
-                assert wild.outcome() == undisturbed(name)[0], f"seed {seed}"
+        tell(name, seed, suspends=suspends)
 
 
 @pytest.mark.parametrize("rounds", range(3))

@@ -523,8 +523,10 @@ class World:
         return self.calm.documents.document(self.execution_id)
 
     def lost_for_good(self) -> bool:
-        """Whether some node's worker was lost as often as the policy allows: then the execution may rightly fail."""
-        runs = Stores(self.raw).runs.list(self.execution_id)
+        """Whether some node's worker was lost as often as the policy allows: then the execution may rightly fail, and
+        with it one that started it."""
+        ids = {self.execution_id, *(execution_id for execution_id, _, _ in self.effects.counts)}
+        runs = [run for id in ids for run in Stores(self.raw).runs.list(id)]
         return any(run.serial == 3 and run.error is not None and run.error.type == "worker_lost" for run in runs)
 
     def dead_letters(self) -> int:

@@ -1,0 +1,29 @@
+"""Wild schedules of whatever there is: chains and graphs, charts, loops, segments, executions that start others, with
+and without people who suspend and resume them.
+"""
+
+from __future__ import annotations
+
+from tests.simulation.delivery import scenarios
+from tests.simulation.delivery.schedule import run_wildly
+from tests.simulation.delivery.test_delivery_crashes import undisturbed
+from tests.simulation.delivery.world import World, world
+
+WITH_OTHERS = ("loops", "parted", "top")
+EVERYTHING = (
+    *((name, False) for name in scenarios.NAMES),
+    *((name, False) for name in WITH_OTHERS),
+    *((name, True) for name in scenarios.NAMES),
+    *((name, suspends) for name in scenarios.SEGMENTS for suspends in (False, True)),
+)
+"""Workflows, and whether they are suspended."""
+
+
+def tell(name: str, seed: int, *, suspends: bool = False) -> World:
+    """Interleave all that happens by the seed; in the end nothing is broken, and the outcome is what it always is."""
+    expected, _ = undisturbed(name)
+    with world(name, seed, others=scenarios.STARTED.get(name, ())) as wild:
+        run_wildly(wild, suspends=suspends)
+        wild.check_end()
+        assert wild.lost_for_good() or wild.outcome() == expected
+    return wild
