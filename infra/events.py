@@ -8,6 +8,7 @@ from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
@@ -63,6 +64,26 @@ class Events(Construct):
         made.add_property_override("EventPattern", {"source": [{"anything-but": LIFECYCLE_SOURCE}]})
         if props.key is not None:
             made.add_property_override("KmsKeyIdentifier", props.key.key_arn)
+            self._let_archive_use(props.key)
+
+    def _let_archive_use(self, key: kms.IKey) -> None:
+        """As EventBridge's documentation has it (encrypting archives); what the bus adds to the key's policy is for the
+        bus alone. The bus is named by its text: it depends on the key, so that the key cannot depend on it."""
+        bus = self.bus.node.default_child
+        assert isinstance(bus, events.CfnEventBus)
+        bus_arn = Stack.of(self).format_arn(service="events", resource="event-bus", resource_name=bus.name)
+        of_bus = {"StringEquals": {"kms:EncryptionContext:aws:events:event-bus:arn": bus_arn}}
+        used = ["kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncrypt*"]
+        for sid, actions, conditions in (("Archive", used, of_bus), ("ArchiveLooks", ["kms:DescribeKey"], None)):
+            key.add_to_resource_policy(
+                iam.PolicyStatement(
+                    sid=sid,
+                    actions=actions,
+                    principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                    resources=["*"],
+                    conditions=conditions,
+                )
+            )
 
     def _restrict(self, props: RuntimeProps) -> None:
         """Nobody puts events without TLS; of other accounts only those named, and never as the runtime itself."""

@@ -47,6 +47,11 @@ def test_each_alarm_has_its_chapter_in_the_runbook(shipped: Deployed) -> None:
         assert anchor in chapters()
 
 
+def test_the_guide_counts_the_alarms_there_are(shipped: Deployed) -> None:
+    alarms = shipped.of_type("AWS::CloudWatch::Alarm")
+    assert f" {len(alarms)} alarms $" in README.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("function", [function.name for function in TOPOLOGY.functions])
 def test_each_function_is_watched(shipped: Deployed, function: str) -> None:
     id = {"Ref": shipped.paths[f"Functions/{construct_id(function)}"]}

@@ -28,7 +28,7 @@ from infra.props import (
     WorkerPool,
 )
 from infra.runtime import WorkflowRuntime
-from tests.infra.deployed import Deployed, listed, synthesize
+from tests.infra.deployed import Deployed, arn, listed, synthesize
 from tests.infra.policies import Template
 from tests.infra.test_template import lint_findings
 
@@ -112,7 +112,7 @@ def chosen(scope: Stack) -> RuntimeProps:
         snap_start=False,
         forwarding=(Forwarding(bus_arn=DEFAULT_BUS, pattern=BUCKET_PATTERN),),
         publisher_accounts=(PARTNER,),
-        archive_days=0,
+        archive_days=3,
         identity_claim="email",
         speaking_for_others=("portal", "desk"),
         approvals_topic=sns.Topic(scope, "Approvals", enforce_ssl=True, master_key=key),
@@ -384,11 +384,29 @@ def test_another_account_may_put_events_but_not_in_the_runtimes_name(chosen_stac
     assert allowed["Condition"] == {"StringNotEquals": {"events:source": "workflow-runtime"}}
 
 
-def test_the_archive_is_kept_for_as_long_as_asked(shipped: Deployed, chosen_stack: Deployed) -> None:
+def test_the_archive_is_kept_for_as_long_as_asked(
+    shipped: Deployed, chosen_stack: Deployed, imaged_stack: Deployed
+) -> None:
     (archive,) = shipped.of_type("AWS::Events::Archive").values()
     assert archive["RetentionDays"] == 14
     assert archive["EventPattern"]["source"] == [{"anything-but": "workflow-runtime"}], "what may come in again"
-    assert chosen_stack.of_type("AWS::Events::Archive") == {}
+    (archive,) = chosen_stack.of_type("AWS::Events::Archive").values()
+    assert archive["RetentionDays"] == 3
+    assert imaged_stack.of_type("AWS::Events::Archive") == {}
+
+
+def test_the_archive_is_encrypted_with_the_key_and_may_use_it(chosen_stack: Deployed) -> None:
+    (archive,) = chosen_stack.of_type("AWS::Events::Archive").values()
+    (bus,) = chosen_stack.of_type("AWS::Events::EventBus").values()
+    [(id, key)] = chosen_stack.of_type("AWS::KMS::Key").items()
+    assert archive["KmsKeyIdentifier"] == arn(id)
+    allowed = {each["Sid"]: each for each in key["KeyPolicy"]["Statement"] if "Sid" in each}
+    assert allowed["ArchiveLooks"]["Action"] == "kms:DescribeKey"
+    assert set(allowed["Archive"]["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncrypt*"}
+    for statement in (allowed["Archive"], allowed["ArchiveLooks"]):
+        assert (statement["Effect"], statement["Principal"]) == ("Allow", {"Service": "events.amazonaws.com"})
+    context = allowed["Archive"]["Condition"]["StringEquals"]["kms:EncryptionContext:aws:events:event-bus:arn"]
+    assert str(context["Fn::Join"][1][-1]).endswith(f":event-bus/{bus['Name']}")
 
 
 def test_bearer_tokens_take_the_place_of_signatures(chosen_stack: Deployed) -> None:
@@ -431,7 +449,7 @@ def test_people_are_told_by_the_topic(shipped: Deployed, chosen_stack: Deployed)
     (target,) = rule["Targets"]
     assert "DeadLetterConfig" in target
     assert target["InputTransformer"]["InputPathsMap"]["detail-approval_id"] == "$.detail.approval_id"
-    assert "Runtime/Events/Approvals" not in shipped.paths
+    assert "Events/Approvals" not in shipped.paths
 
 
 def test_the_api_is_throttled_logged_and_open_to_named_pages(chosen_stack: Deployed) -> None:
@@ -491,7 +509,7 @@ def imaged(scope: Stack) -> RuntimeProps:
     """An image in place of the bundle."""
     repository = ecr.Repository.from_repository_name(scope, "Repository", "awr")
     topic = sns.Topic(scope, "Alarms", enforce_ssl=True)
-    return RuntimeProps(image=Image(repository=repository, tag_or_digest=DIGEST), alarm_topic=topic)
+    return RuntimeProps(image=Image(repository=repository, tag_or_digest=DIGEST), alarm_topic=topic, archive_days=0)
 
 
 DIGEST = f"sha256:{'0' * 64}"
