@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from tests.benchmarks import bench_aws_calls
 from tests.handlers.bench import Bench
+from tests.load import quotas
 
 CHAIN_CALLS_PER_NODE = 2.7  # worker: look, record; a tenth of the seven of a hop
 HOP_CALLS_PER_NODE = 8  # worker: claim, read, read what has ended, record, report; dispatcher: commit, order, journal
@@ -70,6 +71,11 @@ def test_a_node_costs_no_more_on_aws_than_its_budget(costs: dict[str, dict[str, 
     for row in costs.values():
         for name, budget in row["budget"].items():
             assert row["per_node"][name] <= budget, f"{row['shape']}: {name}: {row}"
+
+
+def test_the_scale_of_the_guide_is_that_of_what_an_execution_takes(costs: dict[str, dict[str, Any]]) -> None:
+    counted = costs["chain"]["whole_execution"]
+    assert (counted["write_units"], counted["read_units"]) == quotas.units(costs["chain"]["nodes"])
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from workflow_runtime.plan.segments import SEGMENT_NODES_MAX  # noqa: E402
 
 # write units; a segment: its first claim, the commit that takes it, its journal entry
 EXECUTION_WRITES, SEGMENT_WRITES, NODE_WRITES = 14, 3, 1
-EXECUTION_READS, SEGMENT_READS, NODE_READS = 4, 0.6, 1  # read units
+EXECUTION_READS, SEGMENT_READS, NODE_READS = 4.5, 0.5, 1  # read units
 EXECUTION_BUS_EVENTS = 2  # that it started, that it ended
 DISPATCH_SECONDS, WORKER_SECONDS, API_SECONDS = 0.05, 0.03, 0.04  # of an invocation with a few messages
 LISTING_SHARDS, LISTING_WRITES = 16, 3  # of a workflow's list: partitions, and writes of an execution
@@ -50,17 +50,26 @@ class Demand(NamedTuple):
         return self.needed / self.default
 
 
+def _segments(nodes: int) -> int:
+    return math.ceil(nodes / SEGMENT_NODES_MAX)
+
+
+def units(nodes: int) -> tuple[float, float]:
+    """What an execution of a chain of so many tools writes and reads, in units of the table."""
+    segments = _segments(nodes)
+    writes = EXECUTION_WRITES + segments * SEGMENT_WRITES + nodes * NODE_WRITES
+    return writes, EXECUTION_READS + segments * SEGMENT_READS + nodes * NODE_READS
+
+
 def demands(rate: float, nodes: int) -> Iterator[Demand]:
     """Of so many starts a second of one workflow, a chain of so many tools, which runs in segments: each is one order,
     one invocation of a worker and one commit."""
-    segments = math.ceil(nodes / SEGMENT_NODES_MAX)
-    commits = segments + 1
+    commits = _segments(nodes) + 1
     yield Demand("API Gateway, requests a second", rate, 10_000, "a quota; and `throttle`, 500 by default")
     yield Demand("the API's own throttle", rate, 500, "`throttle=Throttle(rate=…, burst=…)`")
-    writes = rate * (EXECUTION_WRITES + segments * SEGMENT_WRITES + nodes * NODE_WRITES)
+    writes, reads = (rate * each for each in units(nodes))
     yield Demand("table, write units a second, new", writes, 4_000, "`warm_throughput`, or hours of growing")
     yield Demand("table, write units a second", writes, 40_000, "the account's quota per table")
-    reads = rate * (EXECUTION_READS + segments * SEGMENT_READS + nodes * NODE_READS)
     yield Demand("table, read units a second", reads, 40_000, "the account's quota per table")
     of_workflow = rate * LISTING_WRITES / LISTING_SHARDS
     yield Demand("a partition of the workflow's list", of_workflow, PARTITION_WRITES_MAX, "several workflow ids")
@@ -81,7 +90,7 @@ def simulated(rate: float, nodes: int, seconds: int, *, seed: int = 1, shards: i
     """What waits after so many seconds, by where: executions come at random, and each key has the partition that its
     hash says. ``shards``: of the workflow's list."""
     random_ = random.Random(seed)
-    segments = math.ceil(nodes / SEGMENT_NODES_MAX)
+    segments = _segments(nodes)
     fifo_partitions = math.ceil(rate * (segments + 1) * 2 / FIFO_PARTITION_MESSAGES_MAX)  # they split when half full
     listing, due, mail = Counter[int](), Counter[int](), Counter[int]()
     orders, number = 0.0, 0
