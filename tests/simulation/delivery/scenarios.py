@@ -224,7 +224,22 @@ workflow:
 }
 """Executions that do not end by themselves: a person decides on a failure, or approves; another system completes."""
 WAITS = 40
+LISTENING = "listening"
+LISTENING_SECONDS = 14 * 60
 _WAITING = {
+    LISTENING: """
+workflow:
+  id: listening
+  type: state_machine
+  initial_state: open
+  final_states: [over]
+  variables: {seen: []}
+  states:
+    - name: open
+      transitions: [{event: put, actions: [{set_variable: {name: seen, value: "${seen + [event.data.n]}"}}]}]
+      after: [{delay: 14m, target: over}]
+    - {name: over, type: final}
+""",
     "timed": """
 workflow:
   id: timed
@@ -241,8 +256,8 @@ workflow:
     "wide": "workflow:\n  id: wide\n  nodes:\n"
     + "".join(f"    - {{id: w{number}, type: control, subtype: wait, duration: 10h}}\n" for number in range(WAITS)),
 }
-"""One that must end in time; one that waits for an event by its correlation key; one whose first commit has much to be
-carried out."""
+"""One that notes events for a while; one that must end in time; one that waits for an event by its correlation key; one
+whose first commit has much to be carried out."""
 _PARTS = {
     "parted": """
 workflow:

@@ -18,10 +18,11 @@ REPEATS_MAX = 6  # messages delivered again though they were deleted
 LONG_JUMPS_MAX = 4
 
 
-def run_wildly(world: World, scopes: Sequence[str] = (), *, suspends: bool = False) -> None:
+def run_wildly(world: World, scopes: Sequence[str] = (), *, suspends: bool = False, events: int = 0) -> None:
     """Interleave invocations with duplicates, jumps of time, clocks that differ and a few faults; then let everything
     end in peace.
-    ``scopes`` are frozen and thawed in between, and thawed in the end; the same for suspending and resuming."""
+    ``scopes`` are frozen and thawed in between, and thawed in the end; the same for suspending and resuming. So many
+    different ``events`` are sent, each perhaps several times."""
     random = world.random
     world.faults = RandomFaults(random, random.choice((0.0, 0.02, 0.1)), random.randint(0, 4))
     world.dawdle = random.choice((0, 3, 30))
@@ -54,10 +55,13 @@ def run_wildly(world: World, scopes: Sequence[str] = (), *, suspends: bool = Fal
             keys += 1
             operation = random.choice(("suspend", "resume"))
             world.actors.append(world.asking(operation, f"{operation}{random.randint(1, keys)}"))
+        elif events and len(world.actors) < ACTORS_MAX:
+            world.actors.append(world.sending(random.randrange(events)))
         elif scopes and len(world.actors) < ACTORS_MAX:
             world.actors.append(world.switching(random.choice(scopes), freezes=choice < 0.985))
     world.faults = NoFaults()
     world.lag_max = 0
+    world.wild_until = world.clock.time
     while (scopes or suspends) and any(actor.name == "operator" for actor in world.actors):  # the last word is the thaw
         _step(world)
     for scope in scopes:

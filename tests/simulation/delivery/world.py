@@ -179,6 +179,8 @@ class World:
         self.dawdle = 0  # turns that a node's code may take
         self.hides = False  # whether orders under way are kept invisible, which costs time
         self.behaviours: dict[str, Callable[[NodeCall], Any]] = {}
+        self.sent: set[int] = set()
+        self.wild_until = 0  # when faults and jumps of time were over
         self.begun: list[tuple[int, str]] = []  # when which node's code was called
         self.backend = open_backend(None, self.clock, TOPOLOGY)
         raw = self.backend.ports
@@ -311,6 +313,16 @@ class World:
                 self.operator.control.ask(operation, self.execution_id, key=key)
 
         return Actor("operator", ask)
+
+    def sending(self, number: int) -> Actor:
+        """Somebody sends the execution the event of this number. Those that were accepted are in `sent`."""
+
+        def send() -> None:
+            with suppress(RetryableError, RequestError):  # it has ended meanwhile
+                self.runtime.signalling.send(self.execution_id, "put", {"n": number}, f"n{number}")
+                self.sent.add(number)
+
+        return Actor("sender", send)
 
     def lose(self, queue: str) -> None:
         """Messages of a queue vanish, which no queue does; whatever would need that to happen is covered by it."""
