@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
+from typing import TypeVar
 
 import msgspec
 
@@ -26,6 +28,8 @@ from workflow_runtime.plan.specs import (
     WaitSpec,
 )
 
+V = TypeVar("V")
+
 FALLBACK = "~fallback"
 """Ends the id of a node that is defined as another one's fallback."""
 
@@ -42,17 +46,6 @@ class JoinKind(StrEnum):
 class Join(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     kind: JoinKind = JoinKind.ALL
     count: int = 0
-
-
-def quorum(join: Join, deciding: int) -> int:
-    """How many of so many edges that decide must have been resolved before a join can be met or lost."""
-    match join.kind:
-        case JoinKind.ALL | JoinKind.ALL_DONE:
-            return deciding
-        case JoinKind.AT_LEAST:  # so many alive, or so many dead that the others are too few
-            return min(join.count, deciding - join.count + 1)
-        case JoinKind.ANY | JoinKind.ALL_SUCCESS:
-            return min(deciding, 1)
 
 
 @direct
@@ -162,6 +155,47 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return bool(self.worker_formulas or self.operands or self.locals_read)
 
 
+def quorum(join: Join, deciding: int) -> int:
+    """How many of so many edges that decide must have been resolved before a join can be met or lost."""
+    match join.kind:
+        case JoinKind.ALL | JoinKind.ALL_DONE:
+            return deciding
+        case JoinKind.AT_LEAST:  # so many alive, or so many dead that the others are too few
+            return min(join.count, deciding - join.count + 1)
+        case JoinKind.ANY | JoinKind.ALL_SUCCESS:
+            return min(deciding, 1)
+
+
+class ByNode(dict[int, V]):
+    """What is derived of the nodes of a graph, of each when it is first asked for: most executions of a large one that
+    a process meets go through a part of it only."""
+
+    __slots__ = ("derive",)
+
+    def __init__(self, derive: Callable[[int], V]) -> None:
+        super().__init__()
+        self.derive = derive
+
+    def __missing__(self, node: int) -> V:
+        found = self[node] = self.derive(node)
+        return found
+
+
+def _incoming_counts(nodes: tuple[NodePlan, ...], edges: tuple[Edge, ...], node: int) -> tuple[int, int]:
+    incoming = nodes[node].incoming
+    ordering = sum(edges[index].kind is ORDER for index in incoming)
+    return len(incoming) - ordering, ordering
+
+
+def _quorum(nodes: tuple[NodePlan, ...], edges: tuple[Edge, ...], node: int) -> int:
+    return quorum(nodes[node].join, _incoming_counts(nodes, edges, node)[0])
+
+
+def _chooses(nodes: tuple[NodePlan, ...], edges: tuple[Edge, ...], node: int) -> bool:
+    out = (edges[index] for index in nodes[node].outgoing)
+    return any(edge.kind is not EdgeKind.FLOW or edge.condition is not None for edge in out)
+
+
 class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """A graph scope: nodes, edges, and what it yields.
 
@@ -228,26 +262,19 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return sum(node.called for node in self.nodes)
 
     @cached_property
-    def incoming_counts(self) -> tuple[tuple[int, int], ...]:
+    def incoming_counts(self) -> ByNode[tuple[int, int]]:
         """Per node: how many edges decide (flow and gate), and how many only order."""
-        counts = [[0, 0] for _ in self.nodes]
-        for edge in self.edges:
-            counts[edge.target][edge.kind is EdgeKind.ORDER] += 1
-        return tuple((deciding, ordering) for deciding, ordering in counts)
+        return ByNode(partial(_incoming_counts, self.nodes, self.edges))
 
     @cached_property
-    def quorums(self) -> tuple[int, ...]:
+    def quorums(self) -> ByNode[int]:
         """Per node: the `quorum` of its join."""
-        return tuple(
-            quorum(node.join, deciding) for node, (deciding, _) in zip(self.nodes, self.incoming_counts, strict=True)
-        )
+        return ByNode(partial(_quorum, self.nodes, self.edges))
 
     @cached_property
-    def choices(self) -> frozenset[int]:
-        """The nodes of which an edge may be dead though they have succeeded."""
-        return frozenset(
-            edge.source for edge in self.edges if edge.kind is not EdgeKind.FLOW or edge.condition is not None
-        )
+    def choices(self) -> ByNode[bool]:
+        """Per node: whether an edge of it may be dead though it has succeeded."""
+        return ByNode(partial(_chooses, self.nodes, self.edges))
 
     @cached_property
     def limited_heads(self) -> dict[int, int]:

@@ -62,7 +62,7 @@ def _resolve(scope: GraphScope, node: int) -> None:
     dead: Set[int] = frozenset()
     if graph.marks[node] not in ALIVE_MARKS:
         dead = frozenset(outgoing)
-    elif node in block.choices:
+    elif block.choices[node]:
         try:
             dead = {index for index in outgoing if not _is_taken(scope, block.edges[index])}
         except ValuesMissing:

@@ -47,8 +47,8 @@ def reopen(scope: GraphScope, again: Iterable[int] = (), *, with_lost: bool = Tr
     graph.held.clear()
     graph.open_count = sum(scope.is_open(node) and not scope.is_uncalled(node) for node in range(len(graph.marks)))
     _resume_branches(scope)
-    for node, (deciding, ordering) in enumerate(scope.block.incoming_counts):
-        if deciding == ordering == 0 and graph.marks[node] == Mark.WAITING and not scope.block.nodes[node].called:
+    for node, plan in enumerate(scope.block.nodes):
+        if not plan.incoming and graph.marks[node] == Mark.WAITING and not plan.called:
             scope.due.append(node)
     _tell_again(scope)
     scope.scopes.mark(scope)

@@ -83,9 +83,7 @@ class GraphScope(GraphValues, kw_only=True):
 
     def begin(self) -> None:
         """Every node without edges is due."""
-        for node, (deciding, ordering) in enumerate(self.block.incoming_counts):
-            if deciding == ordering == 0 and not self.block.nodes[node].called:
-                self.due.append(node)
+        self.due.extend(node for node, plan in enumerate(self.block.nodes) if not plan.incoming and not plan.called)
         self.scopes.mark(self)
 
     def end(self, node: int, change: Change) -> None:
