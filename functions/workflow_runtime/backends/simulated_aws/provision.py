@@ -29,11 +29,12 @@ def create_resources(topology: Topology, clients: Clients, prefix: str = "awr") 
     clients.s3.create_bucket(Bucket=bucket_name, CreateBucketConfiguration={"LocationConstraint": region})
     clients.events.create_event_bus(Name=bus_name)
     urls: dict[str, str] = {}
+    arns: dict[str, str] = {}
     for queue in sorted(topology.queues, key=lambda queue: queue.dead_letters is not None):  # dead letters first
-        urls[queue.name] = _create_queue(clients, queue, prefix, urls)
+        urls[queue.name] = _create_queue(clients, queue, prefix, arns)
+        arns[queue.name] = queue_arn(clients, urls[queue.name])
     group, role_arn = f"{prefix}-schedules", "arn:aws:iam::123456789012:role/scheduler"  # which nobody checks
     clients.scheduler().create_schedule_group(Name=group)
-    arns = {name: queue_arn(clients, url) for name, url in urls.items()}
     for rule in topology.rules:
         name = f"{prefix}-{rule.name}"
         clients.events.put_rule(Name=name, EventBusName=bus_name, EventPattern=json.dumps(rule.pattern))
@@ -89,7 +90,7 @@ def _key_schema(partition: str, sort: str) -> list[Any]:
     return [{"AttributeName": partition, "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}]
 
 
-def _create_queue(clients: Clients, queue: Queue, prefix: str, urls: dict[str, str]) -> str:
+def _create_queue(clients: Clients, queue: Queue, prefix: str, arns: dict[str, str]) -> str:
     attributes: dict[Any, str] = {
         "VisibilityTimeout": str(queue.visibility_seconds),
         "MessageRetentionPeriod": str(queue.retention_seconds),
@@ -97,6 +98,6 @@ def _create_queue(clients: Clients, queue: Queue, prefix: str, urls: dict[str, s
     if queue.fifo:
         attributes["FifoQueue"] = "true"
     if queue.dead_letters is not None:
-        target = queue_arn(clients, urls[queue.dead_letters])
-        attributes["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": target, "maxReceiveCount": queue.receives_max})
+        policy = {"deadLetterTargetArn": arns[queue.dead_letters], "maxReceiveCount": queue.receives_max}
+        attributes["RedrivePolicy"] = json.dumps(policy)
     return clients.sqs.create_queue(QueueName=f"{prefix}-{queue.name}", Attributes=attributes)["QueueUrl"]
