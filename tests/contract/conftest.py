@@ -65,6 +65,16 @@ class Harness:
         return [record.event_record["body"] for record in self.receive(queue, maximum)]
 
 
+@contextmanager
+def about(case: object) -> Iterator[None]:
+    """What fails in it says that it was this case: opening a backend for each of many takes longer than the cases."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"with {case}"[:200])
+        raise
+
+
 @pytest.fixture(params=["embedded-memory", "embedded-file", "aws-on-moto"])
 def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
     with _open(request.param, tmp_path, CONTRACT_TOPOLOGY) as opened:

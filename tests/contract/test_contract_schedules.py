@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.contract.conftest import about
 
 from workflow_runtime.ports import MINUTE_MS, SCHEDULED_TIME, Schedule
 
@@ -113,24 +114,23 @@ def test_ticks_of_the_topology_run_from_the_start(ticking):
     assert ticking.bodies("work") == ["{}"]
 
 
-@pytest.mark.parametrize(
-    ("schedule", "reason"),
-    [
-        (Schedule("", "work", "x", at=1), "name"),
-        (Schedule("n" * 65, "work", "x", at=1), "name"),
-        (Schedule("名", "work", "x", at=1), "name"),
-        (Schedule("a b", "work", "x", at=1), "name"),
-        (Schedule("s", "nowhere", "x", at=1), "queue"),
-        (Schedule("s", "work", "", at=1), "body"),
-        (Schedule("s", "work", "x" * (256 * 1024 + 1), at=1), "body"),
-        (Schedule("s", "work", "x", expression="cron(* * * * *)"), "six fields"),
-        (Schedule("s", "work", "x", expression="cron(0 0 * * * *)"), "exactly one"),
-        (Schedule("s", "work", "x", expression="rate(0 minutes)"), "positive"),
-        (Schedule("s", "work", "x", expression="rate(1 minute)", timezone="Mars/Base"), "time zone"),
-    ],
-    ids=range(11),
-)
-def test_what_the_scheduler_does_not_take_is_refused(harness, schedule, reason):
-    with pytest.raises(ValueError, match=reason):
-        harness.schedules.put(schedule)
+REFUSED = [
+    (Schedule("", "work", "x", at=1), "name"),
+    (Schedule("n" * 65, "work", "x", at=1), "name"),
+    (Schedule("名", "work", "x", at=1), "name"),
+    (Schedule("a b", "work", "x", at=1), "name"),
+    (Schedule("s", "nowhere", "x", at=1), "queue"),
+    (Schedule("s", "work", "", at=1), "body"),
+    (Schedule("s", "work", "x" * (256 * 1024 + 1), at=1), "body"),
+    (Schedule("s", "work", "x", expression="cron(* * * * *)"), "six fields"),
+    (Schedule("s", "work", "x", expression="cron(0 0 * * * *)"), "exactly one"),
+    (Schedule("s", "work", "x", expression="rate(0 minutes)"), "positive"),
+    (Schedule("s", "work", "x", expression="rate(1 minute)", timezone="Mars/Base"), "time zone"),
+]
+
+
+def test_what_the_scheduler_does_not_take_is_refused(harness):
+    for schedule, reason in REFUSED:
+        with about(schedule), pytest.raises(ValueError, match=reason):
+            harness.schedules.put(schedule)
     assert harness.scheduler.next_at() is None
