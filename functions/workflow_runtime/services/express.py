@@ -14,10 +14,9 @@ import msgspec
 from workflow_runtime.deployment.topology import EXPRESS
 from workflow_runtime.engine.events import ChildEnded
 from workflow_runtime.errors import InvalidEvent, RetryableError
-from workflow_runtime.language.json_values import check_levels
 from workflow_runtime.ports import Message, Ports
 from workflow_runtime.services.mail import Mailer
-from workflow_runtime.services.messages import EXECUTION_ID, LEVELS_MAX
+from workflow_runtime.services.messages import FIRST_SCHEMA, parsed
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.records import Globals, Header
 
@@ -40,14 +39,21 @@ class ExpressStart(msgspec.Struct, frozen=True):
 
 
 class ExpressOrder(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="express"):
-    """Has an execution run: with this ``start``, with the one that is stored as ``blob``, or as it is stored itself."""
+    """Has an execution run: with this ``start``, with the one that is stored as ``blob``, or as it is stored itself.
+    ``schema``: see `messages.KNOWN_SCHEMA`."""
 
     execution_id: str
     start: ExpressStart | None = None
     blob: str = ""
+    schema: int = FIRST_SCHEMA
+
+
+class _Kind(msgspec.Struct):
+    kind: str
 
 
 _decoder = msgspec.json.Decoder(ExpressOrder)
+_kinds = msgspec.json.Decoder(_Kind)
 _starts = msgspec.json.Decoder(ExpressStart)
 
 
@@ -57,14 +63,13 @@ def express_body(order: ExpressOrder) -> str:
 
 
 def parse_express(body: str) -> ExpressOrder:
-    """Raises `InvalidEvent`."""
-    try:
-        check_levels(body, LEVELS_MAX)
-        order = _decoder.decode(body)
-    except ValueError as error:
-        raise InvalidEvent(f"not an express execution: {error}") from error
-    if not EXECUTION_ID.fullmatch(order.execution_id):
-        raise InvalidEvent("not an express execution: it names none")
+    """Raises `InvalidEvent` for a body that is nothing like an order, `UnknownMessage`."""
+    order = parsed(body, _decoder, "kind")
+    if order.start is None:  # then it is told by its kind alone, without which msgspec would take any message for one
+        try:
+            _kinds.decode(body)
+        except msgspec.ValidationError as error:
+            raise InvalidEvent(f"not an express execution: {error}") from error
     return order
 
 

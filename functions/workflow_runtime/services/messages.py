@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Mapping
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -106,7 +106,17 @@ class _Envelope(msgspec.Struct):
 EXECUTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LEVELS_MAX = DEPTH_MAX + 12  # a value, in what it travels in: an order in a failure in a mail, say
 
-Content = TypeVar("Content", Mail, Order, Timer, Delivery)
+
+class Content(Protocol):
+    """Of any message."""
+
+    @property
+    def execution_id(self) -> str: ...
+    @property
+    def schema(self) -> int: ...
+
+
+ContentT = TypeVar("ContentT", bound=Content)
 
 _encoder = msgspec.json.Encoder()
 _mails = msgspec.json.Decoder(Mail)
@@ -142,12 +152,12 @@ def order_message(order: Order) -> Message:
 
 def parse_mail(body: str) -> Mail:
     """Raises `InvalidEvent` for a body that is nothing like a mail, `UnknownMessage`."""
-    return _parsed(body, _mails, "event")
+    return parsed(body, _mails, "event")
 
 
 def parse_order(body: str) -> Order:
     """Raises `InvalidEvent` for a body that is nothing like an order, `UnknownMessage`."""
-    return _parsed(body, _orders, "command")
+    return parsed(body, _orders, "command")
 
 
 def timer_body(timer: Timer) -> str:
@@ -156,7 +166,7 @@ def timer_body(timer: Timer) -> str:
 
 def parse_timer(body: str) -> Timer:
     """Raises `InvalidEvent` for a body that is nothing like a timer, `UnknownMessage`."""
-    return _parsed(body, _timers, "timer")
+    return parsed(body, _timers, "timer")
 
 
 def delivery_body(delivery: Delivery) -> str:
@@ -165,7 +175,7 @@ def delivery_body(delivery: Delivery) -> str:
 
 def parse_delivery(body: str) -> Delivery:
     """Raises `InvalidEvent` for a body that is nothing like a delivery, `UnknownMessage`."""
-    return _parsed(body, _deliveries, "outbox")
+    return parsed(body, _deliveries, "outbox")
 
 
 def execution_named(body: str) -> str | None:
@@ -179,9 +189,10 @@ def execution_named(body: str) -> str | None:
     return found if isinstance(found, str) and EXECUTION_ID.fullmatch(found) else None
 
 
-def _parsed(body: str, decoder: msgspec.json.Decoder[Content], field: str) -> Content:
+def parsed(body: str, decoder: msgspec.json.Decoder[ContentT], field: str) -> ContentT:
     """A message of which ``field`` is the content. Ones with another content than is known here may be of a newer
-    version, which an upgrade sends: the queue keeps them until this one is replaced."""
+    version, which an upgrade sends: the queue keeps them until this one is replaced. Raises `InvalidEvent`,
+    `UnknownMessage`."""
     try:
         check_levels(body, LEVELS_MAX)
         content = decoder.decode(body)

@@ -206,3 +206,11 @@ def test_the_log_tells_of_a_dead_letter_and_keeps_its_payload(morgue: Morgue, ca
     assert record.__dict__["execution_id"] == "ex-1"
     assert record.__dict__["message_id"] == "m-1"
     assert SECRET not in str(record.__dict__)
+
+
+def test_a_message_of_a_newer_version_is_recorded_and_taken_for_nothing_else(morgue: Morgue) -> None:
+    """Least of all for an express execution that was given up, of which little more is said than the id."""
+    execution_id, _ = morgue.start()
+    morgue.die(f'{{"execution_id": "{execution_id}", "event": {{"event": "from_the_future"}}}}', queue=DISPATCH)
+    assert morgue.reasons(execution_id) == [f"unknown: given up by its queue {DISPATCH}"]
+    assert morgue.taken(DISPATCH) == []

@@ -7,6 +7,7 @@ import pytest
 
 from workflow_runtime.errors import InvalidEvent
 from workflow_runtime.language.json_values import DEPTH_MAX
+from workflow_runtime.services.express import parse_express
 from workflow_runtime.services.messages import (
     KNOWN_SCHEMA,
     LEVELS_MAX,
@@ -20,9 +21,9 @@ from workflow_runtime.services.messages import (
     timer_body,
 )
 
-PARSERS = (parse_mail, parse_order, parse_timer)
+PARSERS = (parse_mail, parse_order, parse_timer, parse_express)
 RUN = '{"command": "run_node", "path": "a", "serial": 1, "pool": "tool", "at": 1, "attempt": 1}'
-FIELDS = {parse_mail: "event", parse_order: "command", parse_timer: "timer"}
+FIELDS = {parse_mail: "event", parse_order: "command", parse_timer: "timer", parse_express: "kind"}
 
 
 def nested(levels: int) -> str:
@@ -73,6 +74,7 @@ def test_a_message_of_a_newer_version_is_not_refused_but_left(parse: Callable[[s
         (parse_order, f'"plan_hash": "p", "workflow_version": 1, "started_at": 1, "command": {RUN}'),
         (parse_timer, '"timer": "t", "due": 1'),
         (parse_delivery, '"outbox": "o"'),
+        (parse_express, '"kind": "express"'),
     ],
 )
 def test_a_message_of_a_newer_schema_is_left_though_it_could_be_read(parse: Callable[[str], Any], content: str) -> None:
