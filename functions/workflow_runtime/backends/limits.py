@@ -62,6 +62,7 @@ INTEGER_MAX = (1 << 64) - 1
 
 _ATTRIBUTE_TYPES = frozenset({str, int, bytes, bool, type(None)})
 _UTF8_BYTES_MAX = 4  # of one character
+_SURELY_SHORT_CHARS = min(PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX) // _UTF8_BYTES_MAX
 # SQS takes #x9 | #xA | #xD | #x20-#xD7FF | #xE000-#xFFFD | #x10000-#x10FFFF; these are the others that UTF-8 can carry.
 _FORBIDDEN_CONTROLS = bytes(code for code in range(0x20) if code not in b"\t\n\r")
 _FORBIDDEN_SEQUENCES = ("\ufffe".encode(), "\uffff".encode())
@@ -72,6 +73,8 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def check_key(key: Key) -> None:
     """Raises `ValueError` for an empty or overlong part (bytes of UTF-8)."""
+    if 0 < len(key.partition) <= _SURELY_SHORT_CHARS and 0 < len(key.sort) <= _SURELY_SHORT_CHARS:
+        return
     _check_key_part("partition key", key.partition, PARTITION_KEY_BYTES_MAX)
     _check_key_part("sort key", key.sort, SORT_KEY_BYTES_MAX)
 

@@ -7,6 +7,7 @@ newest entry together (`executions.ExecutionStore.load`).
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.ports import Key
@@ -40,8 +41,10 @@ WAITER_PREFIX = "W#"
 WORKFLOWS = "WORKFLOWS"  # index partition of all published workflows
 EXPIRES = "expires_at"  # attribute with the epoch seconds from which DynamoDB may delete an item (`service_limits`)
 READABLE_CHARS_MAX = 200  # a sort key ends at 1,024 bytes; longer or non-ASCII text is hashed
+SAFE_TEXTS_CACHED_MAX = 4096  # paths of the nodes that run now; they are asked for a few times each
 
 
+@lru_cache(SAFE_TEXTS_CACHED_MAX)
 def safe(text: str) -> str:
     """``text`` if it is short ASCII without the separators of keys, else a hash of it (marked by its length and a
     ``~``).

@@ -82,7 +82,7 @@ class Backend:
             files=FolderFiles(None),
             outlets=self.outlets,
             clock=clock,
-            offload=run_at_once,
+            offload=run_at_once if database.is_in_memory else database.join,
             grouped=database.group,
             boot=f"boot-{database.boot}",
         )

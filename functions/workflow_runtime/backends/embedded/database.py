@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import threading
@@ -10,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ParamSpec, TypeVar
 
 from workflow_runtime.errors import RequestError, RetryableError
 
@@ -20,6 +21,9 @@ CHECKPOINT_PAGES = 4000  # 16 MB of log between checkpoints: each one costs two 
 COPIED_PAGES = 256  # 1 MB between two chances for others
 OTHERS_SECONDS = 0.001  # long enough for a waiting thread to get the lock
 MEMORY_DATABASE_ID = "00000000-0000-4000"  # the same each time: what runs in memory can be repeated exactly
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
@@ -126,21 +130,26 @@ else:
 class Database:
     """One connection, used by all ports under ``lock``. ``boot`` counts the openings of this database from 1.
 
-    Every public method is a transaction of its own, and committed when it returns, unless it is called in a `group`:
-    what that writes is one transaction, committed at its end, or by another thread that reads or writes before. So
-    nobody outside ever sees what may still be lost. Faults of the file (full disk, I/O) are `RetryableError`; one that
-    takes a group with it is told to who was in it, and ``on_lost`` is called: what was made of its writes in memory
-    is void.
+    Every public method is a transaction of its own, and committed when it returns, unless it is called in a `group` or
+    by a `join`: what those write is one transaction, committed at the end, or before by whoever else reads or writes.
+    So nobody outside ever sees what may still be lost. Faults of the file (full disk, I/O) are `RetryableError`; one
+    that takes a group with it is told to who was in it, and all of ``on_lost`` are called: what was made of its writes
+    in memory is void. ``on_expired`` is called when rows have expired.
     The write-ahead log with ``synchronous=NORMAL`` survives the death of the process at any point; when the machine
     itself dies, the last moments may be lost, never consistency.
     """
 
     def __init__(self, path: Path | None) -> None:
+        self.is_in_memory = path is None
         self.lock = threading.RLock()
         self._grouping_thread: int | None = None
         self._losses = 0
-        self.on_lost: Callable[[], None] = lambda: None
+        self.on_lost: list[Callable[[], None]] = []
+        self.on_expired: Callable[[], None] = lambda: None
         self._is_grouping = False
+        self._groups = 0  # transactions of groups that were begun
+        self._writes = 0  # in groups
+        self._joined_by = 0  # the task (`id`) that wrote last in a join that others came along with
         self._file_lock: FileLock | None = None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -187,6 +196,39 @@ class Database:
         if self._losses != losses:
             raise RetryableError("the database: what was to be written together was lost")
 
+    async def join(
+        self, function: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Result:
+        """Call the function; what it writes is committed when this returns, in one transaction with what others that
+        join write in the same turn of the event loop. Raises `RetryableError` when it cannot be, or was lost before."""
+        task = id(asyncio.current_task())
+        if self._joined_by == task or self._grouping_thread is not None:
+            return function(*args, **kwargs)  # nobody comes along with one that writes again and again
+        losses, writes = self._losses, self._writes
+        self._grouping_thread = threading.get_ident()
+        try:
+            result = function(*args, **kwargs)
+        finally:
+            self._grouping_thread = None
+            if self._writes != writes and self._is_grouping:
+                self._joined_by = task
+                await self._joined(self._groups)
+        if self._losses != losses:
+            raise RetryableError("the database: what was to be written together was lost")
+        return result
+
+    async def _joined(self, group: int) -> None:
+        """Commit this group, unless somebody else does before."""
+        await asyncio.sleep(0)  # whoever writes in this turn comes along
+        if self._is_grouping and self._groups == group:
+            self._commit()
+
+    def settle(self) -> None:
+        """Commit what was written in groups so far; those whose writes are lost are told."""
+        if self._is_grouping:
+            with suppress(RetryableError):
+                self._commit()
+
     def _commit(self) -> None:
         """Commit what was written in a group. Raises `RetryableError` when all of it is lost."""
         with self.lock:
@@ -201,7 +243,7 @@ class Database:
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
         """All rows."""
         try:
-            self._enter()
+            self.enter()
             return self._connection.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
             raise self._failed(error) from error
@@ -209,7 +251,7 @@ class Database:
     def read_one(self, sql: str, parameters: Sequence[object]) -> Any:
         """The first row or None."""
         try:
-            self._enter()
+            self.enter()
             return self._connection.execute(sql, parameters).fetchone()
         except sqlite3.Error as error:
             raise self._failed(error) from error
@@ -217,9 +259,8 @@ class Database:
     def write(self, sql: str, parameters: Sequence[object]) -> int:
         """Run one statement; returns the number of rows changed."""
         try:
-            if self._enter() and not self._is_grouping:
-                self._connection.execute("BEGIN IMMEDIATE")
-                self._is_grouping = True
+            if self.enter():
+                self._begin()
             return self._connection.execute(sql, parameters).rowcount
         except sqlite3.Error as error:
             raise self._failed(error) from error
@@ -228,10 +269,8 @@ class Database:
         """Run each statement once per row of parameters, all of it or nothing."""
         undo: tuple[str, ...]
         try:
-            if self._enter():
-                if not self._is_grouping:
-                    self._connection.execute("BEGIN IMMEDIATE")
-                    self._is_grouping = True
+            if self.enter():
+                self._begin()
                 begin, end, undo = "SAVEPOINT part", "RELEASE part", ("ROLLBACK TO part", "RELEASE part")
             else:
                 begin, end, undo = "BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",)
@@ -248,14 +287,20 @@ class Database:
         except sqlite3.Error as error:
             raise self._failed(error) from error
 
-    def _enter(self) -> bool:
-        """Whether this thread is in a group; if not, what another one has written in one is committed first."""
+    def enter(self) -> bool:
+        """Whether this thread is in a group; if not, what was written in one is committed first."""
         if self._grouping_thread is not None and self._grouping_thread == threading.get_ident():
             return True
-        if self._is_grouping:
-            with suppress(RetryableError):  # those whose writes are lost are told
-                self._commit()
+        self.settle()
         return False
+
+    def _begin(self) -> None:
+        """A write of a group follows."""
+        self._writes += 1
+        if not self._is_grouping:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._is_grouping = True
+            self._groups += 1
 
     def _failed(self, error: sqlite3.Error, *, lost: bool = False) -> Exception:
         """What to raise for an error. Some take the whole transaction with them: then the group is lost."""
@@ -264,7 +309,8 @@ class Database:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             self._losses += 1
-            self.on_lost()
+            for forget in self.on_lost:
+                forget()
         if lost or isinstance(error, (sqlite3.OperationalError, sqlite3.InternalError)):
             return RetryableError(f"the database: {error}")
         return error
@@ -279,6 +325,7 @@ class Database:
                 (f"DELETE FROM blobs WHERE key IN ({expired})", until),
                 ("DELETE FROM blob_expiries WHERE expires_at <= ?", until),
             )
+            self.on_expired()
 
     def copy_to(self, copy: sqlite3.Connection) -> None:
         """Copy everything into an empty database; may be called in any thread, and others go on between its steps.
@@ -291,10 +338,10 @@ class Database:
             self.lock.release()
             time.sleep(OTHERS_SECONDS)
             self.lock.acquire()
-            self._enter()
+            self.enter()
 
         with self.lock:
-            self._enter()
+            self.enter()
             self._connection.backup(copy, pages=COPIED_PAGES, progress=let_others)
 
     def close(self) -> None:

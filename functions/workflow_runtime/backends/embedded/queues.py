@@ -65,7 +65,7 @@ class EmbeddedQueues:
         self._numbers = count((database.boot << IDS_PER_BOOT_BITS) + 1)
         self.on_change: Callable[[str], None] = _nothing
         self._load()
-        database.on_lost = self._reload
+        database.on_lost.append(self._reload)
 
     def _reload(self) -> None:
         """Writes were lost that the mailboxes know of. What was in flight is delivered again."""
@@ -144,10 +144,11 @@ class EmbeddedQueues:
     def receive(self, queue: str, maximum: int) -> list[SqsRecord]:
         if not 1 <= maximum <= BATCH_MESSAGES_MAX:
             raise ValueError(f"a receive is of 1 to {BATCH_MESSAGES_MAX} messages, not {maximum}")
-        mailbox = self._mailbox(queue)
-        if not mailbox.messages:
+        if not self._mailbox(queue).messages:
             return []
         with self._database.lock:
+            self._database.settle()  # what was sent may be lost, and is not there then
+            mailbox = self._mailbox(queue)
             now = self._clock.now()
             batch: list[StoredMessage] = []
             dead: list[StoredMessage] = []

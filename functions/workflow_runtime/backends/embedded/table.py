@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
-from typing import cast
+from typing import Any, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.backends.embedded.database import Database
 from workflow_runtime.backends.embedded.others import OtherTables
@@ -46,6 +47,7 @@ INSERT INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UP
     listing_partition = excluded.listing_partition, listing_sort = excluded.listing_sort,
     expires_at = excluded.expires_at
 """  # unlike a replacement, it leaves indexes alone in which nothing changes
+_CHANGE = "UPDATE items SET attributes = ? WHERE partition = ? AND sort = ?"
 _INSERT = f"INSERT INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _DELETE = "DELETE FROM items WHERE partition = ? AND sort = ?"
 
@@ -53,6 +55,9 @@ _DELETE = "DELETE FROM items WHERE partition = ? AND sort = ?"
 _SURELY_SMALL_BYTES = ITEM_BYTES_MAX // 2 - 4096
 
 _FILTERED_PAGE = 1_000  # rows read at once where a condition leaves some out
+
+_KEPT_ROWS_MAX = 1_024
+_KEPT_BYTES_MAX = 4_096  # of a row: runs under way and headers of executions are small
 
 _Row = tuple[str, str, bytes, str | None, str | None, str | None, str | None, int | None]
 
@@ -63,11 +68,20 @@ _decode = msgspec.msgpack.Decoder().decode
 
 
 class EmbeddedTable:
-    """See `ports.Table`."""
+    """See `ports.Table`.
+
+    Small rows that were written or read last are kept in memory: a run is read soon after it was claimed, the header of
+    its execution again and again. Nobody else writes the table, and what of it is lost or expires is
+    forgotten.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._others = OtherTables(database)
+        self._kept: dict[tuple[str, str], tuple[Item, tuple[object, ...]]] = {}
+        """Items as they are stored, and of their rows what indexes hold."""
+        database.on_lost.append(self._kept.clear)
+        database.on_expired = self._kept.clear
 
     def get(self, keys: Sequence[Key], *, eventually: bool = False) -> dict[Key, Item]:  # noqa: ARG002  it has one copy
         for key in keys:
@@ -75,22 +89,22 @@ class EmbeddedTable:
         found = {}
         with self._database.lock:
             for key in keys:
-                row = self._database.read_one(_GET, key)
-                if row is not None:
-                    found[key] = _item(row)
+                item = self._read(key)
+                if item is not None:
+                    found[key] = item
         return found
 
     def put(self, item: Item, condition: Condition | None = None) -> None:
         row = _row(item)
         with self._database.lock:
-            if condition is None:
-                self._database.write(_PUT, row)
-            elif isinstance(condition, Absent):
+            if isinstance(condition, Absent):
                 if not self._database.write(_INSERT, row):
                     raise ConditionFailed(f"{item.key.partition} {item.key.sort} exists")
-            else:
+                self._keep(item, row)
+                return
+            if condition is not None:
                 _check(condition, item.key, self._read(item.key))
-                self._database.write(_PUT, row)
+            self._put(item, row)
 
     def put_all(self, items: Sequence[Item]) -> None:
         check_distinct([item.key for item in items])
@@ -98,6 +112,7 @@ class EmbeddedTable:
         if rows:
             with self._database.lock:
                 self._database.write_all((_PUT, rows))
+                self._forget(rows)
 
     def transact(self, puts: Sequence[Put], write: TableWrite | None = None) -> None:
         check_distinct([put.item.key for put in puts])
@@ -107,6 +122,7 @@ class EmbeddedTable:
                 _check(put.condition, put.item.key, self._read(put.item.key))
             others = [self._others.statement(write)] if write is not None else []
             self._database.write_all((_PUT, rows), *others)
+            self._forget(rows)
 
     def update(
         self,
@@ -123,7 +139,8 @@ class EmbeddedTable:
             attributes = item.attributes if item is not None else {}
             if item is not None:
                 index, listing = index or item.index, listing or item.listing
-            self._database.write(_PUT, _row(Item(key, {**attributes, **changes}, index, listing)))
+            updated = Item(key, {**attributes, **changes}, index, listing)
+            self._put(updated, _row(updated))
 
     def change(self, key: Key, change: Change, condition: Condition | None = None) -> Item:
         check_change(key, change)
@@ -138,18 +155,48 @@ class EmbeddedTable:
                 attributes.pop(name, None)
             places = (item.index, item.listing) if item is not None else (None, None)
             changed = Item(key, attributes, *places)
-            self._database.write(_PUT, _row(changed))
+            self._put(changed, _row(changed))
         return changed
 
     def _read(self, key: Key) -> Item | None:
+        self._database.enter()
+        kept = self._kept.get(key)
+        if kept is not None:
+            return replace(kept[0], attributes=dict(kept[0].attributes))
         row = self._database.read_one(_GET, key)
-        return _item(row) if row is not None else None
+        if row is None:
+            return None
+        item = _item(row)
+        self._keep(item, row)
+        return item
+
+    def _put(self, item: Item, row: _Row) -> None:
+        kept = self._kept.get(item.key)
+        is_known = kept is not None and kept[1] == row[3:]  # what indexes hold of it stays
+        if not is_known or not self._database.write(_CHANGE, (row[2], *item.key)):
+            self._database.write(_PUT, row)
+        self._keep(item, row)
+
+    def _keep(self, item: Item, row: _Row) -> None:
+        if len(row[2]) > _KEPT_BYTES_MAX:
+            self._kept.pop(item.key, None)
+            return
+        own = replace(item, attributes=dict(item.attributes))  # nobody else has it, so that nobody changes it
+        self._kept[item.key] = own, row[3:]
+        if len(self._kept) > _KEPT_ROWS_MAX:
+            del self._kept[next(iter(self._kept))]
+
+    def _forget(self, keys: Iterable[Sequence[Any]]) -> None:
+        """Of keys, or of rows, which begin with them."""
+        for key in keys:
+            self._kept.pop((key[0], key[1]), None)
 
     def delete(self, key: Key, condition: Condition) -> None:
         check_key(key)
         with self._database.lock:
             _check(condition, key, self._read(key))
             self._database.write_all((_DELETE, [key]))
+            self._forget([key])
 
     def delete_all(self, keys: Sequence[Key]) -> None:
         for key in keys:
@@ -157,6 +204,7 @@ class EmbeddedTable:
         if keys:
             with self._database.lock:
                 self._database.write_all((_DELETE, keys))
+                self._forget(keys)
 
     def query(
         self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None, after: str = ""
