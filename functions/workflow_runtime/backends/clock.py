@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from workflow_runtime.ports import Cancellable
+from workflow_runtime.ports.calls import Begun
 
 Result = TypeVar("Result")
 
@@ -44,8 +45,11 @@ class RealClock:
 
     async def within(self, seconds: float | None, work: Coroutine[Any, Any, Result]) -> Result:
         """Await ``work`` for at most ``seconds`` (None: without limit), then cancel it and raise `TimeoutError`."""
+        begun = Begun(work)
+        if not begun.waits:
+            return begun.result
         async with asyncio.timeout(seconds):
-            return await work
+            return await begun.rest()
 
     def later(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> Cancellable:
         """Have ``work`` done in the background after ``seconds``, unless it is cancelled before or meanwhile."""

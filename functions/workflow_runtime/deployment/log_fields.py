@@ -7,22 +7,26 @@ orders, its children, its events, and what those start in turn.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import ContextVar
 
 _fields: ContextVar[dict[str, str] | None] = ContextVar("log_fields", default=None)
 
 
-@contextmanager
-def log_fields(**fields: str) -> Iterator[None]:
+class log_fields:
     """Lines logged inside, in this task and the threads it offloads to, say so."""
-    token = _fields.set({**(_fields.get() or {}), **fields})
-    try:
-        yield
-    finally:
+
+    __slots__ = ("_fields", "_token")
+
+    def __init__(self, **fields: str) -> None:
+        self._fields = fields
+
+    def __enter__(self) -> None:
+        self._token = _fields.set({**(_fields.get() or {}), **self._fields})
+
+    def __exit__(self, *_: object) -> None:
         with suppress(ValueError):  # a coroutine that nobody ended is closed in another context: that has its own
-            _fields.reset(token)
+            _fields.reset(self._token)
 
 
 def add_log_fields(**fields: str) -> None:

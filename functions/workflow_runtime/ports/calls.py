@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -67,3 +68,45 @@ class Grouped(Protocol):
 
     def __call__(self) -> AbstractContextManager[None]:
         """Raises `RetryableError` at the end if not all of it could be."""
+
+
+class Begun(Generic[Result]):
+    """A coroutine, run up to where it first waits, if it does: so nothing is set up for the waiting of one that does
+    not, as most calls of a worker. Raises what it raises until then.
+
+    It goes on in `rest`, which must be awaited by the task that has begun it.
+    """
+
+    __slots__ = ("_waits_for", "_work", "result", "waits")
+
+    result: Result
+    """What it gave, unless it ``waits``."""
+
+    def __init__(self, work: Coroutine[Any, Any, Result]) -> None:
+        self._work = work
+        self.waits = True
+        try:
+            self._waits_for = work.send(None)
+        except StopIteration as end:
+            self.waits = False
+            self.result = end.value
+
+    @types.coroutine
+    def rest(self) -> Generator[Any, Any, Result]:
+        """What the coroutine gives or raises, once what it waits for has come; as if it had been awaited."""
+        work, waits_for = self._work, self._waits_for
+        while True:
+            try:
+                sent = yield waits_for
+            except GeneratorExit:
+                work.close()
+                raise
+            except BaseException as error:
+                thrown: BaseException | None = error
+            else:
+                thrown = None
+            try:
+                waits_for = work.send(sent) if thrown is None else work.throw(thrown)
+            except StopIteration as end:
+                result: Result = end.value
+                return result

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 
 from workflow_runtime.engine.commands import Read, SetStatus
@@ -16,10 +19,6 @@ from workflow_runtime.storage.payloads import pack
 from workflow_runtime.storage.records import Header
 
 RECORD = "express"  # of an express execution: 0, until it is recorded; then its packed items, or where they are
-
-_errors = msgspec.json.Decoder(ErrorDocument)
-_shares = msgspec.json.Decoder(dict[str, Share])
-_parents = msgspec.json.Decoder(Parent)
 
 
 def header_changes(command: SetStatus) -> dict[str, Attribute]:
@@ -54,7 +53,6 @@ def outputs_key(run: Read) -> str:
 
 def header_of(execution_id: str, item: Item) -> Header:
     values = item.attributes
-    error, parent = values.get("error"), values.get("parent")
     return Header(
         execution_id=execution_id,
         workflow_id=str(values["workflow"]),
@@ -62,25 +60,22 @@ def header_of(execution_id: str, item: Item) -> Header:
         plan_hash=str(values["plan"]),
         status=ExecutionStatus(str(values["status"])),
         started_at=int(values["started_at"] or 0),
-        input_hash=str(values.get("input_hash") or ""),
-        ended_at=int(values.get("ended_at") or 0),
-        error=_errors.decode(error) if isinstance(error, bytes) else None,
-        state_version=int(values.get("v") or 0),
-        parent=_parents.decode(parent) if isinstance(parent, bytes) else None,
-        hops=int(values.get("hops") or 0),
-        correlation=str(values.get("correlation") or ""),
-        compensation=str(values.get("compensation") or ""),
-        attempt=int(values.get("attempt") or 1),
-        replaced=int(values.get("replaced") or 0),
-        suspended_ms=int(values.get("suspended_ms") or 0),
-        lags_until=int(values.get("lags_until") or 0),
-        tenant=str(values.get("tenant") or ""),
-        watched_until=int(values.get(keys.WATCHED) or 0),
-        renewed_at=int(values.get("renewed_at") or 0),
-        renewed_to=str(values.get("renewed_to") or ""),
-        shares=_shares.decode(shares) if isinstance(shares := values.get("shares"), bytes) else {},
         express=RECORD in values,
+        **{field: read(value) for name, (field, read) in _OPTIONAL.items() if (value := values.get(name))},
     )
+
+
+# What most headers lack: the attribute, its field, and what makes that of it.
+_OPTIONAL: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    **{name: (name, str) for name in ("input_hash", "correlation", "compensation", "tenant", "renewed_to")},
+    **{name: (name, int) for name in ("ended_at", "hops", "attempt", "replaced", "suspended_ms", "lags_until")},
+    "v": ("state_version", int),
+    "renewed_at": ("renewed_at", int),
+    keys.WATCHED: ("watched_until", int),
+    "error": ("error", msgspec.json.Decoder(ErrorDocument).decode),
+    "shares": ("shares", msgspec.json.Decoder(dict[str, Share]).decode),
+    "parent": ("parent", msgspec.json.Decoder(Parent).decode),
+}
 
 
 def header_item(header: Header) -> Item:

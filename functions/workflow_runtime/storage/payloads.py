@@ -54,6 +54,11 @@ def unpacked(data: bytes) -> bytes:
     return _PLAIN + zlib.decompress(data[1:])
 
 
+def is_at_hand(held: Attribute) -> bool:
+    """Whether what an item holds of a payload is read at once: it is small, not compressed, and in the item."""
+    return held is None or (isinstance(held, bytes) and held[:1] == _PLAIN)
+
+
 def unpack(packed: bytes) -> Json:
     return msgspec.json.decode(unpack_bytes(packed))
 
@@ -63,9 +68,14 @@ def is_large(data: bytes, packed: bytes) -> bool:
     return len(packed) > INLINE_BYTES_MAX or len(data) > MESSAGE_VALUE_BYTES_MAX
 
 
+def is_small(packed: bytes) -> bool:
+    """Whether a payload stays in its item."""
+    return len(packed) <= INLINE_BYTES_MAX
+
+
 def put_payload(blobs: Blobs, key: str, packed: bytes) -> bytes | str:
     """What an item holds of a payload: itself when small, else the key under which it was put into the blob store."""
-    if len(packed) <= INLINE_BYTES_MAX:
+    if is_small(packed):
         return packed
     blobs.put(key, packed)
     return key

@@ -28,7 +28,7 @@ from workflow_runtime.ports import (
 )
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.outbox import Commit, put_with
-from workflow_runtime.storage.payloads import get_json, get_payload, pack, pack_bytes, put_payload
+from workflow_runtime.storage.payloads import get_json, get_payload, is_small, pack, pack_bytes, put_payload
 from workflow_runtime.storage.records import STOP, Claim, LateResult, Run, RunStatus, Told, Yielded
 
 
@@ -222,8 +222,7 @@ class RunStore:
         if run.output_blob is not None:
             attributes["output"] = run.output_blob
         elif run.status is RunStatus.SUCCESS:
-            place = f"executions/{execution_id}/runs/{keys.safe(run.path)}/{run.serial}.{keys.safe(run.owner)}"
-            attributes["output"] = put_payload(self._blobs, place, pack(run.output))
+            attributes["output"] = self._held(execution_id, "runs", run, pack(run.output))
         if run.place:
             attributes |= {"limiter": run.limiter, "limiter_key": run.limiter_key, "place": run.place}
         if run.attempt != 1:
@@ -231,13 +230,11 @@ class RunStore:
         if run.error is not None:
             attributes["error"] = msgspec.json.encode(run.error)
         if run.order is not None:
-            place = f"executions/{execution_id}/orders/{keys.safe(run.path)}/{run.serial}.{keys.safe(run.owner)}"
-            attributes["order"] = put_payload(self._blobs, place, pack_bytes(msgspec.json.encode(run.order)))
+            attributes["order"] = self._held(execution_id, "orders", run, pack_bytes(msgspec.json.encode(run.order)))
         if run.inputs_blob is not None:
             attributes["inputs"] = run.inputs_blob
         elif run.inputs is not None:
-            place = f"executions/{execution_id}/inputs/{keys.safe(run.path)}/{run.serial}.{keys.safe(run.owner)}"
-            attributes["inputs"] = put_payload(self._blobs, place, pack(run.inputs))
+            attributes["inputs"] = self._held(execution_id, "inputs", run, pack(run.inputs))
         if run.handled:
             attributes["handled"] = 1
         if run.given:
@@ -267,6 +264,13 @@ class RunStore:
         if run.items is not None:
             attributes["items"] = msgspec.json.encode(run.items)
         return Item(keys.run(execution_id, run.path, run.serial), attributes)
+
+    def _held(self, execution_id: str, kind: str, run: Run, packed: bytes) -> bytes | str:
+        """What the run's item holds of a payload."""
+        if is_small(packed):
+            return packed
+        place = f"executions/{execution_id}/{kind}/{keys.safe(run.path)}/{run.serial}.{keys.safe(run.owner)}"
+        return put_payload(self._blobs, place, packed)
 
     def run_of(self, item: Item, *, with_output: bool = True) -> Run:
         values = item.attributes

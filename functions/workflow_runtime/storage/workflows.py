@@ -149,6 +149,10 @@ class WorkflowStore:
             raise KeyError(f"there is no source of plan {version.plan_hash}")
         return unpack_bytes(b"".join(chunk.attributes["data"] for chunk in chunks))  # type: ignore[misc]
 
+    def known_plan(self, plan_hash: str) -> Plan | None:
+        """The plan of this hash, if the process's cache has it."""
+        return self._plans.get(plan_hash)
+
     def plan(self, plan_hash: str) -> Plan:
         """The plan of this hash, from the process's cache if it was read before. Raises `KeyError`."""
         plan = self._plans.get(plan_hash)

@@ -93,10 +93,10 @@ class ToolInvoker:
                 return Outcome(await tool.call(call))
             except Exception as error:
                 return Outcome(error=error)
-        context = self._context(call)
+        if self._processes is not None and not tool.is_async and not tool.built_in:
+            return await self._processes.run(call, self._context(call))
+        context = self._context(call) if tool.context is not None else None
         if not tool.is_async:
-            if self._processes is not None and not tool.built_in:
-                return await self._processes.run(call, context)
             work = partial(called, tool, call.inputs, context)
             return await self._threads.run(work, f"tool {tool.id}", call.late.came)
         awaited = _awaited(tool, call, context)
@@ -129,12 +129,12 @@ class ToolInvoker:
 # Both run all that may be the author's code: the checks of arguments, the function, the form of its result.
 
 
-def called(tool: Tool, inputs: dict[str, Json], context: NodeContext) -> NodeResult:
+def called(tool: Tool, inputs: dict[str, Json], context: NodeContext | None) -> NodeResult:
     """What a blocking tool returns. Raises whatever it raises."""
     return _result(tool, tool.function(**tool.bind(inputs, context)), context)
 
 
-async def _awaited(tool: Tool, call: NodeCall, context: NodeContext) -> NodeResult:
+async def _awaited(tool: Tool, call: NodeCall, context: NodeContext | None) -> NodeResult:
     value = await tool.function(**tool.bind(call.inputs, context))
     if isinstance(value, Committed) and tool.commits:
         effect = value.effect
@@ -144,11 +144,12 @@ async def _awaited(tool: Tool, call: NodeCall, context: NodeContext) -> NodeResu
     return _result(tool, value, context)
 
 
-def _result(tool: Tool, value: Any, context: NodeContext) -> NodeResult:
+def _result(tool: Tool, value: Any, context: NodeContext | None) -> NodeResult:
+    warnings = tuple(context.warnings) if context is not None else ()
     if isinstance(value, Pending):
-        return NodeResult(None, tuple(context.warnings), value)
+        return NodeResult(None, warnings, value)
     try:
-        return NodeResult(result_json(value), warnings=tuple(context.warnings))
+        return NodeResult(result_json(value), warnings=warnings)
     except NotJson as error:
         raise NodeError("validation_error", f"tool {tool.id!r} did not return JSON: {error}") from None
 

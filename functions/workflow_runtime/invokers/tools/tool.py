@@ -37,6 +37,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     ``names``: field of ``arguments`` -> parameter. ``context``: the parameter that takes the `NodeContext`, if any.
     ``returns`` is the return annotation; ``source`` says where the tool is defined. ``built_in``: its code is ours and
     never blocks. ``commits``: it does nothing itself, its effect is committed with the record of the call.
+    ``is_async``: whether ``function`` is a coroutine function.
     """
 
     id: str
@@ -53,6 +54,10 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     effects: Effects = Effects.ONCE
     declares_effects: bool = False
     commits: bool = False
+    is_async: bool = False
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "is_async", inspect.iscoroutinefunction(self.function))
 
     @property
     def input_schema(self) -> dict[str, Json]:
@@ -84,10 +89,6 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
             effects=self.effects,
             declares_effects=self.declares_effects,
         )
-
-    @property
-    def is_async(self) -> bool:
-        return inspect.iscoroutinefunction(self.function)
 
     def bind(self, inputs: Mapping[str, Json], context: NodeContext | None) -> dict[str, Any]:
         """The function's keyword arguments. Raises `WrongArguments` with everything wrong with ``inputs``."""
@@ -234,6 +235,8 @@ def _problem(problem: Any, known: list[str]) -> str:
 def _integral(value: Any) -> Any:
     """Integral numbers as integers: in the language 3.0 and 3 are the same number."""
     match value:
+        case str():
+            return value
         case float() if value.is_integer() and abs(value) < EXACT_INTEGER_MAX:
             return int(value)
         case dict() | Mapping():

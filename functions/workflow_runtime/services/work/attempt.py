@@ -20,31 +20,26 @@ from workflow_runtime.invokers.containment import node_failure
 from workflow_runtime.invokers.gate import OverBudget
 from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult, asked_of
 from workflow_runtime.invokers.masking import Mask
-from workflow_runtime.plan import segments
 from workflow_runtime.plan.formulas import BindingKind
 from workflow_runtime.plan.graph import NodePlan
-from workflow_runtime.plan.lookup import node_of
-from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import LoopSpec, NodeType
-from workflow_runtime.ports import EffectRefused, Item, Key, Ports
+from workflow_runtime.ports import EffectRefused, Ports
+from workflow_runtime.ports.calls import Begun
 from workflow_runtime.sdk import Pending
-from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.items.reading import ItemReader
 from workflow_runtime.services.limits.admission import Admission, Admitted
 from workflow_runtime.services.limits.gates import Gates
-from workflow_runtime.services.messages import Order
 from workflow_runtime.services.patience import patiently
 from workflow_runtime.services.work.agent_runs import AgentRuns
 from workflow_runtime.services.work.callbacks import left_open
 from workflow_runtime.services.work.collecting import PassCollector, decided
-from workflow_runtime.services.work.deciding import formulas_of, is_fresh, order_to_keep, with_callers_inputs
+from workflow_runtime.services.work.deciding import is_fresh, order_to_keep, with_callers_inputs
 from workflow_runtime.services.work.masked import aside, error_of, notes, with_inputs
-from workflow_runtime.services.work.orders import Orders
+from workflow_runtime.services.work.orders import Orders, refers_elsewhere
 from workflow_runtime.services.work.outbox import Outbox
-from workflow_runtime.services.work.rendering import Rendering, lacks_names, needs_globals, view_of
-from workflow_runtime.services.work.under_way import Attempt, Suspended, Values, ids_of
-from workflow_runtime.storage import keys
-from workflow_runtime.storage.headers import header_of
+from workflow_runtime.services.work.reading import Reading
+from workflow_runtime.services.work.rendering import Rendering, view_of
+from workflow_runtime.services.work.under_way import Attempt, Suspended, ids_of
 from workflow_runtime.storage.outbox import Commit
 from workflow_runtime.storage.records import STOP, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
@@ -86,9 +81,9 @@ class AttemptRunner:
         self._secrets = secrets
         self._timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
         self._agents = AgentRuns(ports, stores, self._timeout_max, LEASE_SECONDS, outbox)
-        self._executions = stores.executions
         self._runs = stores.runs
         self._orders = Orders(stores)
+        self._reading = Reading(ports, stores)
         self._passes = PassCollector(ports, stores)
         self._items = ItemReader(ports, stores)
 
@@ -99,21 +94,23 @@ class AttemptRunner:
         Raises `RetryableError`, `InvalidEvent` and `Suspended` when it could not even begin; then its claim is given
         up.
         """
-        claimed = attempt.claimed
-        is_long = claimed.in_place and attempt.is_agent  # and watched by people, who need its record
-        lease = asyncio.timeout(None)
-        until_renewal = max(RENEWAL_SECONDS - attempt.segment.seconds_held(self._ports.clock.now()), 0)
-        renewal = self._ports.clock.later(until_renewal, partial(self._renew, attempt, lease))
         try:
-            async with lease:
-                if is_long and not await self._ports.offload(self.set_up, attempt, claimed.lease_until):
-                    return None
-                return await self._outcome(attempt)
+            begun = Begun(self._outcome(attempt))
+            return await self._while_ours(attempt, begun) if begun.waits else begun.result
         except TimeoutError:  # of the lease: errors of the node are part of the outcome
             return None
         except (RetryableError, InvalidEvent, Suspended):
             await self._release(attempt)
             raise
+
+    async def _while_ours(self, attempt: Attempt, begun: Begun[Run | None]) -> Run | None:
+        """The outcome of an attempt that waits, whose lease is renewed meanwhile. Raises `TimeoutError` once lost."""
+        lease = asyncio.timeout(None)
+        until_renewal = max(RENEWAL_SECONDS - attempt.segment.seconds_held(self._ports.clock.now()), 0)
+        renewal = self._ports.clock.later(until_renewal, partial(self._renew, attempt, lease))
+        try:
+            async with lease:
+                return await begun.rest()
         finally:
             renewal.cancel()
 
@@ -155,8 +152,11 @@ class AttemptRunner:
         with suppress(RetryableError):  # then the lease runs out, and the engine grants another attempt
             await self._ports.offload(self._runs.end, attempt.order.execution_id, released, attempt.claimed.owner)
 
-    async def _outcome(self, attempt: Attempt) -> Run:
-        """How the run ended, as it will be recorded."""
+    async def _outcome(self, attempt: Attempt) -> Run | None:
+        """How the run ended, as it will be recorded; None if it is not ours any more."""
+        is_long = attempt.claimed.in_place and attempt.is_agent  # and watched by people, who need its record
+        if is_long and not await self._ports.offload(self.set_up, attempt, attempt.claimed.lease_until):
+            return None
         claimed = attempt.claimed
         try:
             running = await self._prepare(attempt)
@@ -203,11 +203,12 @@ class AttemptRunner:
     async def _prepare(self, attempt: Attempt) -> bool:
         """Read what is not known yet; False when the execution no longer runs. Raises `Suspended`."""
         plan = attempt.plan
-        order = await self._ports.offload(self._orders.whole, attempt.order)
-        node = node_of(plan, order.command.path)
+        order, node = attempt.order, attempt.node
+        if refers_elsewhere(order):
+            order = await self._ports.offload(self._orders.whole, order)
         values = attempt.segment.values
         if values is None:
-            values = attempt.segment.values = await self._read(plan, order, node)
+            values = attempt.segment.values = await self._reading.values(plan, order, node)
         attempt.header, status = values.header, values.header.status
         if status.terminal:
             return False
@@ -215,7 +216,8 @@ class AttemptRunner:
             raise Suspended
         if values.undone is not None:
             order = await self._ports.offload(self._orders.told, order, values.undone)
-        secrets = await self._ports.offload(self._resolve_secrets, node)
+        names = _secrets_of(node)
+        secrets = await self._ports.offload(self._resolved, names) if names else {}
         nodes = {read.node: values.nodes[read.node] for read in order.command.reads if read.node in values.nodes}
         view = view_of(plan, order, nodes, values.globals, secrets)
         view = with_callers_inputs(plan, order.command.caller, view)
@@ -225,49 +227,7 @@ class AttemptRunner:
         attempt.rendering = Rendering(node, view, order.command, attempt.token)
         return True
 
-    async def _read(self, plan: Plan, order: Order, node: NodePlan | None) -> Values:
-        """Header and inputs, those of followers included, in one batch and, of what has ended before, one at half the
-        price beside it."""
-        command, execution_id = order.command, order.execution_id
-        formulas = formulas_of(plan, node, order)
-        if command.caller >= 0:
-            formulas = (*formulas, *filter(None, (plan.node(command.caller).inputs,)))
-        for follower in command.followers:
-            formulas = (*formulas, *segments.formulas_of(plan.node(follower)))
-        header_key = keys.execution(execution_id, keys.HEADER)
-        input_key = keys.input(execution_id, command.replaced)
-        run_keys = {keys.run(execution_id, read.path(plan), read.serial): read.node for read in command.reads}
-        undoes = command.undoes
-        undone = keys.run(execution_id, undoes.path(plan), undoes.serial) if undoes is not None else None
-        wanted = [header_key, *([undone] if undone is not None else [])]
-        if needs_globals(formulas) or lacks_names(plan, command, formulas):
-            wanted.append(input_key)
-        items = await self._ports.offload(self._found, wanted, list(run_keys))
-        if header_key not in items:
-            raise InvalidEvent(f"there is no execution {execution_id}")
-        header = header_of(execution_id, items[header_key])
-        values = Values(header, {}, undone=items[undone] if undone is not None else None)
-        if header.status.terminal or header.status is ExecutionStatus.SUSPENDED:
-            return values
-        for key, index in run_keys.items():
-            values.nodes[index] = node_value(await self._ports.offload(self._runs.run_of, items[key]))
-        if input_key in items:
-            values.globals = await self._ports.offload(self._executions.globals_of, items[input_key])
-        return values
-
-    def _found(self, wanted: Sequence[Key], ended: Sequence[Key]) -> dict[Key, Item]:
-        """The items, and those of runs that have ended, read beside them."""
-        found: dict[Key, Item] = {}
-        reads = [lambda: found.update(self._ports.table.get(wanted))]
-        if ended:
-            reads.append(lambda: found.update(self._runs.ended(ended)))
-        self._ports.together(reads)
-        return found
-
-    def _resolve_secrets(self, node: NodePlan | None) -> dict[str, str]:
-        if node is None or node.inputs is None or BindingKind.SECRETS not in node.inputs.kinds:
-            return {}
-        names = [reference.path[0] for reference in node.inputs.compiled.references if reference.name == "secrets"]
+    def _resolved(self, names: Sequence[str]) -> dict[str, str]:
         return {name: self._secrets.get(name) for name in names}
 
     async def _reveal(self, rendering: Rendering, name: str) -> tuple[str, Mask]:
@@ -297,8 +257,8 @@ class AttemptRunner:
         if attempt.admitted.bookings:  # the last before its time begins to count
             attempt.segment.admitted = await self._admission.begin(attempt.admitted)
         deadline = self._ports.clock.now() + int(seconds * 1000)
-        call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences, header.parent)
-        call = replace(call, reveal=partial(self._reveal, rendering))
+        reveal = partial(self._reveal, rendering)
+        call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences, header.parent, reveal)
         if node.type is NodeType.AGENT:
             call = self._agents.durable(call, attempt)
         attempt.meter, attempt.stop, attempt.late = call.meter, call.stop, call.late
@@ -309,8 +269,9 @@ class AttemptRunner:
             gate = await self._ports.offload(
                 self._gates.gate, order, plan, node, header, attempt.admitted, self._invokers, call.target, deadline
             )
+            call = replace(call, gate=gate)
         try:
-            invoked = self._invoked(node.type, replace(call, gate=gate), attempt.admitted)
+            invoked = self._invoked(node.type, call, attempt.admitted)
             result = await self._ports.clock.within(seconds, invoked)
         except TimeoutError:
             call.stop.requested = True
@@ -395,3 +356,10 @@ class AttemptRunner:
             attempt.stop.requested = attempt.stop.requested or claimed.owner.endswith(STOP)
         attempt.claimed = claimed
         return True
+
+
+def _secrets_of(node: NodePlan | None) -> list[str]:
+    """Names of the secrets that the node's inputs read."""
+    if node is None or node.inputs is None or BindingKind.SECRETS not in node.inputs.kinds:
+        return []
+    return [reference.path[0] for reference in node.inputs.compiled.references if reference.name == "secrets"]

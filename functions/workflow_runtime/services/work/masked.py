@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from itertools import islice
 from typing import TypeVar
 
@@ -38,8 +38,10 @@ async def aside(mask: Mask, work: Callable[..., Result], *values: Json) -> Resul
     return work(*values)
 
 
-def notes(mask: Mask, texts: Iterable[str]) -> tuple[str, ...]:
+def notes(mask: Mask, texts: Collection[str]) -> tuple[str, ...]:
     """Texts for people as a record keeps them: each once, not too many, short."""
+    if not texts:
+        return ()
     kept = islice(dict.fromkeys(texts), NOTES_MAX)
     return tuple(_note(mask.text(storable_text(text))) for text in kept)
 

@@ -16,6 +16,12 @@ from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.stores import Stores
 
 
+def refers_elsewhere(order: Order) -> bool:
+    """Whether a part of it is stored apart, because it is large."""
+    command = order.command
+    return command.blob is not None or bool(command.answers or command.pages)
+
+
 class Orders:
     def __init__(self, stores: Stores) -> None:
         self._executions = stores.executions

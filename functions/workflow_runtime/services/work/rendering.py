@@ -12,7 +12,7 @@ from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
 from workflow_runtime.errors import NodeError
-from workflow_runtime.invokers.invocation import OF_AGENT, NodeCall, NodeSession
+from workflow_runtime.invokers.invocation import OF_AGENT, NodeCall, NodeSession, Reveal, reveal_nothing
 from workflow_runtime.invokers.masking import NOTHING_SECRET, VALUES_MAX, Derived, Mask, blended, texts_in
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
@@ -26,7 +26,7 @@ from workflow_runtime.storage.records import Globals
 
 
 def needs_globals(formulas: tuple[Formula, ...]) -> bool:
-    return any(formula.kinds & GLOBAL_KINDS for formula in formulas)
+    return any(not formula.kinds.isdisjoint(GLOBAL_KINDS) for formula in formulas)
 
 
 def lacks_names(plan: Plan, command: RunNode, formulas: tuple[Formula, ...]) -> bool:
@@ -102,8 +102,10 @@ class Rendering:
         deadline: int,
         fences: Mapping[str, int],
         parent: Parent | None = None,
+        reveal: Reveal = reveal_nothing,
     ) -> NodeCall:
-        """The node's call, inputs rendered. ``fences``: those of what it has taken of limiters. Raises `NodeError`."""
+        """The node's call, inputs rendered. ``fences``: those of what it has taken of limiters; ``reveal``: gives
+        secrets that inputs do not hold. Raises `NodeError`."""
         spec = self.node.spec
         assert isinstance(spec, (AgentSpec, ToolSpec))
         agent = spec if isinstance(spec, AgentSpec) else None
@@ -132,6 +134,7 @@ class Rendering:
             mask=self.mask,
             limit_fences=dict(fences),
             make_token=self.token,
+            reveal=reveal,
             serial=command.serial,
             visit=command.visit,
             log=command.log,

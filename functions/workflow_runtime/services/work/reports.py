@@ -38,6 +38,7 @@ class _Mail:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.is_sent = False
+        self.is_over = False
         self.error: Exception | None = None
 
 
@@ -70,10 +71,11 @@ class Reports:
         channel.users += 1
         try:
             await asyncio.sleep(0)  # who has ended in the same moment comes along
-            async with channel.lock:
-                if not mail.is_sent:
-                    channel.next = _Mail()
-                    await self._send_mail(execution_id, mail)
+            if not mail.is_over:
+                async with channel.lock:
+                    if not mail.is_sent:
+                        channel.next = _Mail()
+                        await self._send_mail(execution_id, mail, is_shared=channel.users > 1)
         finally:
             channel.users -= 1
             if not channel.users:
@@ -81,13 +83,20 @@ class Reports:
         if mail.error is not None:
             raise mail.error
 
-    async def _send_mail(self, execution_id: str, mail: _Mail) -> None:
+    async def _send_mail(self, execution_id: str, mail: _Mail, *, is_shared: bool) -> None:
         mail.is_sent, mail.error = True, RetryableError("whoever was sending it was interrupted")
         try:
-            await self._ports.offload(self.send_now, execution_id, mail.events)
+            await self._ports.offload(self._send_for_all if is_shared else self.send_now, execution_id, mail.events)
             mail.error = None
         except Exception as error:
             mail.error = error
+        finally:
+            mail.is_over = True
+
+    def _send_for_all(self, execution_id: str, events: Sequence[Event]) -> None:
+        """As `send_now`, without waiting for what is written elsewhere: many wait for this."""
+        with self._ports.grouped():
+            self.send_now(execution_id, events)
 
     def send_now(self, execution_id: str, events: Sequence[Event]) -> None:
         """The same at once, and in any thread."""

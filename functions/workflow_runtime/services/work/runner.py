@@ -114,7 +114,9 @@ class NodeRunner:
     async def run(self, order: Order) -> None:
         """Carry out one order. Raises `Postponed` when it must stay in the queue, `RetryableError`."""
         with self._ports.clock.working(), log_fields(**order.log_fields):
-            plan = await self._ports.offload(self._plan, order.plan_hash)
+            plan = self._workflows.known_plan(order.plan_hash)
+            if plan is None:
+                plan = await self._ports.offload(self._plan, order.plan_hash)
             try:
                 await self._run(order, plan)
             except CannotWait as reason:
@@ -182,7 +184,8 @@ class NodeRunner:
 
     async def _holding(self, order: Order, plan: Plan) -> Switch | None:
         """The switch that holds the order back. Raises `CannotWait`."""
-        if self._looks.seen is not None and not self._looks.seen:
+        seen = self._looks.seen
+        if seen is not None and not seen:
             return None
         switch = await self._ports.offload(self._looks.holding_order, plan, order.command.path, order.granted)
         if switch is not None and plan.express:

@@ -65,7 +65,8 @@ class Attempt(msgspec.Struct):
     ``steps``, ``live`` and ``sessions``, if it runs an agent. ``is_told``: it was begun in place,
     and the dispatcher has been told before its end, as others may know of it. ``commit``: what is written in one
     transaction with its record. ``stop`` tells its code that nobody wants it any more; ``late``, what that came to when
-    it was over. ``heeded``: names of limiters that its requests have closed whenever one of their models had enough."""
+    it was over. ``heeded``: names of limiters that its requests have closed whenever one of their models had enough.
+    ``node``: what it runs; None: it puts the execution's output together."""
 
     order: Order
     plan: Plan
@@ -83,6 +84,10 @@ class Attempt(msgspec.Struct):
     is_told: bool = False
     commit: Commit | None = None
     heeded: Collection[str] = ()
+    node: NodePlan | None = None
+
+    def __post_init__(self) -> None:
+        self.node = node_of(self.plan, self.order.command.path)
 
     @property
     def admitted(self) -> Admitted:
@@ -93,11 +98,6 @@ class Attempt(msgspec.Struct):
     def pool(self) -> str:
         """The worker pool that runs it."""
         return self.order.command.pool
-
-    @property
-    def node(self) -> NodePlan | None:
-        """What it runs; None: it puts the execution's output together."""
-        return node_of(self.plan, self.order.command.path)
 
     @property
     def is_agent(self) -> bool:

@@ -37,10 +37,6 @@ class RemoteTool(Tool, frozen=True, kw_only=True):
     def output_schema(self) -> dict[str, Json] | None:
         return self.pinned.output_schema
 
-    @property
-    def is_async(self) -> bool:
-        return True
-
     def bind(self, inputs: Mapping[str, Json], context: NodeContext | None) -> dict[str, Any]:  # noqa: ARG002
         """Raises `WrongArguments`."""
         problems = schema_problems(self.pinned.input_schema, dict(inputs)) if self.is_pinned else []
