@@ -19,6 +19,9 @@ from pathlib import Path
 # last moments may be lost.
 PRAGMAS = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL")
 
+# As `awr` sets it for itself, for all runners alike: a shape makes fewer objects than this.
+NEW_BEFORE_COLLECTION = 50_000
+
 Check = Callable[[], bool]  # whether what came out is right
 Shape = Callable[[], Check]  # runs it once, to its end
 
@@ -80,6 +83,7 @@ def arguments() -> tuple[Path, Sizes]:
 
 def serve(shapes: Mapping[str, Shape]) -> None:
     """Run shapes as they are asked for, until standard input ends. What libraries print goes to standard error."""
+    gc.set_threshold(NEW_BEFORE_COLLECTION)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:

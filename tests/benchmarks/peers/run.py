@@ -7,7 +7,7 @@ Others are LangGraph and DBOS, both on SQLite files opened as ours is, and the l
 functions, which keeps everything in memory, as does ours in the column beside it. Restate is not among them: it needs a
 server of its own, which no package index has. Every runner is a process that stays up (`harness`). In each round, every
 shape is run once by each of them in turn, so that what else the machine does slows them all; the best round counts, and
-one before the first warms them up.
+one before the first warms them up. All of them look for garbage as rarely as `awr` does.
 
 The table and the JSON document tell milliseconds per no-op node (or per event), and for how many of ours the wall time
 of another is enough. ``--setup`` needs `pip`'s index; it leaves this project's own environment alone. No test and
