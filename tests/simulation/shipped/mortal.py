@@ -93,6 +93,7 @@ class MortalBackend:
             queues=self._faulty(ports.queues),
             bus=self._faulty(ports.bus),
             schedules=self._faulty(ports.schedules),
+            offload=self.real.database.join,  # as on a file
         )
         self.poller: Any = MortalPoller(self.real.poller, self._faulty(self.real.poller))
 
@@ -116,7 +117,11 @@ class MortalBackend:
         return self.plan.next(method)
 
     def _die(self) -> None:
+        """What was written in this turn of the loop, and not committed yet, dies with the process."""
         self.is_dead = True
+        for _ in range(2):  # the second one finds that there is nothing left
+            with suppress(RetryableError):
+                self.real.database.write("ROLLBACK", ())
         raise Crash
 
 
