@@ -54,6 +54,8 @@ from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import MachineSpec
 
+LARGE_CHARACTERS = 50_000
+
 
 class Compilation(msgspec.Struct, frozen=True):
     """A plan, unless a finding is an error, and everything there is to say about the definition."""
@@ -70,7 +72,7 @@ def compile_workflow(
     ``file``: its name, for the findings. ``catalogue``: the agents and tools there are; without it what they are
     called with, and whether they exist, is not checked. ``pools``: the worker pools there are; None: any.
     """
-    with _collection_paused():
+    with _collection_paused(is_large=len(text) >= LARGE_CHARACTERS):
         return _compiled(text, file, catalogue, pools)
 
 
@@ -86,10 +88,11 @@ def _compiled(text: str | bytes, file: str, catalogue: Catalogue | None, pools: 
 
 
 @contextmanager
-def _collection_paused() -> Iterator[None]:
+def _collection_paused(is_large: bool) -> Iterator[None]:
     """Pause the cyclic garbage collector: a compilation makes hundreds of thousands of objects that all stay until its
-    end, and visiting them again and again would take as long as compiling. What is left then, mostly a plan, counts
-    as old at once (unless the process keeps frozen objects, which would become old with it).
+    end, and visiting them again and again would take as long as compiling. What is left of a large file then, mostly a
+    plan, counts as old at once (unless the process keeps frozen objects, which would become old with it: to count
+    those takes milliseconds, longer than to compile a small file).
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -97,7 +100,7 @@ def _collection_paused() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
-            if not gc.get_freeze_count():
+            if is_large and not gc.get_freeze_count():
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()
