@@ -18,6 +18,7 @@ class Tree:
         "above",  # its proper ancestors
         "ancestors",  # the same, innermost first
         "below",  # its proper descendants
+        "bits",  # the mask of itself alone
         "candidates",  # of atomic states: the transitions that it may take, its own and then outward
         "children",
         "composite",  # the states that are not atomic, as one mask
@@ -37,6 +38,7 @@ class Tree:
         atomic = {StateKind.ATOMIC, StateKind.FINAL}
         shallow_or_deep = {StateKind.SHALLOW_HISTORY, StateKind.DEEP_HISTORY}
         self.is_atomic = tuple(state.kind in atomic for state in states)
+        self.bits = tuple(1 << number for number in range(count))
         self.domains: dict[int, int] = {}
         self.history = sum(1 << number for number in range(count) if states[number].kind in shallow_or_deep)
         self.composite = ((1 << count) - 1) & ~self.history & ~sum(1 << n for n in range(count) if self.is_atomic[n])

@@ -8,6 +8,7 @@ transitions, then eventless ones and raised events until nothing more follows. E
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.awaited import Pending, Purpose
@@ -70,13 +71,13 @@ class Step:
             return scxml.select(
                 scope.chart,
                 scope.machine.configuration,
-                lambda transition: self._is_enabled(transition, event),
+                partial(self._is_enabled, event),
                 scope.machine.history,
             )
         finally:
             scope.overlay = NO_LOCALS
 
-    def _is_enabled(self, transition: TransitionPlan, event: ChartEvent | None) -> bool:
+    def _is_enabled(self, event: ChartEvent | None, transition: TransitionPlan) -> bool:
         if event is None:
             heard = not transition.events and transition.after < 0
         elif transition.after >= 0:
@@ -121,7 +122,8 @@ class Step:
         machine.history.update(scxml.recorded_history(chart, machine.configuration, exiting))
         self._exit(exiting)
         for transition in transitions:
-            perform(scope, transition.actions, self.actions)
+            if transition.actions:
+                perform(scope, transition.actions, self.actions)
         entry = scxml.entry_set(chart, transitions, machine.configuration, machine.history)
         self.enter(entry)
         scope.overlay = NO_LOCALS

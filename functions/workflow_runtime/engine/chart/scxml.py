@@ -94,11 +94,12 @@ def _without_conflicts(
     chart: ChartPlan, configuration: Collection[int], chosen: list[TransitionPlan], history: History
 ) -> list[TransitionPlan]:
     """Of two transitions that exit a state both, the one from inside the other's source stays, else the earlier."""
-    active, above = _mask(configuration), chart.tree.above
+    active, above, domains = _mask(chart, configuration), chart.tree.above, chart.tree.domains
     kept: list[tuple[TransitionPlan, int]] = []
     exited = 0  # by any of those that are or were kept: who exits none of it has no rival
     for transition in chosen:
-        exits = _exits(chart, transition, active, history)
+        below = domains.get(id(transition))
+        exits = _exits(chart, transition, active, history) if below is None else active & below
         if exits & exited:
             rivals = [other for other, theirs in kept if exits & theirs]
             if not all(above[transition.source] >> rival.source & 1 for rival in rivals):
@@ -115,9 +116,11 @@ def exit_set(
     """The active states that these transitions exit, in exit order: inner states first, else reverse document order
     (computeExitSet). ``history`` is that before the exit.
     """
-    active, exits = _mask(configuration), 0
+    active, exits = _mask(chart, configuration), 0
+    tree = chart.tree
     for transition in transitions:
-        exits |= _exits(chart, transition, active, history)
+        below = tree.domains.get(id(transition))
+        exits |= _exits(chart, transition, active, history) if below is None else active & below
     found = _states(exits)
     found.reverse()
     return found
@@ -160,7 +163,7 @@ def recorded_history(chart: ChartPlan, configuration: Collection[int], exiting: 
     tree = chart.tree
     found: dict[int, list[int]] = {}
     if tree.history:
-        active = _mask(configuration)
+        active = _mask(chart, configuration)
         for state in exiting:
             for history in tree.histories[state]:
                 if chart.states[history].kind is StateKind.DEEP_HISTORY:
@@ -187,7 +190,7 @@ def entry_set(
             targets = _effective(chart, targets, history, history_defaults)
         for target in targets:
             wanted |= lineage[target]
-    wanted &= ~(_mask(configuration_after_exit) | 1 << ROOT_STATE)
+    wanted &= ~(_mask(chart, configuration_after_exit) | 1 << ROOT_STATE)
     return _complete(chart, wanted, history, history_defaults)
 
 
@@ -261,11 +264,9 @@ def is_done(chart: ChartPlan, state: int, configuration: Collection[int]) -> boo
     return any(chart.states[child].kind is StateKind.FINAL and child in configuration for child in children)
 
 
-def _mask(states: Iterable[int]) -> int:
-    mask = 0
-    for state in states:
-        mask |= 1 << state
-    return mask
+def _mask(chart: ChartPlan, states: Collection[int]) -> int:
+    """The mask of states, each of which is there once."""
+    return sum(map(chart.tree.bits.__getitem__, states))
 
 
 def _states(mask: int) -> list[int]:
