@@ -24,6 +24,7 @@ from tests.ahead_clock import AheadClock
 from tests.handlers.bench import LONGER_THAN_ANY_TIMEOUT_SECONDS
 
 from workflow_runtime.backends.aws.items import PARTITION_ATTRIBUTE
+from workflow_runtime.backends.embedded.backend import run_at_once
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.backends.simulated_aws import simulated
 from workflow_runtime.deployment.topology import TOPOLOGY
@@ -196,7 +197,7 @@ class RecordedSystem:
                 environment = {**self._environments[name], **self._further}
                 runtime = aws_runtime(environment, lambda *metric: self.metrics.append(metric), self.clock)
                 # moto reads, decides and writes without a lock: of two threads, both could find a condition met
-                runtime.ports = replace(runtime.ports, together=in_turn)
+                runtime.ports = replace(runtime.ports, together=in_turn, offload=run_at_once)
                 module = importlib.import_module(function.handler.rpartition(".")[0])
                 self._handlers[name] = module.create(runtime, function)
             answer = self._handlers[name](event, LocalContext(function))
