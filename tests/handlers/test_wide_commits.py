@@ -127,10 +127,15 @@ def test_executions_delivered_with_a_wide_one_are_not_held_up_by_it(embedded: Be
     assert embedded.document(wide)["status"] == "running"
 
 
+def publish_parents(bench: Bench) -> None:
+    """A chart that starts a child for each item, and the workflow of those children."""
+    bench.start(NODE)
+    bench.drain()
+    bench.runtime.catalog.publish(CHART.encode())
+
+
 def test_very_many_children_are_started_once_each_by_as_many_invocations_as_needed(embedded: Bench) -> None:
-    embedded.start(NODE)
-    embedded.drain()
-    embedded.runtime.catalog.publish(CHART.encode())
+    publish_parents(embedded)
     slow = Slow(embedded.runtime.ports.table, embedded, "put")
     with embedded.on(replace(embedded.runtime.ports, table=slow)):
         embedded.runtime.starter.start("parents", {"items": list(range(WAITS))})
@@ -148,12 +153,15 @@ def large(number: int) -> str:
     return b64encode(Random(number).randbytes(10_000)).decode()
 
 
+def start_large(bench: Bench) -> str:
+    """A chart that starts very many children, each with a large input; its id."""
+    publish_parents(bench)
+    return bench.runtime.starter.start("parents", {"items": [large(number) for number in range(400)]})
+
+
 def test_what_is_large_of_very_many_commands_is_stored_in_one_invocation(embedded: Bench) -> None:
     """It is stored before the commit, so a commit of which it took longer than that would never come about."""
-    embedded.start(NODE)
-    embedded.drain()
-    embedded.runtime.catalog.publish(CHART.encode())
-    execution_id = embedded.runtime.starter.start("parents", {"items": [large(number) for number in range(400)]})
+    execution_id = start_large(embedded)
     slow = Slow(embedded.runtime.ports.blobs, embedded, "put")
     with embedded.on(replace(embedded.runtime.ports, blobs=slow, together=slow.together)):
         before = embedded.clock.now()
@@ -166,10 +174,7 @@ def test_what_is_large_of_very_many_commands_is_stored_in_one_invocation(embedde
 
 
 def test_an_invocation_ends_in_time_though_not_all_that_is_large_was_stored(embedded: Bench) -> None:
-    embedded.start(NODE)
-    embedded.drain()
-    embedded.runtime.catalog.publish(CHART.encode())
-    execution_id = embedded.runtime.starter.start("parents", {"items": [large(number) for number in range(400)]})
+    execution_id = start_large(embedded)
     slow = Slow(embedded.runtime.ports.blobs, embedded, "put")
     with embedded.on(replace(embedded.runtime.ports, blobs=slow)):  # one after the other
         before = embedded.clock.now()

@@ -193,8 +193,8 @@ def advance(
                     ending.fail(scopes, failed)
                     settling.settle(scopes)
                     changed = True
-    if turn.missing is not None:
-        return turn.missing.needs(turn.replaced_before)
+    if (needs := turn.needs) is not None:
+        return needs
     if after.backlog or len(turn.commands) > COMMANDS_MAX:
         turn.bound()
     changed = changed or bool(turn.commands)  # of the backlog

@@ -22,8 +22,6 @@ class ByteCache(Generic[Key, Value]):
         self.bytes_held = 0
 
     def get(self, key: Key) -> Value | None:
-        if key not in self._entries:
-            return None
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:

@@ -22,8 +22,7 @@ from tests.simulation.delivery.bugs import (
     unknown_events_buried,
 )
 from tests.simulation.delivery.invariants import Violation
-from tests.simulation.delivery.schedule import run_wildly
-from tests.simulation.delivery.test_delivery_crashes import undisturbed
+from tests.simulation.delivery.wild import tell
 from tests.simulation.delivery.world import world
 
 from workflow_runtime.backends.embedded.backend import open_backend
@@ -52,10 +51,7 @@ def seed_that_finds(bug: Bug, likely: int) -> tuple[int, BaseException] | None:
     for seed in dict.fromkeys((likely, *range(SEEDS_MAX))):
         name = scenarios.NAMES[seed % len(scenarios.NAMES)]
         try:
-            with world(name, seed, planted=bug) as wild:
-                run_wildly(wild)
-                wild.check_end()
-                assert wild.lost_for_good() or wild.outcome() == undisturbed(name)[0]
+            tell(name, seed, planted=bug)
         except (Exception, Violation) as error:
             return seed, error
     return None

@@ -5,6 +5,7 @@ and without people who suspend and resume them.
 from __future__ import annotations
 
 from tests.simulation.delivery import scenarios
+from tests.simulation.delivery.bugs import Bug, no_bug
 from tests.simulation.delivery.schedule import run_wildly
 from tests.simulation.delivery.test_delivery_crashes import undisturbed
 from tests.simulation.delivery.world import START, World, world
@@ -20,12 +21,13 @@ EVERYTHING = (
 """Workflows, and whether they are suspended."""
 
 
-def tell(name: str, seed: int, *, suspends: bool = False) -> World:
-    """Interleave all that happens by the seed; in the end nothing is broken, and the outcome is what it always is."""
+def tell(name: str, seed: int, *, suspends: bool = False, planted: Bug = no_bug) -> World:
+    """Interleave all that happens by the seed; in the end nothing is broken, and the outcome is what it always is.
+    ``planted``: a bug, which may well prevent that."""
     if name == scenarios.LISTENING:
         return tell_events(seed)
     expected, _ = undisturbed(name)
-    with world(name, seed, others=scenarios.STARTED.get(name, ())) as wild:
+    with world(name, seed, others=scenarios.STARTED.get(name, ()), planted=planted) as wild:
         run_wildly(wild, suspends=suspends)
         wild.check_end()
         assert wild.lost_for_good() or wild.outcome() == expected

@@ -70,8 +70,8 @@ _decode = msgspec.msgpack.Decoder().decode
 class EmbeddedTable:
     """See `ports.Table`.
 
-    Small rows that were written or read last are kept in memory: a run is read soon after it was claimed, the header of
-    its execution again and again. Nobody else writes the table, and what of it is lost or expires is
+    Small rows that were written or read not long ago are kept in memory: a run is read soon after it was claimed, the
+    header of its execution again and again. Nobody else writes the table, and what of it is lost or expires is
     forgotten.
     """
 

@@ -126,8 +126,7 @@ def variable_sites(definition: WorkflowDefinition, report: Report) -> list[ReadS
 
 def read_site(site: Site, report: Report) -> ReadSite:
     """A site with the names that it reads. Raises `TooMuch`."""
-    value = site.value
-    for path, text in ((site.path, value),) if isinstance(value, str) else walk_texts(value, site.path):
+    for path, text in walk_texts(site.value, site.path):
         report.spent.expressions(1 if site.is_expression else text.count("${"), path)
         report.spent.patterns(text, path)
     compiled, uses = _compiled(site, report)

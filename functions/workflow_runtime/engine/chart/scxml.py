@@ -15,7 +15,9 @@ the actions of it).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import reduce
+from operator import or_
 from typing import TypeAlias
 
 import msgspec
@@ -94,12 +96,10 @@ def _without_conflicts(
     chart: ChartPlan, configuration: Collection[int], chosen: list[TransitionPlan], history: History
 ) -> list[TransitionPlan]:
     """Of two transitions that exit a state both, the one from inside the other's source stays, else the earlier."""
-    active, above, domains = _mask(chart, configuration), chart.tree.above, chart.tree.domains
+    active, above = _mask(chart, configuration), chart.tree.above
     kept: list[tuple[TransitionPlan, int]] = []
     exited = 0  # by any of those that are or were kept: who exits none of it has no rival
-    for transition in chosen:
-        below = domains.get(id(transition))
-        exits = _exits(chart, transition, active, history) if below is None else active & below
+    for transition, exits in zip(chosen, _exits(chart, chosen, active, history), strict=True):
         if exits & exited:
             rivals = [other for other, theirs in kept if exits & theirs]
             if not all(above[transition.source] >> rival.source & 1 for rival in rivals):
@@ -111,40 +111,37 @@ def _without_conflicts(
 
 
 def exit_set(
-    chart: ChartPlan, configuration: Collection[int], transitions: Iterable[TransitionPlan], history: History
+    chart: ChartPlan, configuration: Collection[int], transitions: Sequence[TransitionPlan], history: History
 ) -> list[int]:
     """The active states that these transitions exit, in exit order: inner states first, else reverse document order
     (computeExitSet). ``history`` is that before the exit.
     """
-    active, exits = _mask(chart, configuration), 0
-    tree = chart.tree
-    for transition in transitions:
-        below = tree.domains.get(id(transition))
-        exits |= _exits(chart, transition, active, history) if below is None else active & below
-    found = _states(exits)
+    found = _states(reduce(or_, _exits(chart, transitions, _mask(chart, configuration), history), 0))
     found.reverse()
     return found
 
 
-def _exits(chart: ChartPlan, transition: TransitionPlan, active: int, history: History) -> int:
-    """The mask of what a transition exits: all that is active below its domain, the innermost compound state (or the
-    chart) that holds its source and all it leads to (getTransitionDomain, findLCCA). Nothing if it has no targets.
+def _exits(chart: ChartPlan, transitions: Sequence[TransitionPlan], active: int, history: History) -> list[int]:
+    """Per transition the mask of what it exits: all that is active below its domain, the innermost compound state (or
+    the chart) that holds its source and all it leads to (getTransitionDomain, findLCCA). Nothing if it has no targets.
 
     The domain is a proper ancestor of the source, or the source itself if the transition is internal.
     """
-    if not transition.targets:
-        return 0
     tree = chart.tree
     if tree.history:  # where a transition leads to is another thing each time
-        return active & _domain(chart, transition, history)
-    below = tree.domains.get(id(transition))
-    if below is None:
-        below = tree.domains[id(transition)] = _domain(chart, transition, history)
-    return active & below
+        return [active & _domain(chart, transition, history) for transition in transitions]
+    domains = tree.domains
+    try:
+        return [active & domains[id(transition)] for transition in transitions]
+    except KeyError:  # of some that nobody has asked for
+        domains.update({id(transition): _domain(chart, transition, history) for transition in transitions})
+        return [active & domains[id(transition)] for transition in transitions]
 
 
 def _domain(chart: ChartPlan, transition: TransitionPlan, history: History) -> int:
-    """The mask of what is below a transition's domain."""
+    """The mask of what is below a transition's domain; nothing is, of one without targets."""
+    if not transition.targets:
+        return 0
     tree, source = chart.tree, transition.source
     common = tree.scopes[source]
     if transition.internal and chart.states[source].kind is StateKind.COMPOUND:
