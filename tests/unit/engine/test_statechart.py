@@ -396,6 +396,28 @@ def test_a_default_within_an_active_region_leaves_the_other_regions_alone() -> N
     assert (walk.exited, walk.entered, walk.active) == (["x1"], ["x2"], "on p x x2 y y2")
 
 
+def test_what_is_exited_on_the_way_to_history_is_another_thing_each_time() -> None:
+    """The innermost state that holds both ends of the transition depends on what was recorded."""
+    plan = chart(
+        state(
+            "p",
+            deep("h", "b"),
+            state("a", state("x", on=[on("back", "h")]), state("y")),
+            state("b", on=[on("leave", "out")]),
+        ),
+        state("out", on=[on("again", "x")]),
+    )
+    walk = Walk(plan)
+    walk.send("back")
+    assert (walk.exited, walk.active) == (["x", "a"], "p b")
+    walk.send("leave")
+    walk.send("again")
+    assert walk.active == "p a x"
+    walk.history = {plan.index["h"]: [plan.index["y"]]}
+    walk.send("back")
+    assert (walk.exited, walk.active) == (["x"], "p a y")
+
+
 def test_deep_history_remembers_every_region() -> None:
     plan = chart(
         state(
