@@ -40,6 +40,7 @@ class FormulaField(msgspec.Struct, frozen=True):
     - ``path``: its place in the model; `EACH` stands for every entry of a list
     - ``locals``: names that exist here only
     - ``or_number``: a number in it is taken as it is, not as a template
+    - ``or_id``: so is an id
     """
 
     path: tuple[str, ...]
@@ -47,13 +48,20 @@ class FormulaField(msgspec.Struct, frozen=True):
     locals: frozenset[str] = frozenset()
     over: Over = Over.EXECUTION
     or_number: bool = False
+    or_id: bool = False
+
+    def takes(self, value: Json) -> bool:
+        """Whether a value in this field is a formula."""
+        if self.or_id:
+            return has_template(value)
+        return not (self.or_number and isinstance(value, int | float))
 
 
 EACH = "*"
 
 
-def template(*path: str, over: Over = Over.EXECUTION, or_number: bool = False) -> FormulaField:
-    return FormulaField(path, over=over, or_number=or_number)
+def template(*path: str, over: Over = Over.EXECUTION, or_number: bool = False, or_id: bool = False) -> FormulaField:
+    return FormulaField(path, over=over, or_number=or_number, or_id=or_id)
 
 
 def expression(*path: str, locals: frozenset[str] = frozenset(), over: Over = Over.EXECUTION) -> FormulaField:
@@ -61,9 +69,9 @@ def expression(*path: str, locals: frozenset[str] = frozenset(), over: Over = Ov
 
 
 def values_at(model: Model, field: FormulaField) -> Iterator[tuple[DocumentPath, Json]]:
-    """What the author wrote in a field, with its place in the model; nothing if it is absent or a plain number."""
+    """What the author wrote in a field, with its place in the model; nothing if it is absent or no formula."""
     for place, value in _values(model, field.path, ()):
-        if not (field.or_number and isinstance(value, int | float)):
+        if field.takes(value):
             yield place, value
 
 

@@ -78,7 +78,7 @@ def _check_inputs(node: SubWorkflowNode, workflow: CatalogueEntry, checking: Che
 
 KINDS: dict[type[NodeDefinition], NodeKind] = {
     SubWorkflowNode: NodeKind(
-        formulas=(template("workflow_id"),),
+        formulas=(template("workflow_id", or_id=True),),
         check=_check,
         output=_output,
         spec=_spec,

@@ -110,7 +110,7 @@ def _check_inputs(node: ToolNode, tool: CatalogueEntry, checking: Checking) -> N
 
 KINDS: dict[type[NodeDefinition], NodeKind] = {
     AgentNode: NodeKind(
-        formulas=(template("agent"), template("prompt"), template("session", or_number=True)),
+        formulas=(template("agent", or_id=True), template("prompt"), template("session", or_number=True)),
         check=_check_agent,
         output=_agent_output,
         spec=_agent_spec,
@@ -123,7 +123,7 @@ KINDS: dict[type[NodeDefinition], NodeKind] = {
         may_undo=True,
     ),
     ToolNode: NodeKind(
-        formulas=(template("tool"),),
+        formulas=(template("tool", or_id=True),),
         check=_check_tool,
         output=_tool_output,
         spec=_tool_spec,
