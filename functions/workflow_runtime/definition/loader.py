@@ -57,7 +57,7 @@ def load(text: str | bytes, file: str = "") -> Loaded:
         document = read_document(content)
     except Unreadable as error:
         return _failed(Source(content, file), error)
-    source = Source(content, file, document.place)
+    source = Source(content, file, document)
     if document.problems:  # values are not those that are written: whatever else seems wrong may follow from it
         problems = [
             source.finding_at(problem.rule, problem.message, *unpack(problem.position), hint=problem.hint)
@@ -95,10 +95,10 @@ def _cut(findings: list[Finding], source: Source) -> list[Finding]:
 
 def _workflow(document: Document, source: Source) -> tuple[Any, Source, list[str], list[Finding]]:
     """The mapping below ``workflow:``, its source, the keys beside it, and what is wrong around it."""
-    value, place = document.value, document.place
+    value = document.value
     if document.is_empty or value is None:
         return None, source, [], [source.finding(file_rules.EMPTY, "the file holds no workflow")]
-    if not isinstance(value, dict) or not isinstance(place, MappingPlace):
+    if not isinstance(value, dict):
         return (
             None,
             source,
@@ -122,11 +122,12 @@ def _workflow(document: Document, source: Source) -> tuple[Any, Source, list[str
             [source.finding(file_rules.NOT_A_WORKFLOW, "the top-level `workflow:` is missing", hint=near)],
         )
     for key in beside[:MAX_FINDINGS]:
+        assert isinstance(document.place, MappingPlace), "it has keys"
         text = f"{quoted(key)} stands beside `workflow:`"
         is_field = key in WorkflowDefinition.model_fields
         hint = _deceived(key) or ("Indent it below `workflow:`." if is_field else rules.UNKNOWN_FIELD.hint)
-        findings.append(source.finding_at(rules.UNKNOWN_FIELD, text, *unpack(place.keys[key]), hint=hint))
-    inner = Source(source.text, source.file, place.children["workflow"], place.keys["workflow"])
+        findings.append(source.finding_at(rules.UNKNOWN_FIELD, text, *unpack(document.place.keys[key]), hint=hint))
+    inner = Source(source.text, source.file, document, "workflow")
     body = value["workflow"]
     if body is None or body == {}:
         findings.append(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from workflow_runtime.definition.charts.actions import ACTIONS
 from workflow_runtime.definition.workflow import WRITTEN
 from workflow_runtime.findings import Finding, Rule
 from workflow_runtime.language.json_values import path_text
+from workflow_runtime.language.yaml.document import Document
 from workflow_runtime.language.yaml.places import (
     MappingPlace,
     Place,
@@ -28,12 +30,25 @@ _FREE_KEY = re.compile(r"^x-|^metadata\Z|schemas?\Z")
 class Source:
     """Text and places of one file. Paths start at the top-level ``workflow:`` mapping and use canonical field names."""
 
-    def __init__(self, text: str = "", file: str = "", place: Place | None = None, start: Position = 0) -> None:
+    def __init__(self, text: str = "", file: str = "", document: Document | None = None, key: str = "") -> None:
+        """``key``: paths start at what stands under it, at the top of the document."""
         self.file = file
         self.text = text
-        self._lines: list[str] | None = None
-        self._place: Place = position(1, 1) if place is None else place
-        self._start = start or position_of(self._place)
+        self._document = document
+        self._key = key
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return LINE_BREAK.split(self.text)
+
+    @cached_property
+    def _top(self) -> tuple[Place, Position]:
+        """Where paths start, and where to point for it."""
+        top = position(1, 1) if self._document is None else self._document.place
+        if not self._key:
+            return top, position_of(top)
+        assert isinstance(top, MappingPlace)
+        return top.children[self._key], top.keys[self._key]
 
     def position(self, path: Sequence[str | int]) -> tuple[int, int]:
         """Line and column (from 1) of the value at ``path``, or of its nearest ancestor that exists.
@@ -62,7 +77,7 @@ class Source:
 
         Not below `metadata`, `x-…` and JSON Schemas: what stands there is not evaluated.
         """
-        pending: list[tuple[tuple[str | int, ...], Place]] = [((), self._place)]
+        pending: list[tuple[tuple[str | int, ...], Place]] = [((), self._top[0])]
         while pending:
             path, place = pending.pop()
             if isinstance(place, SequencePlace):
@@ -76,13 +91,11 @@ class Source:
                         pending.append(((*path, key), child))
 
     def _line(self, line: int) -> str:
-        if self._lines is None:
-            self._lines = LINE_BREAK.split(self.text)
         return self._lines[line - 1] if 0 < line <= len(self._lines) else ""
 
     def _find(self, path: Sequence[str | int]) -> tuple[Position, tuple[str | int, ...]]:
         """Position and written path of the deepest part of ``path`` that stands in the file."""
-        place, at = self._place, self._start
+        place, at = self._top
         written: list[str | int] = []
         for index, step in enumerate(path):
             keys: tuple[str, ...] = ()

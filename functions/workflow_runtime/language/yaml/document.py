@@ -7,6 +7,7 @@ events are a flat stream, so every bound is checked before memory is spent.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -15,6 +16,15 @@ import yaml
 from workflow_runtime.findings import Rule
 from workflow_runtime.language.templates import is_cut
 from workflow_runtime.language.yaml import rules
+from workflow_runtime.language.yaml.bounds import (
+    MAX_ALIAS_CHARACTERS,
+    MAX_ALIAS_EXPANSIONS,
+    MAX_DEPTH,
+    MAX_KEY_CHARACTERS,
+    MAX_PROBLEMS,
+    MAX_SCALAR_CHARACTERS,
+    MAX_VALUES,
+)
 from workflow_runtime.language.yaml.places import (
     MappingPlace,
     Place,
@@ -24,22 +34,10 @@ from workflow_runtime.language.yaml.places import (
     position_of,
     unpack,
 )
+from workflow_runtime.language.yaml.plain import read_plain
 from workflow_runtime.language.yaml.scalars import NotJson, resolve
 from workflow_runtime.language.yaml.syntax import comment_follows, syntax_error
 from workflow_runtime.language.yaml.text import LINE_BREAK, Unreadable
-
-MAX_DEPTH = 64
-"""Collections in each other."""
-MAX_ALIAS_EXPANSIONS = 10_000
-"""Values that aliases bring in, those inside them included: counted before anything is shared."""
-MAX_ALIAS_CHARACTERS = 4 * 1024 * 1024
-"""Text that aliases bring in: as much as a file may hold without them."""
-MAX_VALUES = 200_000
-"""Scalars and collections of a file: ten thousand nodes with thirty each; loads in 200 MB and a second or two."""
-MAX_SCALAR_CHARACTERS = 1024 * 1024
-MAX_KEY_CHARACTERS = 1_024
-MAX_PROBLEMS = 100
-"""Problems after which reading stops: so many have one cause."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -51,15 +49,20 @@ class Problem(msgspec.Struct, frozen=True):
     hint: str | None = None
 
 
-class Document(msgspec.Struct, frozen=True):
-    """What a file holds. ``is_empty`` tells a file without any value from one that says null; ``templates_in_keys``:
-    some key holds a ``${``."""
+class Document(msgspec.Struct, frozen=True, dict=True):
+    """What a file holds. ``find_place``: gives `place`; ``is_empty`` tells a file without any value from one that says
+    null; ``templates_in_keys``: some key holds a ``${``."""
 
     value: Any
-    place: Place
+    find_place: Callable[[], Place]
     problems: tuple[Problem, ...] = ()
     is_empty: bool = False
     templates_in_keys: bool = False
+
+    @cached_property
+    def place(self) -> Place:
+        """Where the value stands, found when it is first asked for: it must be as it was read."""
+        return self.find_place()
 
 
 class _Cost(msgspec.Struct):
@@ -68,10 +71,6 @@ class _Cost(msgspec.Struct):
     values: int = 1
     characters: int = 0
     height: int = 0
-
-
-_UNCOUNTED = _Cost()
-"""Of every collection of a text without anchors."""
 
 
 class _Anchor(msgspec.Struct):
@@ -102,18 +101,13 @@ _MERGE = "\x00<<"
 
 
 class Builder:
-    """Takes events one by one; `result` is the document once they ended.
-
-    A file may have hundreds of thousands of scalars, so what happens to each is done in few steps: what a value would
-    cost as an alias is only counted where the text has the sign of an anchor.
-    """
+    """Takes the events of any document one by one; `result` is the document once they ended."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._lines: list[str] | None = None
         self._frames: list[_Frame] = []
         self._frame: _Frame | None = None  # the innermost one
-        self._may_have_anchors = "&" in text
         self._anchors: dict[str, _Anchor | None] = {}
         self._problems: list[Problem] = []
         self._templates_in_keys = False
@@ -130,7 +124,7 @@ class Builder:
 
     def result(self) -> Document:
         value, place = self._root or (None, position(1, 1))
-        return Document(value, place, tuple(self._problems), self._root is None, self._templates_in_keys)
+        return Document(value, lambda: place, tuple(self._problems), self._root is None, self._templates_in_keys)
 
     @property
     def takers(self) -> dict[type, Callable[[Any], None]]:
@@ -197,7 +191,7 @@ class Builder:
         if frame is not None and frame.is_mapping and frame.key is None:
             self._key(_MERGE if plain and text == "<<" else value, at)
             return
-        if self._may_have_anchors and frame is not None:
+        if frame is not None:
             frame.cost.values += 1
             frame.cost.characters += len(text)
         self._put(value, at, at)
@@ -242,9 +236,8 @@ class Builder:
             self._stop(rules.KEY_NOT_TEXT, f"a {kind} cannot be a key", at, hint)
         if event.anchor:
             self._anchors[event.anchor] = None
-        cost = _Cost() if self._may_have_anchors else _UNCOUNTED
         place = MappingPlace(at) if is_mapping else SequencePlace(at)
-        self._frame = _Frame(place, {} if is_mapping else [], event.anchor, cost)
+        self._frame = _Frame(place, {} if is_mapping else [], event.anchor, _Cost())
         self._frames.append(self._frame)
 
     def _close(self, _: Any) -> None:
@@ -253,9 +246,6 @@ class Builder:
         if frame.merges:
             self._merge(frame)
         value = frame.value
-        if not self._may_have_anchors:
-            self._put(value, frame.place, frame.place.position)
-            return
         frame.cost.height += 1
         if frame.anchor:
             self._anchors[frame.anchor] = _Anchor(value, frame.place, frame.cost)
@@ -309,8 +299,7 @@ class Builder:
         if key == _MERGE:
             frame.merges = [*(frame.merges or ()), (value, place, at)]
         elif not frame.skip:
-            if self._may_have_anchors:
-                frame.cost.characters += len(key)
+            frame.cost.characters += len(key)
             frame.value[key] = value
             around.keys[key] = frame.key_position
             around.children[key] = place
@@ -343,6 +332,12 @@ def _star_hint(name: str) -> str | None:
 
 def read_document(text: str) -> Document:
     """The values and places of a YAML or JSON text. Raises `Unreadable` where reading cannot go on."""
+    plain = read_plain(text)
+    return read_closely(text) if plain is None else Document(plain.value, plain.place)
+
+
+def read_closely(text: str) -> Document:
+    """The same, of a text that may hold anything."""
     builder = Builder(text)
     try:
         next_event, takers = yaml.CSafeLoader(text).get_event, builder.takers
