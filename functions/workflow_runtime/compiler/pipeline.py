@@ -293,9 +293,9 @@ def _conditions(graph: Graph, formulas: dict[DocumentPath, Formula], report: Rep
     found = {}
     for links in graph.incoming:
         for link in links:
-            parts = list(dict.fromkeys(formulas[place] for _, place in link.conditions))
-            if not parts:
+            if not link.conditions:
                 continue
+            parts = list(dict.fromkeys(formulas[place] for _, place in link.conditions))
             formula = found[link.source, link.target] = as_expression(parts)
             if len(parts) == 1 or report.has_errors:
                 continue

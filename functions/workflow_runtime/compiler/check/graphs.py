@@ -64,14 +64,14 @@ def _pools_of(node: NodeDefinition, agents: Mapping[str, CatalogueEntry]) -> Ite
 def check_graph(source: GraphSource, graph: Graph, joins: list[Join], doubtful: frozenset[int], report: Report) -> None:
     """What the graph as a whole tells: joins that cannot be met, nodes that cannot run. Not of ``doubtful`` nodes."""
     for position, node in enumerate(source.nodes):
-        if position in doubtful:
+        join = joins[position]
+        if join.kind is JoinKind.ALL or position in doubtful:
             continue
         count = len(graph.alive_sources(position))
-        join = joins[position]
         place = source.at(position, "join")
         if join.kind is JoinKind.AT_LEAST and join.count > count:
             report.add(rules.JOIN_COUNT, f"`{node.id}` needs {join.count} edges alive and has {count}", place)
-        elif not count and "join" in node.model_fields_set and join.kind is not JoinKind.ALL:
+        elif not count and "join" in node.model_fields_set:
             report.add(
                 rules.JOIN_WITHOUT_EDGES, f"`{node.id}` waits for no node, so `{join.kind}` means nothing", place
             )

@@ -179,10 +179,27 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
             if node.compensate is not None and kind_of_node(node).has_policies:
                 yield position, node
 
-    @property
-    def own_nodes(self) -> Iterator[tuple[int, NodeDefinition]]:
+    @cached_property
+    def own_nodes(self) -> tuple[tuple[int, NodeDefinition], ...]:
         """Its nodes with their positions; those that undo others are looked at in their own graphs."""
-        return ((position, node) for position, node in enumerate(self.nodes) if position not in self.undoing)
+        undoing = self.undoing
+        return tuple([(position, node) for position, node in enumerate(self.nodes) if position not in undoing])
+
+    @cached_property
+    def calls(self) -> tuple[tuple[int, str, DocumentPath], ...]:
+        """The nodes that a failure of another calls: the position of that, the id, and where in it that is named."""
+        found: list[tuple[int, str, DocumentPath]] = []
+        for position, node in enumerate(self.nodes):
+            kind = kind_of_node(node)
+            found += [(position, name, inner) for name, inner in kind.calls(node)]
+            if not kind.has_policies:
+                continue
+            if node.fallback is not None and node.fallback.node is not None:
+                found.append((position, node.fallback.node, ("fallback",)))
+            for number, rule in enumerate(node.on_error):
+                if rule.target is not None:
+                    found.append((position, rule.target, ("on_error", number, "target")))
+        return tuple(found)
 
 
 class CallSource(msgspec.Struct, frozen=True):

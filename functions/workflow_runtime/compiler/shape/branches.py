@@ -15,7 +15,6 @@ from workflow_runtime.compiler.shape.walks import (
     DEPENDENCY,
     Link,
     Links,
-    Rank,
     TooManyEdges,
     incoming_of,
     merge,
@@ -80,7 +79,7 @@ class Branched:
     def add_wait(self, link: Link) -> None:
         """Add a link from a parallel node as links from what it means to wait for that node."""
         for number, source in enumerate(self._wait_for(link.source)):
-            rank = Rank(link.rank.category, (*link.rank.sequence, number))
+            rank = (*link.rank, number)
             self.add(msgspec.structs.replace(link, source=source, rank=rank))
 
     def _wait_for(self, parallel: int) -> tuple[int, ...]:
@@ -105,7 +104,7 @@ class Branched:
         position = self.size
         self.gathers.append(Gather(id, GatherSpec(parallel, is_branch)))
         for number, source in enumerate(sources):
-            self.add(Link(source, position, Rank(DEPENDENCY, (number,)), ("nodes", parallel)))
+            self.add(Link(source, position, (DEPENDENCY, number), ("nodes", parallel)))
         return position
 
     def _ends(self, branch: tuple[int, ...]) -> list[int]:

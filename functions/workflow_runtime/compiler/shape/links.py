@@ -17,9 +17,8 @@ from workflow_runtime.compiler.collect.formulas import ReadSite, SiteKind, Use
 from workflow_runtime.compiler.collect.graphs import OWN, Enclosing, GraphSource
 from workflow_runtime.compiler.collect.sources import Matcher, Sources
 from workflow_runtime.compiler.kinds import kind_of_node
-from workflow_runtime.compiler.kinds.kind import Target
 from workflow_runtime.compiler.report import DocumentPath, Report
-from workflow_runtime.compiler.shape.walks import DATA, DEPENDENCY, EDGE, TARGET, Link, Links, Rank, merge
+from workflow_runtime.compiler.shape.walks import DATA, DEPENDENCY, EDGE, TARGET, Link, Links, merge
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.policies import ErrorHandler
 from workflow_runtime.plan.graph import EdgeKind
@@ -64,10 +63,11 @@ def declared_links(graph: GraphSource, report: Report) -> Links:
     find = partial(_find, graph, report)
     links: Links = {}
     for target, node in enumerate(graph.nodes):
+        here = graph.at(target, "dependencies") if node.dependencies else ()
         for number, name in enumerate(node.dependencies):
-            place = graph.at(target, "dependencies", number)
+            place = (*here, number)
             source = find(name, place)
-            _add(links, Link(source, target, Rank(DEPENDENCY, (number,)), place), node.id, report)
+            _add(links, Link(source, target, (DEPENDENCY, number), place), node.id, report)
     _add_edges(links, graph, find, report)
     for source, node in enumerate(graph.nodes):
         known = kind_of_node(node)
@@ -75,7 +75,7 @@ def declared_links(graph: GraphSource, report: Report) -> Links:
         for number, (name, inner) in enumerate(known.targets(node)):
             place = graph.at(source, *inner)
             target = find(name, place)
-            _add(links, Link(source, target, Rank(TARGET, (source, number)), place, kind), node.id, report)
+            _add(links, Link(source, target, (TARGET, source, number), place, kind), node.id, report)
     return links
 
 
@@ -84,21 +84,22 @@ def calling_links(graph: GraphSource, links: Links, handlers: Handlers, report: 
     They are not edges, and such a node has none: nobody could tell whether it is still going to run.
     """
     found: Links = {
-        (own, position): Link(own, position, Rank(TARGET, (own,)), graph.at(position), EdgeKind.ORDER)
+        (own, position): Link(own, position, (TARGET, own), graph.at(position), EdgeKind.ORDER)
         for position, own in graph.fallbacks.items()
     }
+    if not (graph.calls or graph.undoing or any(handlers)):
+        return found
     edges = {node: link for pair, link in links.items() for node in pair}
-    for source, node in enumerate(graph.nodes):
-        for name, inner in _calls(node):
-            place = graph.at(source, *inner)
-            target = _find(graph, report, name, place)
-            if target == source:
-                report.add(rules.SELF_EDGE, f"`{node.id}` calls itself", place)
-            elif target >= 0:
-                if target in edges:
-                    message = f"`{name}`, which `{node.id}` calls, has an edge"
-                    report.add(rules.CALLED_AND_LINKED, message, edges[target].place)
-                found[source, target] = Link(source, target, Rank(TARGET, (source,)), place, EdgeKind.ORDER)
+    for source, name, inner in graph.calls:
+        id, place = graph.nodes[source].id, graph.at(source, *inner)
+        target = _find(graph, report, name, place)
+        if target == source:
+            report.add(rules.SELF_EDGE, f"`{id}` calls itself", place)
+        elif target >= 0:
+            if target in edges:
+                message = f"`{name}`, which `{id}` calls, has an edge"
+                report.add(rules.CALLED_AND_LINKED, message, edges[target].place)
+            found[source, target] = Link(source, target, (TARGET, source), place, EdgeKind.ORDER)
     for source, own_handlers in enumerate(handlers):
         for number, target in own_handlers:
             place = ("error_handlers", number, "action", "target")
@@ -106,7 +107,7 @@ def calling_links(graph: GraphSource, links: Links, handlers: Handlers, report: 
                 message = f"`{graph.nodes[target].id}`, which an error handler calls, has an edge"
                 report.add(rules.CALLED_AND_LINKED, message, edges[target].place)
             elif target >= 0:
-                found.setdefault((source, target), Link(source, target, Rank(TARGET, (source,)), place, EdgeKind.ORDER))
+                found.setdefault((source, target), Link(source, target, (TARGET, source), place, EdgeKind.ORDER))
     for target, undone in graph.undoing.items():
         undoes = f"`{graph.nodes[target].id}`, which undoes `{graph.nodes[undone[0]].id}`"
         if target in edges:
@@ -132,26 +133,17 @@ def handlers_of(graph: GraphSource, handlers: Sequence[ErrorHandler], spent: Spe
 
 def has_unknown_calls(sources: Sources) -> bool:
     """Whether nodes call others that do not exist: some node may then see what only called ones do."""
-    return any(name not in graph.index for graph in sources.graphs for node in graph.nodes for name, _ in _calls(node))
-
-
-def _calls(node: NodeDefinition) -> Iterator[Target]:
-    """The nodes that a failure of this one calls, each with its place in it."""
-    kind = kind_of_node(node)
-    yield from kind.calls(node)
-    if node.fallback is not None and node.fallback.node is not None and kind.has_policies:
-        yield node.fallback.node, ("fallback",)
-    for number, rule in enumerate(node.on_error if kind.has_policies else ()):
-        if rule.target is not None:
-            yield rule.target, ("on_error", number, "target")
+    return any(name not in graph.index for graph in sources.graphs for _, name, _ in graph.calls)
 
 
 def called_nodes(graph: GraphSource, links: Links, calling: Links) -> Called:
     """Nodes that only a wait, a fallback, an error rule, a handler or a compensation names."""
     live = frozenset(target for _, target in calling)
+    named = {name for node in graph.nodes if not kind_of_node(node).has_policies for name in _named_in_vain(node)}
+    if not (named or graph.undoing):
+        return Called(live=live)
     linked = {node for pair in links for node in pair}
     undoing = frozenset(graph.undoing) - live - linked
-    named = {name for node in graph.nodes if not kind_of_node(node).has_policies for name in _named_in_vain(node)}
     dormant = frozenset(graph.index[name] for name in named if name in graph.index) - linked - live - undoing
     return Called(dormant, live, undoing)
 
@@ -204,7 +196,7 @@ def data_links(named: dict[int, dict[int, Use]], links: Links) -> Links:
     """For nodes that declare no link: every node they name counts as a dependency."""
     declared = {target for _, target in links}
     return {
-        (source, target): Link(source, target, Rank(DATA, (number,)), use.path)
+        (source, target): Link(source, target, (DATA, number), use.path)
         for target, sources in named.items()
         if target not in declared
         for number, (source, use) in enumerate(sources.items())
@@ -214,7 +206,7 @@ def data_links(named: dict[int, dict[int, Use]], links: Links) -> Links:
 def reading_links(named: dict[int, dict[int, Use]]) -> Links:
     """All that is read, as mere order; to find circles in a graph that is not whole."""
     return {
-        (source, target): Link(source, target, Rank(DATA, (number,)), use.path, EdgeKind.ORDER)
+        (source, target): Link(source, target, (DATA, number), use.path, EdgeKind.ORDER)
         for target, sources in named.items()
         for number, (source, use) in enumerate(sources.items())
     }
@@ -234,7 +226,7 @@ def _add_edges(links: Links, graph: GraphSource, find: Callable[[str, DocumentPa
         target = -1 if edge.target in nothing else find(edge.target, ("edges", number, "target"))
         condition = ("edges", number, "condition")
         conditions = () if edge.condition is None else ((edge.condition, condition),)
-        link = Link(source, target, Rank(EDGE, (number,)), ("edges", number), conditions=conditions)
+        link = Link(source, target, (EDGE, number), ("edges", number), conditions=conditions)
         _add(links, link, edge.source, report)
 
 

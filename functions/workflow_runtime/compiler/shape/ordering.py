@@ -6,7 +6,7 @@ success.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -18,7 +18,6 @@ from workflow_runtime.compiler.shape.walks import (
     DATA,
     Link,
     Links,
-    Rank,
     ancestors,
     find_cycles,
     incoming_of,
@@ -54,7 +53,8 @@ def finished(ids: Sequence[str], graph: Branched, named: dict[int, dict[int, Use
     order = topological_order(graph.size, graph.links)
     if len(order) == graph.size:
         incoming = incoming_of(graph.size, graph.links)
-        if not _add_reads(graph, named, ancestors(order, incoming) if named else []):
+        unlinked = list(_unlinked(graph.links, named))
+        if not unlinked or not _add_reads(graph, unlinked, ancestors(order, incoming)):
             return _graph(ids, graph, incoming, order)
         order = topological_order(graph.size, graph.links)
     whole = _graph(ids, graph, incoming_of(graph.size, graph.links), order)
@@ -73,25 +73,32 @@ def report_cycles(ids: Sequence[str], count: int, links: Links, report: Report) 
     cycles = find_cycles(len(ids), links)
     for cycle in cycles:
         pairs = list(zip(cycle, [*cycle[1:], cycle[0]], strict=True))
-        link = max((links[pair] for pair in pairs), key=lambda link: (link.target < count, link.rank.category == DATA))
+        link = max((links[pair] for pair in pairs), key=lambda link: (link.target < count, link.rank[0] == DATA))
         shown = [ids[node] for node in cycle if node < count]
         printed = " → ".join((*shown, shown[0]))
-        hint = "A node cannot read what runs after it." if link.rank.category == DATA else None
+        hint = "A node cannot read what runs after it." if link.rank[0] == DATA else None
         report.add(rules.CYCLE, f"these nodes wait for each other: {printed}", link.place, hint)
     return bool(cycles)
 
 
-def _add_reads(graph: Branched, named: dict[int, dict[int, Use]], above: list[int]) -> bool:
-    """Returns whether there was any that orders what was not in order already."""
-    has_added = False
+def _unlinked(links: Links, named: dict[int, dict[int, Use]]) -> Iterator[Link]:
+    """For every read of a node to which there is no link yet, one that merely orders. Most nodes read those right above
+    them."""
     for target, sources in sorted(named.items()):
         for number, (source, use) in enumerate(sources.items()):
-            if above[target] >> source & 1:
-                continue
-            has_added = True
-            link = Link(source, target, Rank(DATA, (number,)), use.path, EdgeKind.ORDER)
-            if graph.is_wait(source, target):
-                graph.add_wait(link)
-            else:
-                graph.add(link)
+            if (source, target) not in links:
+                yield Link(source, target, (DATA, number), use.path, EdgeKind.ORDER)
+
+
+def _add_reads(graph: Branched, reads: list[Link], above: list[int]) -> bool:
+    """Returns whether there was any that orders what was not in order already."""
+    has_added = False
+    for link in reads:
+        if above[link.target] >> link.source & 1:
+            continue
+        has_added = True
+        if graph.is_wait(link.source, link.target):
+            graph.add_wait(link)
+        else:
+            graph.add(link)
     return has_added

@@ -17,12 +17,9 @@ from workflow_runtime.plan.graph import EdgeKind
 Pair: TypeAlias = tuple[int, int]
 
 
-class Rank(msgspec.Struct, frozen=True, order=True):
-    """Dependency order: `dependencies`, then `edges`, then control targets, then data, each in file order."""
-
-    category: int
-    sequence: tuple[int, ...]
-
+Rank: TypeAlias = tuple[int, ...]
+"""Dependency order: `dependencies`, then `edges`, then control targets, then data; after that number, the place in file
+order."""
 
 DEPENDENCY, EDGE, TARGET, DATA = range(4)
 
@@ -113,7 +110,10 @@ def ancestors(order: Iterable[int], incoming: list[list[Link]]) -> list[int]:
 def find_cycles(count: int, pairs: Iterable[Pair]) -> list[list[int]]:
     """One shortest cycle through the first node of every knot (strongly connected part); the first is not repeated."""
     pairs = list(pairs)
-    left = set(range(count)) - set(topological_order(count, pairs))
+    order = topological_order(count, pairs)
+    if len(order) == count:
+        return []
+    left = set(range(count)) - set(order)
     left -= set(left) - _upstream_of_cycles(left, pairs)
     targets: dict[int, list[int]] = {node: [] for node in left}
     for source, target in pairs:
