@@ -35,25 +35,24 @@ _WORDS = {"true": True, "false": False, "null": None}
 
 class Expression:
     """Made by `compile_expression`. ``references``: every mention of a name, in order (``item`` of ``filter`` and
-    its like left out). ``plain``: it is known to pick or to compare only.
+    its like left out). ``tree``: None for one that is known to be plain.
 
     A large workflow has thousands of expressions that only pick or compare, and most are never evaluated in the process
-    that checks them: their closures are made when they are first evaluated. Others may have mistakes that show only
-    then (a broken pattern), so they are compiled at once. Raises `ExpressionSyntaxError` for those.
+    that checks them: their closures, and the trees of plain ones, are made when they are first evaluated. Others may
+    have mistakes that show only then (a broken pattern), so they are compiled at once. Raises `ExpressionSyntaxError`
+    for those.
     """
 
-    __slots__ = ("_builds", "_run", "offset", "reads_secrets", "references", "source", "tree")
+    __slots__ = ("_builds", "_run", "_tree", "offset", "reads_secrets", "references", "source")
 
-    def __init__(
-        self, source: str, tree: Node, references: tuple[Reference, ...], offset: int = 0, *, plain: bool = False
-    ) -> None:
+    def __init__(self, source: str, tree: Node | None, references: tuple[Reference, ...], offset: int = 0) -> None:
         self.source = source
         self.references = references
         self.reads_secrets = SECRETS in source and SECRETS in [reference.name for reference in references]
         self.offset = offset
-        self.tree = tree
-        self._run: Evaluator | None = None if plain or picks(tree) else Compiler().compile(tree)
-        self._builds = not plain and builds(tree)
+        self._tree = tree
+        self._run: Evaluator | None = None if tree is None or picks(tree) else Compiler().compile(tree)
+        self._builds = tree is not None and builds(tree)
 
     def __repr__(self) -> str:
         return f"Expression({self.source!r})"
@@ -72,7 +71,7 @@ class Expression:
         scope.memory = MEMORY_BYTES_MAX
         run = self._run
         if run is None:
-            run = self._run = Compiler().compile(self.tree)
+            run = self._run = Compiler().compile(self._tree or _plain_tree(self.source, self.references[0]))
         try:
             value = run(scope)
             if self._builds and value is not None and type(value) is not bool:
@@ -103,39 +102,53 @@ def plain_path(source: str, start: int = 0, closing: str = "") -> Expression | N
     """The expression from ``start`` to ``closing``, or to the end, if it is names with points between them, as most
     are: what the parser would make of it, in a fraction of the time. None if it is anything else.
     """
-    found = _PLAIN.match(source, start)
-    if found is None:
-        return None
-    text, end = found[0], found.end()
-    if source[end : end + 1] != closing or end - start > _PLAIN_CHARACTERS_MAX:
-        return None
-    name, *keys = text.split(".")
-    if name in NOT_NAMES or name.lower() in ("and", "or", "not"):
-        return None
-    reference = Reference(name, tuple(keys), start, True)
-    tree: Node = Name(name, start)
-    if keys:
-        tree = Path(tree, tuple(map(Key, keys)), text, start)
-    return Expression(text, tree, (reference,), start, plain=True)
+    text = _plain_text(source, start, closing)
+    return None if text is None else Expression(text, None, (_plain_reference(text, start),), start)
 
 
 def _plain_comparison(source: str) -> Expression | None:
     """The same of such a path, in ``${}`` or not, that is compared with a word, a number or a text."""
     start = 2 if source.startswith("${") else 0
-    left = plain_path(source, start, "}" if start else " ")
-    if left is None or not source.isascii() or len(source) > SOURCE_BYTES_MAX:
+    text = _plain_text(source, start, "}" if start else " ")
+    if text is None or not source.isascii() or len(source) > SOURCE_BYTES_MAX:
         return None
-    end = start + len(left.source) + bool(start)
-    found = _COMPARED.fullmatch(source, end)
+    if _COMPARED.fullmatch(source, start + len(text) + bool(start)) is None:
+        return None
+    return Expression(source, None, (_plain_reference(text, start),))
+
+
+def _plain_text(source: str, start: int, closing: str) -> str | None:
+    found = _PLAIN.match(source, start)
     if found is None:
         return None
+    end = found.end()
+    if source[end : end + 1] != closing or end - start > _PLAIN_CHARACTERS_MAX:
+        return None
+    text = found[0]
+    name = text.partition(".")[0]
+    return None if name in NOT_NAMES or name.lower() in ("and", "or", "not") else text
+
+
+def _plain_reference(text: str, start: int) -> Reference:
+    name, *keys = text.split(".")
+    return Reference(name, tuple(keys), start, True)
+
+
+def _plain_tree(source: str, reference: Reference) -> Node:
+    """What the parser would make of `plain_path` and `_plain_comparison`."""
+    name, keys, start = reference.name, reference.path, reference.offset
+    text = ".".join((name, *keys))
+    path = Path(Name(name, start), tuple(map(Key, keys)), text, start) if keys else Name(name, start)
+    if source == text:
+        return path
+    found = _COMPARED.fullmatch(source, start + len(text) + bool(start))
+    assert found is not None, "what is no path is a comparison"
     operator, word, number, *texts = found.groups()
     if word is not None:
         value: Json = _WORDS[word]
     else:
         value = int(number) if number is not None else next(text for text in texts if text is not None)
-    right = Literal(value, found.end(1) + 1)
-    return Expression(source, Compare(operator, left.tree, right, found.start(1)), left.references, plain=True)
+    return Compare(operator, path, Literal(value, found.end(1) + 1), found.start(1))
 
 
 def compile_tokens(source: str, tokens: list[Token]) -> Expression:
