@@ -43,21 +43,23 @@ class Spent:
 
     def expressions(self, count: int, place: Place) -> None:
         """Raises `TooMuch`."""
-        self._expressions = _more(
-            self._expressions, count, EXPRESSIONS_MAX, "expressions", rules.TOO_MANY_EXPRESSIONS, place
-        )
+        self._expressions += count
+        if self._expressions > EXPRESSIONS_MAX:
+            raise _too_much(EXPRESSIONS_MAX, "expressions", rules.TOO_MANY_EXPRESSIONS, place)
 
     def references(self, count: int, place: Place) -> None:
         """Raises `TooMuch`."""
-        self._references = _more(
-            self._references, count, REFERENCES_MAX, "references", rules.TOO_MANY_REFERENCES, place
-        )
+        self._references += count
+        if self._references > REFERENCES_MAX:
+            raise _too_much(REFERENCES_MAX, "references", rules.TOO_MANY_REFERENCES, place)
 
     def patterns(self, text: str, place: Place) -> None:
         """Those that an expression may hold. Raises `TooMuch`."""
-        if "matches" in text:
-            found = len(_MATCHES.findall(text))
-            self._patterns = _more(self._patterns, found, PATTERNS_MAX, "patterns", rules.TOO_MANY_PATTERNS, place)
+        if "matches" not in text:
+            return
+        self._patterns += len(_MATCHES.findall(text))
+        if self._patterns > PATTERNS_MAX:
+            raise _too_much(PATTERNS_MAX, "patterns", rules.TOO_MANY_PATTERNS, place)
 
     def match(self, characters: int, program: int) -> None:
         """A handler's pattern is tried on an id. Raises `TooMuch`."""
@@ -67,7 +69,5 @@ class Spent:
             raise TooMuch(rules.TOO_MANY_PATTERNS, message, ("error_handlers",))
 
 
-def _more(before: int, count: int, most: int, what: str, rule: Rule, place: Place) -> int:
-    if before + count > most:
-        raise TooMuch(rule, f"with these there are more than {most:,} {what} in the file", place)
-    return before + count
+def _too_much(most: int, what: str, rule: Rule, place: Place) -> TooMuch:
+    return TooMuch(rule, f"with these there are more than {most:,} {what} in the file", place)

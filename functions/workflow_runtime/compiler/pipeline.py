@@ -32,7 +32,8 @@ from workflow_runtime.compiler.collect.formulas import variable_sites
 from workflow_runtime.compiler.collect.graphs import ChartSource
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.kinds.kind import Body
-from workflow_runtime.compiler.names.names import Bindings, Names, bind_all
+from workflow_runtime.compiler.names.bindings import Bindings
+from workflow_runtime.compiler.names.names import Names, bind_all
 from workflow_runtime.compiler.names.vocabulary import PREVIOUS_NAMES
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.doubts import doubts_of
@@ -158,8 +159,8 @@ def _plan(
     bound = bind_all(names, sources, drafts, charts, others)
     _check(definition, gaps, sources, drafts, bound, catalogue, report)
     check_compensations(definition, gaps, sources, graphs, catalogue, report)
-    check_reads(bound.placed(sources), sources, firsts, report)
-    check_values(definition, sources, bound.placed(sources), firsts, catalogue, report)
+    check_reads(bound.placed, sources, firsts, report)
+    check_values(definition, sources, bound.placed, firsts, catalogue, report)
     formulas = {item.site.path: item.formula for item in bound.all}
     limiter = partial(full_name, definition)
     handlers = [with_budget(definition, draft.handlers) for draft in drafts]
@@ -167,7 +168,7 @@ def _plan(
         None if graph is None else Parts(draft.source, graph, formulas, draft.called, first, own, limiter)
         for draft, graph, first, own in zip(drafts, graphs, firsts, handlers, strict=True)
     ]
-    moments = moments_of(bound.placed(sources), firsts, [draft.called for draft in drafts])
+    moments = moments_of(bound.placed, firsts, [draft.called for draft in drafts])
     for part, read in zip(parts, moments, strict=True):
         if part is not None:
             _check_finished(definition.id, part, read, report)
@@ -220,7 +221,7 @@ def _check(
     for chart in sources.charts:
         check_chart(chart, report)
     check_paths(sources, report)
-    check_states_asked(bound.placed(sources), sources, report)
+    check_states_asked(bound.placed, sources, report)
     check_merging(definition, sources, report)
     check_triggers(definition, gaps, sources, report)
     check_limits(definition, gaps, sources, catalogue, report)
@@ -243,7 +244,7 @@ def _assembled(
         if chart.node is not None:
             reads = sorted(firsts[graph] + node for graph, node in named.machines.get(chart.node, ()))
             parts[chart.node.graph].machines[chart.node.node] = MachineSpec(chart.number, tuple(reads))
-    chained = bound.chained(sources)
+    chained = bound.chained
     for source in sources.graphs:
         if source.loop is not None:
             reads = sorted(firsts[graph] + node for graph, node in named.machines.get(source.loop, ()))

@@ -73,7 +73,10 @@ def walk_texts(value: Json, path: Path = ()) -> Iterator[tuple[Path, str]]:
         yield path, value
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from walk_texts(item, (*path, key))
+            if isinstance(item, str):  # most do not need an iterator of their own
+                yield (*path, key), item
+            else:
+                yield from walk_texts(item, (*path, key))
     elif isinstance(value, list | tuple):
         for position, item in enumerate(value):
             yield from walk_texts(item, (*path, position))

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from workflow_runtime.compiler.collect.formulas import SiteKind
-from workflow_runtime.compiler.names.names import Bound, Read
+from workflow_runtime.compiler.names.bindings import Bound, Read
 from workflow_runtime.plan.formulas import BindingKind
 
 Path: TypeAlias = tuple[str, ...]
@@ -97,10 +97,8 @@ def decided_paths(graphs: Iterable[GraphReads], others: Iterable[Bound], *, copi
             site = item.site
             if site.in_worker or site.kind in UNDECIDED:
                 continue
-            looks_back = any(read.binding.kind is BindingKind.PREVIOUS for read in item.reads)
-            above = tuple(graph.before(site.node)) if looks_back else ()
             for read in item.reads:
-                paths.add(read, above)
+                paths.add(read, graph.before(site.node) if read.binding.kind is BindingKind.PREVIOUS else ())
         for node in graph.wholes:
             paths.nodes.setdefault(graph.first + node, set()).add(WHOLE)
     for item in others:
@@ -115,6 +113,8 @@ def decided_paths(graphs: Iterable[GraphReads], others: Iterable[Bound], *, copi
 
 def shortest(paths: set[Path]) -> tuple[Path, ...]:
     """Sorted, without paths below another one: a prefix sorts before what it covers."""
+    if len(paths) == 1:
+        return tuple(paths)
     kept: list[Path] = []
     for path in sorted(paths):
         if not kept or path[: len(kept[-1])] != kept[-1]:

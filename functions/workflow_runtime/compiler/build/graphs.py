@@ -220,7 +220,8 @@ def assemble_graph(parts: Parts, decisions: Decisions, conditions: Mapping[tuple
         first = len(edges)
         for link in links:
             outgoing[link.source].append(len(edges))
-            edges.append(Edge(link.source, link.target, link.kind, conditions.get((link.source, link.target))))
+            condition = conditions[link.source, link.target] if link.conditions else None
+            edges.append(Edge(link.source, link.target, link.kind, condition))
         incoming.append(tuple(range(first, len(edges))))
     nodes = [
         _node(parts, position, incoming[position], tuple(outgoing[position]), _paths(parts, decisions, position))
@@ -279,8 +280,8 @@ def _node(
         name=node.name,
         inputs=parts.formula(position, "inputs") if has_inputs(parts.source, position) and kind.reads_inputs else None,
         output_fields=node.outputs if isinstance(node.outputs, tuple) and kind.has_shape else None,
-        shape=parts.formula(position, "outputs") if kind.has_shape else None,
-        when=NEVER if parts.called.never_due(position) else parts.formula(position, "when"),
+        shape=parts.formula(position, "outputs") if node.outputs is not None and kind.has_shape else None,
+        when=_when(parts, position, node),
         continue_on_skip=node.on_skip == "continue",
         timeout_seconds=None if kind.own_timeout else node.timeout,
         priority=node.priority,
@@ -296,6 +297,12 @@ def _node(
         cost_tokens=node.cost.tokens if node.cost is not None and kind.pool is not None else 0,
         callback=_callback(node) if kind.pool is not None else None,
     )
+
+
+def _when(parts: Parts, position: int, node: NodeDefinition) -> Formula | None:
+    if parts.called.never_due(position):
+        return NEVER
+    return parts.formula(position, "when") if node.when is not None else None
 
 
 def _callback(node: NodeDefinition) -> CallbackPlan | None:
@@ -371,7 +378,7 @@ def _sinks(nodes: tuple[NodeDefinition, ...], graph: Graph, called: Called) -> t
     return tuple(
         position
         for position, node in enumerate(nodes)
-        if position not in continued and position not in called and kind_of_node(node).yields
+        if position not in continued and position not in called.nodes and kind_of_node(node).yields
     )
 
 

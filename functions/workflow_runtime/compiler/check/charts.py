@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import Site
-from workflow_runtime.compiler.collect.graphs import ChartSource, GraphSource
+from workflow_runtime.compiler.collect.graphs import ChartSource
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.collect.states import StateSource, action_blocks, nested_actions, transitions_of
-from workflow_runtime.compiler.names.names import Bound
+from workflow_runtime.compiler.names.bindings import Bound
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.charts.actions import (
     ActionDefinition,
@@ -195,18 +195,17 @@ def _conflicts(chart: ChartSource, targets: Iterable[tuple[int, int]]) -> Iterat
             yield position, other, target
 
 
-def check_states_asked(
-    bound: Iterable[tuple[Bound, GraphSource | ChartSource]], sources: Sources, report: Report
-) -> None:
+def check_states_asked(bound: Iterable[Bound], sources: Sources, report: Report) -> None:
     """Names that are not fixed are not checked. What a worker evaluates knows no states."""
-    for item, place in bound:
-        for path, name in _asked(item.site):
-            if not place.charts or item.site.in_worker:
-                where = "in a worker" if place.charts else "outside of charts"
+    for item in bound:
+        numbers = item.place.charts
+        for path, name in _asked(item.site) if item.may_ask_states else ():
+            if not numbers or item.site.in_worker:
+                where = "in a worker" if numbers else "outside of charts"
                 hint = "Use it in a guard, in an action, or in the `when` of a node."
                 report.add(rules.NOT_HERE, f"`in_state` cannot be evaluated {where}", path, hint)
                 continue
-            charts = [sources.charts[number] for number in place.charts]
+            charts = [sources.charts[number] for number in numbers]
             if name and not any(chart.hides_states or normalized(name) in chart.index for chart in charts):
                 _tell_unknown(name, path, (known for chart in charts for known in chart.index), report)
 

@@ -6,10 +6,10 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.graphs import ChartSource, GraphSource, Undone
+from workflow_runtime.compiler.collect.graphs import GraphSource, Undone
 from workflow_runtime.compiler.collect.sources import NOT_OF_COMPENSATIONS, Sources
 from workflow_runtime.compiler.kinds import kind_of_node
-from workflow_runtime.compiler.names.names import Bound
+from workflow_runtime.compiler.names.bindings import Bound
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.definition.nodes.common import NodeDefinition
@@ -114,14 +114,12 @@ def _effects(node: NodeDefinition, catalogue: Catalogue | None) -> Effects:
     return entry.effects if entry is not None and entry.effects is not None else Effects.NONE
 
 
-def check_reads(
-    bound: Iterable[tuple[Bound, GraphSource | ChartSource]], sources: Sources, firsts: list[int], report: Report
-) -> None:
+def check_reads(bound: Iterable[Bound], sources: Sources, firsts: list[int], report: Report) -> None:
     """Reads of nodes that are gone when a compensation runs, and of nodes that run only then."""
     if not any(graph.undoes is not None or graph.undoing for graph in sources.graphs):
         return
-    for item, place in bound:
-        undoes = place.undoes if isinstance(place, GraphSource) else None
+    for item in bound:
+        undoes = item.place.undoes if isinstance(item.place, GraphSource) else None
         for read in item.reads:
             if read.binding.node < 0:
                 continue

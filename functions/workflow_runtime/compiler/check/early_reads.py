@@ -11,8 +11,8 @@ import msgspec
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import SiteKind, Use
-from workflow_runtime.compiler.collect.graphs import OWN, ChartSource, GraphSource
-from workflow_runtime.compiler.names.names import Bound
+from workflow_runtime.compiler.collect.graphs import OWN, GraphSource
+from workflow_runtime.compiler.names.bindings import Bound
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.shape.links import Called
 from workflow_runtime.compiler.shape.ordering import Graph
@@ -29,16 +29,16 @@ class Moment(msgspec.Struct, frozen=True):
     at_end: bool = False
 
 
-def moments_of(
-    bound: Iterable[tuple[Bound, GraphSource | ChartSource]], firsts: list[int], called: list[Called]
-) -> list[list[Moment]]:
+def moments_of(bound: Iterable[Bound], firsts: list[int], called: list[Called]) -> list[list[Moment]]:
     """Per graph what is read in it, and when. What stands inside of a node reads when that node is due.
 
     What nodes read that only run when called, or undo others, and what a chart at the top reads, has no such moment.
     """
     found: list[list[Moment]] = [[] for _ in firsts]
-    for item, place in bound:
-        site = item.site
+    for item in bound:
+        if not item.reads:
+            continue
+        site, place = item.site, item.place
         own = site.node if site.kind is SiteKind.NODE else site.source if site.kind is SiteKind.EDGE else OWN
         if own == OWN and site.kind not in (SiteKind.CHART, SiteKind.PASS):
             continue
@@ -49,9 +49,11 @@ def moments_of(
             if number < 0:
                 continue
             graph = bisect_right(firsts, number) - 1
-            enclosing = next(enclosing for enclosing in place.chain if enclosing.graph == graph)
-            node = own if enclosing.node == OWN else enclosing.node
-            if node != OWN and node not in called[graph]:
+            around = place.chain[0]
+            if around.graph != graph:
+                around = next(enclosing for enclosing in place.chain if enclosing.graph == graph)
+            node = own if around.node == OWN else around.node
+            if node != OWN and node not in called[graph].nodes:
                 at_end = site.kind is SiteKind.EDGE
                 found[graph].append(Moment(node, number - firsts[graph], read.use, at_end))
     return found

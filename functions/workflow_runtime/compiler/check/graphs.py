@@ -90,7 +90,7 @@ def warn_of_recursion(workflow_id: str, source: GraphSource, graph: Graph, calle
     certain: set[int] = set()
     for position in graph.order:
         links = graph.incoming[position]
-        if position in called or any(
+        if position in called.nodes or any(
             link.kind is EdgeKind.GATE or link.conditions or link.source not in certain for link in links
         ):
             continue

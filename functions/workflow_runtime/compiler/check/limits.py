@@ -45,11 +45,11 @@ def check_limits(
     for name in own:
         if shared is not None and name in shared:
             report.add(rules.LIMITER_TWICE, f"the limiter `{name}` is declared for all workflows", ("limits", name))
-    named = {name for name, _ in _named(definition, sources)}
-    for name in own.keys() - named if gaps == Gaps() else ():
+    named = list(_named(definition, sources))
+    for name in own.keys() - {name for name, _ in named} if gaps == Gaps() else ():
         report.add(rules.UNUSED_LIMITER, f"nothing names the limiter `{name}`", ("limits", name))
     knows_own = gaps.fields.isdisjoint(("limits", ANY))
-    for name, path in _named(definition, sources):
+    for name, path in named:
         if knows_own and shared is not None and name not in own and name not in shared:
             hint = did_you_mean(name, [*own, *shared])
             report.add(rules.UNKNOWN_LIMITER, f"no limiter `{name}` is declared", path, hint)

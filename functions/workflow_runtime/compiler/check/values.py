@@ -14,10 +14,10 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.check.events import EventShapes, kept_from_input
 from workflow_runtime.compiler.check.shapes import TYPES, Shape, schema_of_template, shape
 from workflow_runtime.compiler.collect.formulas import SiteKind, Use
-from workflow_runtime.compiler.collect.graphs import ChartSource, GraphSource
+from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.kinds import kind_of_node
-from workflow_runtime.compiler.names.names import Bound, Read
+from workflow_runtime.compiler.names.bindings import Bound, Read
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.control import SwitchNode
@@ -37,7 +37,7 @@ ORDERED = frozenset({"string", "number"})
 def check_values(
     definition: WorkflowDefinition,
     sources: Sources,
-    bound: Iterable[tuple[Bound, GraphSource | ChartSource]],
+    bound: Iterable[Bound],
     firsts: list[int],
     catalogue: Catalogue | None,
     report: Report,
@@ -46,15 +46,15 @@ def check_values(
     for graph in sources.graphs:
         for position, node in graph.own_nodes:
             _check_output_list(graph, position, node, shapes, report)
-    for item, place in bound:
+    for item in bound:
         known: dict[tuple[str, tuple[str, ...]], Shape] = {}
         for read in item.reads:
-            found = _follow(read, shapes.of(read, item, place), report)
+            found = _follow(read, shapes.of(read, item), report)
             if found is not None:
                 known[read.use.name, read.use.keys] = found
         if known:
             _check_comparisons(item, known, report)
-            _check_cases(item, place, known, report)
+            _check_cases(item, known, report)
 
 
 class Shapes:
@@ -82,7 +82,7 @@ class Shapes:
         """What a node yields before its `outputs` choose from it."""
         return self._raw[self._firsts[graph.number] + position]
 
-    def of(self, read: Read, item: Bound, place: GraphSource | ChartSource) -> tuple[Shape, tuple[str, ...]] | None:
+    def of(self, read: Read, item: Bound) -> tuple[Shape, tuple[str, ...]] | None:
         """The shape of what a name means, and the path in it that is read."""
         keys, binding = read.keys, read.binding
         match binding.kind:
@@ -104,8 +104,8 @@ class Shapes:
             case BindingKind.SCOPED:
                 return self._events.of_name(item.site, binding.name, keys)
             case BindingKind.LOCAL if item.site.kind is SiteKind.NODE:
-                assert isinstance(place, GraphSource), "nodes stand in graphs"
-                return _pair(self._local(binding.name, item, place), keys)
+                assert isinstance(item.place, GraphSource), "nodes stand in graphs"
+                return _pair(self._local(binding.name, item, item.place), keys)
             case _:
                 return None
 
@@ -209,10 +209,9 @@ def _never_true(comparison: Comparison, known: Shape) -> Iterator[tuple[str, str
             yield f"{shown} is never {_json(value)}: this is {always}", hint
 
 
-def _check_cases(
-    item: Bound, place: GraphSource | ChartSource, known: dict[tuple[str, tuple[str, ...]], Shape], report: Report
-) -> None:
+def _check_cases(item: Bound, known: dict[tuple[str, tuple[str, ...]], Shape], report: Report) -> None:
     """Cases of a switch that its condition never equals (text also matches numbers and booleans of that text)."""
+    place = item.place
     if not isinstance(place, GraphSource) or item.site.path != place.at(item.site.node, "condition"):
         return
     node = place.nodes[item.site.node]

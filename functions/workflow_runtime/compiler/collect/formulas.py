@@ -95,11 +95,13 @@ class Use(msgspec.Struct, frozen=True):
 
 
 class ReadSite(msgspec.Struct, frozen=True):
-    """A site, the names that it reads, and its source compiled (None: it does not parse)."""
+    """A site, the names that it reads, and its source compiled (None: it does not parse). ``may_ask_states``: whether
+    it may call ``in_state``."""
 
     site: Site
     uses: tuple[Use, ...]
-    compiled: Expression | Template | None = None
+    compiled: Expression | Template | None
+    may_ask_states: bool
 
 
 def read_sites(graph: GraphSource, dormant: frozenset[int], live: frozenset[int], report: Report) -> list[ReadSite]:
@@ -126,12 +128,14 @@ def variable_sites(definition: WorkflowDefinition, report: Report) -> list[ReadS
 
 def read_site(site: Site, report: Report) -> ReadSite:
     """A site with the names that it reads. Raises `TooMuch`."""
+    spent, may_ask_states = report.spent, False
     for path, text in walk_texts(site.value, site.path):
-        report.spent.expressions(1 if site.is_expression else text.count("${"), path)
-        report.spent.patterns(text, path)
+        spent.expressions(1 if site.is_expression else text.count("${"), path)
+        spent.patterns(text, path)
+        may_ask_states = may_ask_states or "in_state" in text
     compiled, uses = _compiled(site, report)
-    report.spent.references(len(uses), site.path)
-    return ReadSite(site, uses, compiled)
+    spent.references(len(uses), site.path)
+    return ReadSite(site, uses, compiled, may_ask_states)
 
 
 def _sites(graph: GraphSource) -> Iterator[Site]:

@@ -68,21 +68,21 @@ def expression(*path: str, locals: frozenset[str] = frozenset(), over: Over = Ov
     return FormulaField(path, True, locals, over)
 
 
-def values_at(model: Model, field: FormulaField) -> Iterator[tuple[DocumentPath, Json]]:
+def values_at(model: Model, field: FormulaField) -> list[tuple[DocumentPath, Json]]:
     """What the author wrote in a field, with its place in the model; nothing if it is absent or no formula."""
-    for place, value in _values(model, field.path, ()):
-        if field.takes(value):
-            yield place, value
+    return [(place, value) for place, value in _values(model, field.path, ()) if field.takes(value)]
 
 
-def _values(model: Model, path: tuple[str, ...], place: DocumentPath) -> Iterator[tuple[DocumentPath, Json]]:
-    name, *rest = path
+def _values(model: Model, path: tuple[str, ...], place: DocumentPath) -> list[tuple[DocumentPath, Json]]:
+    name = path[0]
     value = getattr(model, name)
-    if rest:
+    if len(path) > 1:
+        found: list[tuple[DocumentPath, Json]] = []
         for number, item in enumerate(value):
-            yield from _values(item, tuple(rest[1:]), (*place, name, number))
-    elif value is not MISSING and (value is not None or name in model.keeps_null):
-        yield (*place, name), value
+            found += _values(item, path[2:], (*place, name, number))
+        return found
+    is_written = value is not MISSING and (value is not None or name in model.keeps_null)
+    return [((*place, name), value)] if is_written else []
 
 
 class Body(msgspec.Struct, frozen=True):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
-
-import msgspec
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, Use
-from workflow_runtime.compiler.collect.graphs import ChartSource, Enclosing, GraphSource
+from workflow_runtime.compiler.collect.graphs import ChartSource, GraphSource
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.collect.states import action_blocks, nested_actions
 from workflow_runtime.compiler.kinds.loop import CHAINED_NAMES
+from workflow_runtime.compiler.names.bindings import Bindings, Bound, Read
 from workflow_runtime.compiler.names.schemas import declared_keys, event_names, knows_event_data
 from workflow_runtime.compiler.names.vocabulary import (
     ELSEWHERE,
@@ -39,22 +37,6 @@ from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.findings import Rule
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
-
-
-class Read(msgspec.Struct, frozen=True):
-    """One name that found its source."""
-
-    binding: Binding
-    keys: tuple[str, ...]
-    use: Use
-
-
-class Bound(msgspec.Struct, frozen=True):
-    """A site whose names are resolved."""
-
-    site: Site
-    formula: Formula
-    reads: tuple[Read, ...]
 
 
 class Names:
@@ -93,9 +75,12 @@ class Names:
             binding = self._resolve(use, read.site)
             if binding is not None:
                 reads.append(Read(binding, use.keys, use))
-        bindings = tuple(dict.fromkeys([read.binding for read in reads]))
-        formula = Formula(read.site.value, bindings, read.site.is_expression)
-        return Bound(read.site, formula if read.compiled is None else formula.ready(read.compiled), tuple(reads))
+        bindings = [read.binding for read in reads]
+        distinct = dict.fromkeys(bindings) if len(bindings) > 1 else bindings
+        formula = Formula(read.site.value, tuple(distinct), read.site.is_expression)
+        if read.compiled is not None:
+            formula.ready(read.compiled)
+        return Bound(read.site, formula, tuple(reads), place, read.may_ask_states)
 
     def _resolve(self, use: Use, site: Site) -> Binding | None:
         name = use.name
@@ -347,38 +332,6 @@ def _parts(name: str) -> Iterator[str]:
     while position > 0:
         yield name[:position]
         position = name.rfind("-", 0, position)
-
-
-class Bindings(msgspec.Struct, frozen=True):
-    """All formulas of a workflow, with their names resolved.
-
-    - ``graphs``, ``charts``: by number
-    - ``others``: of variables and triggers
-    """
-
-    graphs: list[list[Bound]]
-    charts: list[list[Bound]]
-    others: list[Bound]
-
-    @property
-    def all(self) -> Iterator[Bound]:
-        return chain(self.others, *self.graphs, *self.charts)
-
-    def chained(self, sources: Sources) -> frozenset[Enclosing]:
-        """The loops whose passes read the results of earlier ones."""
-        return frozenset(
-            place.loops[0]
-            for item, place in self.placed(sources)
-            for read in item.reads
-            if read.binding.kind is BindingKind.LOOP and read.binding.name in CHAINED_NAMES
-        )
-
-    def placed(self, sources: Sources) -> Iterator[tuple[Bound, GraphSource | ChartSource]]:
-        """All that stand in graphs and charts, and where."""
-        for graph, bound in zip(sources.graphs, self.graphs, strict=True):
-            yield from ((item, graph) for item in bound)
-        for chart, bound in zip(sources.charts, self.charts, strict=True):
-            yield from ((item, chart) for item in bound)
 
 
 def bind_all(

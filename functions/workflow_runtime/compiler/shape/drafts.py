@@ -51,9 +51,9 @@ def drafted(definition: WorkflowDefinition, source: GraphSource, report: Report)
 
 def named_in(sources: Sources, drafts: Sequence[Draft], charts: Sequence[list[ReadSite]], report: Report) -> Named:
     """The nodes that are read, in graphs and in ``charts`` (their sites)."""
-    placed = [(read, draft.source.chain) for draft in drafts for read in draft.sites]
-    placed += [(read, chart.chain) for chart, sites in zip(sources.charts, charts, strict=True) for read in sites]
-    return named_nodes(placed, sources, [draft.called for draft in drafts], report)
+    sites = [(draft.sites, draft.source.chain) for draft in drafts]
+    sites += [(own, chart.chain) for chart, own in zip(sources.charts, charts, strict=True)]
+    return named_nodes(sites, sources, [draft.called for draft in drafts], report)
 
 
 def finished_graphs(drafts: Sequence[Draft], named: Named, report: Report) -> list[Graph | None]:

@@ -6,14 +6,14 @@ Data links of other nodes only order; they need the finished graph and are added
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeAlias
 
 import msgspec
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.bounds import Spent
-from workflow_runtime.compiler.collect.formulas import ReadSite, SiteKind, Use
+from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, Use
 from workflow_runtime.compiler.collect.graphs import OWN, Enclosing, GraphSource
 from workflow_runtime.compiler.collect.sources import Matcher, Sources
 from workflow_runtime.compiler.kinds import kind_of_node
@@ -31,7 +31,7 @@ NO_NODES = frozenset({"start", "end"})
 """They mean nothing in `edges`, unless nodes are called so."""
 
 
-class Called(msgspec.Struct, frozen=True):
+class Called(msgspec.Struct, frozen=True, dict=True):
     """Nodes that do not run by themselves: others call those in ``live``, nothing yet calls those in ``dormant``; those
     in ``undoing`` run in graphs of their own, when others are undone.
     """
@@ -40,8 +40,9 @@ class Called(msgspec.Struct, frozen=True):
     live: frozenset[int] = frozenset()
     undoing: frozenset[int] = frozenset()
 
-    def __contains__(self, node: int) -> bool:
-        return node in self.live or node in self.dormant or node in self.undoing
+    @cached_property
+    def nodes(self) -> frozenset[int]:
+        return self.dormant | self.live | self.undoing
 
     def never_due(self, node: int) -> bool:
         """Whether it never runs in the graph where it is written."""
@@ -156,33 +157,43 @@ def _named_in_vain(node: NodeDefinition) -> Iterator[str]:
 
 
 def named_nodes(
-    sites: Iterable[tuple[ReadSite, tuple[Enclosing, ...]]], sources: Sources, called: list[Called], report: Report
+    sites: Iterable[tuple[Sequence[ReadSite], tuple[Enclosing, ...]]],
+    sources: Sources,
+    called: list[Called],
+    report: Report,
 ) -> Named:
     """What is read where; ``sites`` come with the graphs that they see.
 
     Conditions of edges do not count, nor what is read of nodes that may be called at any time.
     """
     found = Named(len(sources.graphs))
-    for read, chain in sites:
-        if not read.uses or read.site.kind not in (SiteKind.NODE, SiteKind.CHART, SiteKind.PASS):
+    for site, use, chain in _uses_that_count(sites):
+        place = None if use.name in site.locals else node_read(use, sources, chain)
+        if place is None:
             continue
-        first_machine = 1 if read.site.kind is SiteKind.NODE else 0
-        for use in read.uses:
-            place = None if use.name in read.site.locals else node_read(use, sources, chain)
-            if place is None:
-                continue
-            graph, source, depth = place
-            for machine in chain[first_machine : depth + 1]:
-                if machine.node != OWN:
-                    found.machines.setdefault(machine, {})[graph, source] = None
-            reader = read.site.node if depth < first_machine else chain[depth].node
-            if source == reader:
-                report.add(
-                    rules.READS_ITSELF, f"{use.text!r} reads its own node", use.path, within=use.text, offset=use.offset
-                )
-            elif reader != OWN and reader not in called[graph] and source not in called[graph].live:
-                found.readers[graph].setdefault(reader, {}).setdefault(source, use)
+        graph, source, depth = place
+        first_machine = 1 if site.kind is SiteKind.NODE else 0
+        for machine in chain[first_machine : depth + 1]:
+            if machine.node != OWN:
+                found.machines.setdefault(machine, {})[graph, source] = None
+        reader = site.node if depth < first_machine else chain[depth].node
+        if source == reader:
+            report.add(
+                rules.READS_ITSELF, f"{use.text!r} reads its own node", use.path, within=use.text, offset=use.offset
+            )
+        elif reader != OWN and reader not in called[graph].nodes and source not in called[graph].live:
+            found.readers[graph].setdefault(reader, {}).setdefault(source, use)
     return found
+
+
+def _uses_that_count(
+    sites: Iterable[tuple[Sequence[ReadSite], tuple[Enclosing, ...]]],
+) -> Iterator[tuple[Site, Use, tuple[Enclosing, ...]]]:
+    for reads, chain in sites:
+        for read in reads:
+            if read.site.kind in (SiteKind.NODE, SiteKind.CHART, SiteKind.PASS):
+                for use in read.uses:
+                    yield read.site, use, chain
 
 
 def node_read(use: Use, sources: Sources, chain: tuple[Enclosing, ...]) -> tuple[int, int, int] | None:
