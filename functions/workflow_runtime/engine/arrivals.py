@@ -217,7 +217,7 @@ def _tell_of_child(chart: Scope, entry: Pending, event: ChildEnded) -> None:
     signal = SignalReceived(
         event.event_id, turn.now, entry.name, data, id=event.execution_id, source="child", to=chart.path
     )
-    turn.state.outbox.append(signal)
+    turn.state.outbox += (signal,)
 
 
 def accept_send_failure(scopes: Scopes, event: SendFailed) -> str:
@@ -366,9 +366,8 @@ def chart_ended(chart: ChartScope, how: Ended) -> None:
 
 def _keep(turn: Turn, signal: SignalReceived) -> None:
     """Keep an event for a wait that begins later."""
-    kept = turn.state.kept
-    kept.append(signal)
-    turn.state.kept = [early for early in kept[-KEPT_MAX:] if early.at > turn.now - KEPT_MS]
+    kept = (*turn.state.kept, signal)[-KEPT_MAX:]
+    turn.state.kept = tuple(early for early in kept if early.at > turn.now - KEPT_MS)
 
 
 def _untaken(scopes: Scopes, signal: SignalReceived, refusals: dict[ScopeId, str]) -> str:

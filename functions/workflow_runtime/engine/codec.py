@@ -9,9 +9,10 @@ import msgspec
 from workflow_runtime.engine import schema1
 from workflow_runtime.engine.alarms import Alarms
 from workflow_runtime.engine.awaited import Pending
+from workflow_runtime.engine.marks import LONG_BYTES, LongGraph, marks_of_top
 from workflow_runtime.engine.state import STATE_SCHEMA, UNNUMBERED_SCHEMA, ExecutionState, encode_state
 from workflow_runtime.engine.tables import Opened
-from workflow_runtime.plan.addresses import ScopeId
+from workflow_runtime.plan.addresses import TOP_GRAPH, ScopeId
 from workflow_runtime.plan.plan import Plan
 
 __all__ = ["current", "decode_state", "encode_state"]
@@ -42,15 +43,19 @@ def decode_state(data: bytes) -> ExecutionState:
 
     Raises `msgspec.ValidationError` for anything that is not a state of this or an older schema.
     """
+    marks = marks_of_top(data) if len(data) >= LONG_BYTES else None
+    rest = data if marks is None else data[: marks[0]] + data[marks[1] :]
     try:
-        state: _Stored = _decoder.decode(data)
+        state: _Stored = _decoder.decode(rest)
     except msgspec.ValidationError:  # looking for unknown fields first would be a second walk through every state
-        state = _decoder_elsewhere.decode(data)
-        state.newer = {name: bytes(value) for name, value in _fields.decode(data).items() if name not in _KNOWN}
+        state = _decoder_elsewhere.decode(rest)
+        state.newer = {name: bytes(value) for name, value in _fields.decode(rest).items() if name not in _KNOWN}
     if state.schema > STATE_SCHEMA:
         raise msgspec.ValidationError(f"state schema {state.schema} is newer than this runtime's {STATE_SCHEMA}")
     if state.schema == UNNUMBERED_SCHEMA:
         return schema1.unplaced(data)
+    if marks is not None:
+        state.scopes[TOP_GRAPH] = LongGraph(state.scopes[TOP_GRAPH], data, *marks)  # type: ignore[assignment]
     if state.alarms is not None:
         state.alarms = Alarms.stored(bytes(state.alarms))  # type: ignore[assignment]
     if state.pending:

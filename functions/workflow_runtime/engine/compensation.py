@@ -57,7 +57,7 @@ def spare(turn: Turn) -> None:
     if state.originals:  # how they end is known once what runs in their place has
         open = {(original.path, original.serial) for original in state.originals.values()}
         turn.commands[:] = [c for c in turn.commands if not (isinstance(c, CancelRun) and (c.path, c.serial) in open)]
-        state.withdrawn[:] = [run for run in state.withdrawn if run not in open]
+        state.withdrawn = tuple(run for run in state.withdrawn if run not in open)
 
 
 def _is_spared(turn: Turn, path: str, serial: int) -> bool:
@@ -134,7 +134,7 @@ def stopped(scopes: Scopes, event: NodeSucceeded | NodeFailed | NodeYielded | Ru
         if original is not None:
             done = _succeeded_by_fallback(turn, original, done)
         if turn.plan.node(done.node).compensate >= 0:  # else it was awaited for what may follow it
-            state.undo.append(Undoable(done.node, done.serial, done.prefix or ""))
+            state.undo += (Undoable(done.node, done.serial, done.prefix or ""),)
     elif original is not None:
         if state.awaits_cancelled:
             turn.idle.add((original.path, original.serial))
@@ -160,7 +160,7 @@ def came_late(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> bool:
     visit = Undoable(done.node, done.serial, done.prefix or "")
     if turn.plan.node(done.node).compensate < 0 or visit in turn.state.undo:
         return False
-    turn.state.undo.append(visit)
+    turn.state.undo += (visit,)
     return True
 
 

@@ -242,7 +242,7 @@ def _forget_undone(scopes: Scopes) -> dict[ScopeId, set[int]]:
             found.setdefault(address, set()).update(reopening.all_after(scope, node))
         elif scope is None:
             _run_pass_again(scopes, address, found)
-    state.undo[:] = kept
+    state.undo = tuple(kept)
     state.fates.clear()
     return found
 

@@ -6,7 +6,7 @@ that was read is `unplaced` until it is `placed`. Nothing writes this schema any
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -149,7 +149,7 @@ def placed(plan: Plan, state: ExecutionState) -> ExecutionState:
 
 def _execution(
     old: _Execution,
-    scopes: dict[ScopeId, ScopeState | msgspec.Raw],
+    scopes: Mapping[ScopeId, ScopeState | msgspec.Raw],
     pending: dict[str, Pending],
     schema: int,
 ) -> ExecutionState:
@@ -157,7 +157,7 @@ def _execution(
         old.execution_id,
         old.plan_hash,
         old.workflow_version,
-        scopes,
+        {**scopes},
         schema,
         old.version,
         old.status,
@@ -169,11 +169,11 @@ def _execution(
         collecting=old.collecting,
         in_flight=old.in_flight,
         pending=pending,
-        withdrawn=old.withdrawn,
-        unannounced=old.unannounced,
+        withdrawn=tuple(old.withdrawn),
+        unannounced=tuple(old.unannounced),
         made=old.made,
-        outbox=list(old.outbox),
-        kept=old.kept,
+        outbox=tuple(old.outbox),
+        kept=tuple(old.kept),
         applied=old.applied,
         hops=old.hops,
         unprompted=old.unprompted,
@@ -208,8 +208,8 @@ class _Placing:
             sum(len(msgspec.json.encode(value)) for value in old.values.values()),
             old.values_bytes,
             old.branches,
-            old.held,
-            old.tolerated,
+            tuple(old.held),
+            tuple(old.tolerated),
             old.failure,
             old.succeeded_by,
             pending,

@@ -13,15 +13,17 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from workflow_runtime.engine import tables
 from workflow_runtime.engine.alarms import Alarms
 from workflow_runtime.engine.awaited import Child, Pending, PendingKind, Yields
 from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.macrosteps import Raised
+from workflow_runtime.engine.marks import GAP, LongGraph, Marks, filled, opened
 from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.suspension import Escalation, Suspension
-from workflow_runtime.engine.tables import LONG_BYTES, decode_long, forked, plain
+from workflow_runtime.engine.tables import forked
 from workflow_runtime.engine.visits import Fate, Original, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
@@ -90,8 +92,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     kept_bytes: int = 0
     values_bytes: MutableMapping[int, int] = {}
     branches: dict[int, int] = {}
-    held: list[int] = []
-    tolerated: list[ToleratedError] = []
+    held: tuple[int, ...] = ()
+    tolerated: tuple[ToleratedError, ...] = ()
     failure: ErrorDocument | None = None
     succeeded_by: int = -1
     pending: MutableMapping[int, tuple[str, ...]] = {}
@@ -102,8 +104,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     retries: MutableMapping[int, tuple[int, ...]] = {}
     undoes: int = -1
     visits: MutableMapping[int, int] = {}
-    unresolved: list[int] = []
-    due: list[int] = []
+    unresolved: tuple[int, ...] = ()
+    due: tuple[int, ...] = ()
     fallbacks: dict[int, int] = {}
     callers: dict[int, int] = {}
     notes: dict[int, tuple[str, ...]] = {}
@@ -117,11 +119,11 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             forked(self.joins) if self.joins else {}, [*self.queue],
             forked(self.serials) if self.serials else {}, forked(self.untaken) if self.untaken else {},
             self.values.copy(), self.kept_bytes, forked(self.values_bytes) if self.values_bytes else {},
-            self.branches.copy(), [*self.held], [*self.tolerated], self.failure, self.succeeded_by,
+            self.branches.copy(), self.held, self.tolerated, self.failure, self.succeeded_by,
             forked(self.pending) if self.pending else {}, forked(self.next_serials) if self.next_serials else {},
             self.called.copy(), self.given.copy(), forked(self.begun) if self.begun else {},
             forked(self.retries) if self.retries else {}, self.undoes, forked(self.visits) if self.visits else {},
-            [*self.unresolved], [*self.due], self.fallbacks.copy() if self.fallbacks else {},
+            self.unresolved, self.due, self.fallbacks.copy() if self.fallbacks else {},
             self.callers.copy() if self.callers else {}, self.notes.copy() if self.notes else {},
             forked(self.children) if self.children else {}, self.agents.copy() if self.agents else {},
         )  # fmt: skip
@@ -259,7 +261,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     execution_id: str
     plan_hash: str
     workflow_version: int
-    scopes: MutableMapping[ScopeId, ScopeState | msgspec.Raw] = {}
+    scopes: MutableMapping[ScopeId, ScopeState | msgspec.Raw | LongGraph] = {}
     schema: int = UNNUMBERED_SCHEMA
     version: int = 0
     status: ExecutionStatus = ExecutionStatus.PENDING
@@ -274,16 +276,16 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     pending: MutableMapping[str, Pending] = {}
     queued: MutableMapping[ScopeId, bool] = {}
     cut_short: bool = False
-    withdrawn: list[tuple[str, int]] = []
-    unannounced: list[tuple[str, str]] = []
+    withdrawn: tuple[tuple[str, int], ...] = ()
+    unannounced: tuple[tuple[str, str], ...] = ()
     made: int = 0
-    outbox: list[SignalReceived | RunEnded] = []
-    kept: list[SignalReceived] = []
+    outbox: tuple[SignalReceived | RunEnded, ...] = ()
+    kept: tuple[SignalReceived, ...] = ()
     applied: MutableMapping[str, int] = {}
     hops: int = 0
     unprompted: int = 0
     parent: Parent | None = None
-    undo: list[Undoable] = []
+    undo: tuple[Undoable, ...] = ()
     fates: MutableMapping[int, Fate] = {}
     undoing: Undoing | None = None
     stopping: MutableMapping[str, int] = {}
@@ -295,7 +297,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     held_first: int = 0
     held_next: int = 0
     undo_anyway: bool = False
-    backlog: list[Deferrable] = []
+    backlog: tuple[Deferrable, ...] = ()
     newer: dict[str, bytes] = {}
     alarms: Alarms | None = None
     escalated: Escalation | None = None
@@ -316,41 +318,30 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     __hash__ = None  # type: ignore[assignment]  # it is changed while a turn works on it
 
     def copy(self) -> ExecutionState:
-        """An independent state; its scopes are shared until they are touched."""
+        """An independent state; its scopes are shared until they are touched. Tuples are shared, too."""
         copied = replace(self)
         copied.scopes = forked(self.scopes)
         copied.pending = forked(self.pending) if self.pending else {}
         copied.queued = forked(self.queued) if self.queued else {}
-        copied.withdrawn = [*self.withdrawn]
-        copied.unannounced = [*self.unannounced]
-        copied.backlog = [*self.backlog]
-        copied.outbox = [*self.outbox]
-        copied.kept = [*self.kept]
         copied.applied = forked(self.applied) if self.applied else {}
-        copied.undo = [*self.undo]
         copied.fates = forked(self.fates) if self.fates else {}
         copied.undoing = self.undoing.copy() if self.undoing is not None else None
         copied.crowded = forked(self.crowded) if self.crowded else {}
         copied.stopping = forked(self.stopping) if self.stopping else {}
-        copied.originals = self.originals.copy()
+        copied.originals = self.originals.copy() if self.originals else {}
         return copied
 
     def touch(self, address: ScopeId) -> ScopeState:
         """A scope to change. Only for a caller that has copied the state, once. Raises `KeyError`."""
         held = self.scopes[address]
-        if not isinstance(held, msgspec.Raw):
-            scope = held.copy()
-        elif len(held) < LONG_BYTES:
-            scope = _scopes.decode(held)
-        else:
-            scope = decode_long(held, _scopes)
+        scope = opened(held, _scopes) if isinstance(held, (msgspec.Raw, LongGraph)) else held.copy()
         self.scopes[address] = scope
         return scope
 
     def look(self, address: ScopeId) -> ScopeState:
         """A scope to look at only. Raises `KeyError`."""
         held = self.scopes[address]
-        return _scopes.decode(held) if isinstance(held, msgspec.Raw) else held
+        return opened(held, _scopes) if isinstance(held, (msgspec.Raw, LongGraph)) else held
 
     def all_scopes(self) -> Iterator[tuple[ScopeId, ScopeState]]:
         """All scopes to look at, in the order they began."""
@@ -386,8 +377,13 @@ def initial_graph_state(plan: Plan, number: int, first_serial: int = 1) -> Graph
     return GraphState(marks, len(block.nodes) - block.called_count, number, first_serial)
 
 
-_encoder = msgspec.json.Encoder(enc_hook=plain)
-_scopes = msgspec.json.Decoder(ScopeState)
+def _plain(part: object) -> object:
+    """Of a state, what no encoder knows."""
+    return part.with_gap() if isinstance(part, (Marks, LongGraph)) else tables.plain(part)
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain)
+_scopes: msgspec.json.Decoder[ScopeState] = msgspec.json.Decoder(ScopeState)
 
 
 def encode_state(state: ExecutionState) -> bytes:
@@ -395,6 +391,8 @@ def encode_state(state: ExecutionState) -> bytes:
     if not state.pending:
         state.pending = {}  # left out, whatever table it was
     if not state.newer:
-        return _encoder.encode(state)
-    newer = b"".join(b"," + _encoder.encode(name) + b":" + value for name, value in state.newer.items())
-    return _encoder.encode(replace(state, newer={}))[:-1] + newer + b"}"
+        data = _encoder.encode(state)
+    else:
+        newer = b"".join(b"," + _encoder.encode(name) + b":" + value for name, value in state.newer.items())
+        data = _encoder.encode(replace(state, newer={}))[:-1] + newer + b"}"
+    return filled(data, state.scopes.values()) if GAP[0] in data else data

@@ -3,21 +3,15 @@
 `forked` copies a short table. Of a long one it makes a `Layered` table: the entries as they were, shared and never
 changed again, under a layer of changes. Once the changes are many they are merged, so that a copy costs the square root
 of the table on average, and a look-up two or three steps always.
-
-The `Marks` of a long graph stay in the text that is stored: a byte for each node, in base64, where a quad of four
-characters is three marks. So each quad can be decoded, and encoded, on its own: a turn decodes those of the nodes that
-it looks at, and encodes those of the nodes that it changes.
 """
 
 from __future__ import annotations
 
-from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, MutableMapping, Set, ValuesView
+from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from itertools import chain, filterfalse
 from math import isqrt
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-import msgspec
 from msgspec import Raw
 
 from workflow_runtime.engine.alarms import Alarms
@@ -25,12 +19,6 @@ from workflow_runtime.plan.addresses import static_path
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-LONG_BYTES = 4_000  # of a stored graph: a shorter one is decoded whole, which costs less than looking for single marks
-_QUAD, _QUAD_MARKS = 4, 3
-
-_HEAD = b'{"is":"graph","marks":"'
-"""What stored graphs begin with."""
 
 SHORT_MAX = 64  # entries: up to here a plain copy costs less than layers do
 
@@ -185,91 +173,13 @@ class Opened(MutableMapping[K, V]):
         return len(self.entries)
 
 
-class _LookedAt(dict[int, int]):
-    """Marks by node, each read from the text when it is first asked for."""
-
-    __slots__ = ("count", "text")
-
-    def __init__(self, text: bytes) -> None:
-        super().__init__()
-        self.text = text
-        self.count = len(text) // _QUAD * _QUAD_MARKS - text[-2:].count(b"=")
-
-    def __missing__(self, node: int) -> int:
-        if not 0 <= node < self.count:
-            raise IndexError(f"there are {self.count} nodes")
-        begin = node // _QUAD_MARKS * _QUAD
-        mark = self[node] = a2b_base64(self.text[begin : begin + _QUAD])[node % _QUAD_MARKS]
-        return mark
-
-
-class Marks:
-    """What a ``bytearray`` of marks would be to who reads and sets single ones, goes through all, or copies them."""
-
-    __slots__ = ("_looked_at", "_quads_changed")
-
-    def __init__(self, text: bytes) -> None:
-        self._looked_at = _LookedAt(text)
-        self._quads_changed: set[int] = set()
-
-    @property
-    def looked_at(self) -> Set[int]:
-        """The nodes whose marks were read or set."""
-        return self._looked_at.keys()
-
-    def __len__(self) -> int:
-        return self._looked_at.count
-
-    def __getitem__(self, node: int) -> int:
-        return self._looked_at[node]
-
-    def __setitem__(self, node: int, mark: int) -> None:
-        self._looked_at[node] = mark
-        self._quads_changed.add(node // _QUAD_MARKS)
-
-    def __iter__(self) -> Iterator[int]:
-        """As they are by then, when some are set meanwhile."""
-        looked_at = self._looked_at
-        return (looked_at.get(node, mark) for node, mark in enumerate(a2b_base64(looked_at.text)))
-
-    def copy(self) -> Marks:
-        return Marks(self._stored())
-
-    def to_store(self) -> Raw:
-        return Raw(b'"%b"' % self._stored())
-
-    def _stored(self) -> bytes:
-        """The text, with what was changed. Only the last quad may be padded, as it is in the text."""
-        looked_at = self._looked_at
-        if not self._quads_changed:
-            return looked_at.text
-        text = bytearray(looked_at.text)
-        for quad in self._quads_changed:
-            first, place = quad * _QUAD_MARKS, slice(quad * _QUAD, (quad + 1) * _QUAD)
-            marks = [looked_at.get(node, mark) for node, mark in enumerate(a2b_base64(text[place]), first)]
-            text[place] = b2a_base64(bytes(marks), newline=False)
-        return bytes(text)
-
-
-def decode_long(stored: Raw, decoder: msgspec.json.Decoder[Any]) -> Any:
-    """A stored scope of at least `LONG_BYTES`; the marks of a long graph stay text. Raises
-    `msgspec.ValidationError`."""
-    data = bytes(stored)
-    end = data.find(b'"', len(_HEAD)) if data.startswith(_HEAD) else -1
-    text = data[len(_HEAD) : end]
-    if end < 0 or len(text) < LONG_BYTES // 2 or b"\\" in text:  # nothing to be gained, or not as this writes it
-        return decoder.decode(data)
-    graph = decoder.decode(_HEAD + data[end:])
-    graph.marks = Marks(text)
-    return graph
-
-
 def plain(table: object) -> object:
     """A table as it is encoded. Raises `TypeError`."""
-    if isinstance(table, Layered):
-        return table.merged()
-    if isinstance(table, Opened):
-        return table.entries
-    if isinstance(table, (Alarms, Marks)):
-        return table.to_store()
-    raise TypeError(f"{type(table).__name__} has no stored form")
+    kind = type(table)
+    if kind is Layered:
+        return cast(Layered[Any, Any], table).merged()
+    if kind is Opened:
+        return cast(Opened[Any, Any], table).entries
+    if kind is Alarms:
+        return cast(Alarms, table).to_store()
+    raise TypeError(f"{kind.__name__} has no stored form")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from functools import cached_property, partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -181,14 +181,25 @@ class ByNode(dict[int, V]):
         return found
 
 
+class Way(NamedTuple):
+    """An edge, with what is asked about its target's join when its source ends.
+
+    - ``edge``: its index; ``orders``: whether it only orders
+    - ``quorum``: of the join
+    - ``suffices``: whether nothing else decides it, so that it is met if the edge is alive
+    """
+
+    edge: int
+    target: int
+    orders: bool
+    quorum: int
+    suffices: bool
+
+
 def _incoming_counts(nodes: tuple[NodePlan, ...], edges: tuple[Edge, ...], node: int) -> tuple[int, int]:
     incoming = nodes[node].incoming
     ordering = sum(edges[index].kind is ORDER for index in incoming)
     return len(incoming) - ordering, ordering
-
-
-def _quorum(nodes: tuple[NodePlan, ...], edges: tuple[Edge, ...], node: int) -> int:
-    return quorum(nodes[node].join, _incoming_counts(nodes, edges, node)[0])
 
 
 def _chooses(nodes: tuple[NodePlan, ...], edges: tuple[Edge, ...], node: int) -> bool:
@@ -266,10 +277,17 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         """Per node: how many edges decide (flow and gate), and how many only order."""
         return ByNode(partial(_incoming_counts, self.nodes, self.edges))
 
+    def way(self, index: int) -> Way:
+        """Of the edge of this index."""
+        target, counts = self.edges[index].target, self.incoming_counts[self.edges[index].target]
+        join = self.nodes[target].join
+        suffices = counts == (1, 0) and join.count <= 1
+        return Way(index, target, self.edges[index].kind is ORDER, quorum(join, counts[0]), suffices)
+
     @cached_property
-    def quorums(self) -> ByNode[int]:
-        """Per node: the `quorum` of its join."""
-        return ByNode(partial(_quorum, self.nodes, self.edges))
+    def ways(self) -> ByNode[tuple[Way, ...]]:
+        """Per node: those of the edges out of it."""
+        return ByNode(lambda node: tuple(map(self.way, self.nodes[node].outgoing)))
 
     @cached_property
     def choices(self) -> ByNode[bool]:

@@ -23,7 +23,7 @@ def failed(scope: GraphScope, node: int, error: ErrorDocument) -> None:
     ):
         fail_scope(scope, error)
         return
-    scope.graph.tolerated.append(ToleratedError(node, error))
+    scope.graph.tolerated += (ToleratedError(node, error),)
     lost = [target for target in targets if not _can_be_met(scope, target)]
     if lost:
         fail_scope(scope, _earliest_error(scope, lost) or error)
@@ -76,9 +76,9 @@ def release(scope: GraphScope, node: int) -> bool:
         if fallback >= 0 and scope.is_open(fallback):
             withdraw(scope, fallback)
     elif mark == Mark.QUEUED:
-        for waiting in (graph.held, graph.queue):
-            if node in waiting:  # in neither, if its decision lacks values: the turn will be taken again
-                waiting.remove(node)
+        if node in graph.queue:  # or held; or neither, if its decision lacks values: the turn will be taken again
+            graph.queue.remove(node)
+        graph.held = tuple(held for held in graph.held if held != node)
         return node in graph.retries
     elif mark == Mark.ESCALATED:
         scope.turn.state.escalated = None

@@ -15,9 +15,10 @@ from workflow_runtime.engine.state import Progress
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.errors import NodeError
 from workflow_runtime.language.expressions import EvaluationError
-from workflow_runtime.plan.graph import GATE, ORDER, Edge
+from workflow_runtime.plan.graph import GATE, ORDER, Edge, Way
 
 _START: Progress = (0, 0, 0)
+NONE: frozenset[int] = frozenset()
 
 
 def settle(scope: GraphScope) -> None:
@@ -54,23 +55,23 @@ def _resolve(scope: GraphScope, node: int) -> None:
         concurrency.branch_node_ended(scope, node)
     if graph.succeeded_by >= 0 and not graph.open_count:
         return  # nothing is left to tell, and no edge condition can fail what has succeeded
-    outgoing = block.nodes[node].outgoing
+    ways = block.ways[node]
     if graph.failure is not None:
-        outgoing = tuple(index for index in outgoing if graph.marks[block.edges[index].target] == WAITING)
-    if not outgoing:
+        ways = tuple(way for way in ways if graph.marks[way.target] == WAITING)
+    if not ways:
         return
-    dead: Set[int] = frozenset()
+    dead: Set[int] = NONE
     if graph.marks[node] not in ALIVE_MARKS:
-        dead = frozenset(outgoing)
+        dead = {way.edge for way in ways}
     elif block.choices[node]:
         try:
-            dead = {index for index in outgoing if not _is_taken(scope, block.edges[index])}
+            dead = {way.edge for way in ways if not _is_taken(scope, block.edges[way.edge])}
         except ValuesMissing:
             return  # the turn will be taken again
         except EvaluationError as error:
             failure.fail_scope(scope, outcome.document(scope, node, error, "edge condition: "))
-            dead = frozenset(outgoing)
-    arrive(scope, outgoing, dead)
+            dead = {way.edge for way in ways}
+    arrive(scope, ways, dead)
 
 
 def _is_taken(scope: GraphScope, edge: Edge) -> bool:
@@ -81,26 +82,27 @@ def _is_taken(scope: GraphScope, edge: Edge) -> bool:
     return edge.condition is None or scope.holds(edge)
 
 
-def arrive(scope: GraphScope, resolved: Iterable[int], dead: Set[int]) -> None:
+def arrive(scope: GraphScope, ways: Iterable[Way], dead: Set[int]) -> None:
     """Edges are resolved, all alive but those that are ``dead``: the joins of their targets come a step further."""
     graph, block = scope.graph, scope.block
-    marks, joins, edges, quorums = graph.marks, graph.joins, block.edges, block.quorums
-    for index in resolved:
-        edge = edges[index]
-        target = edge.target
+    marks, joins = graph.marks, graph.joins
+    for index, target, orders, quorum, suffices in ways:
         if marks[target] != WAITING:
             continue
+        if suffices and index not in dead:
+            scope.due.append(target)
+            continue
         decided, alive, ordered = joins.get(target, _START)
-        if edge.kind is ORDER:
+        if orders:
             ordered += 1
         else:
             decided += 1
             if index not in dead:
                 alive += 1
-            elif marks[edge.source] in ALIVE_MARKS:
+            elif marks[block.edges[index].source] in ALIVE_MARKS:
                 graph.untaken[index] = True
         joins[target] = progress = (decided, alive, ordered)
-        if decided < quorums[target]:
+        if decided < quorum:
             continue
         deciding, ordering = block.incoming_counts[target]
         verdict = judge(block.nodes[target].join, deciding, ordering, progress)
@@ -125,7 +127,8 @@ def _begin(scope: GraphScope, node: int) -> None:
     except EvaluationError as error:
         outcome.failed(scope, node, error, "when: ")
         return
-    graph.joins.pop(node, None)
+    if graph.joins:
+        graph.joins.pop(node, None)
     scope.change(node, Change.ENQUEUE)
     heads = block.limited_heads
     if not heads or node not in heads or concurrency.may_begin_branch(scope, node):

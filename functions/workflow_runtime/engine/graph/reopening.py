@@ -11,7 +11,7 @@ from collections.abc import Iterable, Set
 
 from workflow_runtime.engine.graph import failure, outcome
 from workflow_runtime.engine.graph.joins import tolerates_failure
-from workflow_runtime.engine.graph.readiness import arrive
+from workflow_runtime.engine.graph.readiness import NONE, arrive
 from workflow_runtime.engine.graph.retries import begin_visit
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ALIVE_MARKS, OPEN_MARKS, Change, Mark
@@ -41,10 +41,10 @@ def reopen(scope: GraphScope, again: Iterable[int] = (), *, with_lost: bool = Tr
     for node in sorted(anew):
         _begin_visit(scope, node)
     graph.failure = None
-    graph.tolerated[:] = [entry for entry in graph.tolerated if entry.node not in anew]
+    graph.tolerated = tuple(entry for entry in graph.tolerated if entry.node not in anew)
     graph.succeeded_by = -1
     graph.joins.clear()  # all are told again
-    graph.held.clear()
+    graph.held = ()
     graph.open_count = sum(scope.is_open(node) and not scope.is_uncalled(node) for node in range(len(graph.marks)))
     _resume_branches(scope)
     for node, plan in enumerate(scope.block.nodes):
@@ -184,7 +184,7 @@ def _tell_again(scope: GraphScope) -> None:
             failure.fail_scope(scope, outcome.document(scope, edge.source, error, "edge condition: "))
             return
         else:
-            arrive(scope, (index,), frozenset() if alive else frozenset((index,)))
+            arrive(scope, (scope.block.way(index),), NONE if alive else {index})
     if lacks:
         raise ValuesMissing
 

@@ -105,7 +105,7 @@ class GraphScope(GraphValues, kw_only=True):
         self.ended.append(node)
         self.scopes.mark(self)
         if plan.compensate >= 0 and change is Change.SUCCEED and not is_covered:
-            self.turn.state.undo.append(Undoable(self.block.first + node, graph.serial(node), self.prefix))
+            self.turn.state.undo += (Undoable(self.block.first + node, graph.serial(node), self.prefix),)
         if "node" in self.plan.events and not plan.hidden:
             self.turn.announce(self.path(node), STATUS_OF_MARK[graph.marks[node]].value)
 
@@ -190,15 +190,14 @@ class GraphScope(GraphValues, kw_only=True):
 
     def put_aside(self) -> None:
         """The execution is suspended: what is left to do here waits until it is resumed."""
-        self.graph.unresolved += self.ended
-        self.graph.due += self.due
+        self.graph.unresolved += tuple(self.ended)
+        self.graph.due += tuple(self.due)
 
     def take_up(self) -> None:
         """The execution goes on, with what was left to do."""
         self.ended.extend(self.graph.unresolved)
         self.due.extend(self.graph.due)
-        self.graph.unresolved.clear()
-        self.graph.due.clear()
+        self.graph.unresolved = self.graph.due = ()
 
     def close(self) -> None:
         graph = self.graph
@@ -219,8 +218,7 @@ class GraphScope(GraphValues, kw_only=True):
                 self.turn.announce(self.path(node), "cancelled")
         graph.open_count = 0
         graph.queue.clear()
-        graph.unresolved.clear()
-        graph.due.clear()
+        graph.unresolved = graph.due = ()
         graph.values_bytes.clear()
         graph.begun.clear()
         graph.retries.clear()

@@ -37,11 +37,11 @@ def start(scope: GraphScope, node: int) -> None:
         begin(scope, node)
         return
     key = correlation_key(scope.evaluate(spec.key, node)) if spec.key is not None else None
-    kept = scope.turn.state.kept
-    for place, signal in enumerate(kept):
+    state = scope.turn.state
+    for place, signal in enumerate(state.kept):
         if matches(spec.event, signal.name) and hears(scope, node, signal, key):
             data = data_of(scope.turn, signal)
-            del kept[place]
+            state.kept = state.kept[:place] + state.kept[place + 1 :]
             outcome.ended(scope, node, Yielded(data))
             return
     seconds = duration_seconds(scope, node, spec.timeout) if spec.timeout is not None else None
