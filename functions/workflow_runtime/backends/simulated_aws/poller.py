@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workflow_runtime.backends.aws.faults import translated
+from workflow_runtime.backends.simulated_aws.moto_state import queue_in
 from workflow_runtime.ports import BATCH_MESSAGES_MAX, Clock, SqsRecord
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class SqsPoller:
         if not 1 <= maximum <= BATCH_MESSAGES_MAX:
             raise ValueError(f"a receive is of 1 to {BATCH_MESSAGES_MAX} messages, not {maximum}")
         url = self._url(queue)
+        if not self._simulated(url).messages:  # those that are visible
+            return []
         with translated(f"receiving from {queue}"):
             answer = self._client.receive_message(
                 QueueUrl=url,
@@ -75,18 +78,17 @@ class SqsPoller:
         for queue in self._polled:
             if queue == without:
                 continue
-            with translated(f"looking at {queue}"):
-                counts = self._client.get_queue_attributes(
-                    QueueUrl=self._url(queue),
-                    AttributeNames=[
-                        "ApproximateNumberOfMessages",
-                        "ApproximateNumberOfMessagesNotVisible",
-                        "ApproximateNumberOfMessagesDelayed",
-                    ],
-                )
-            if any(int(number) for number in counts["Attributes"].values()):
+            simulated = self._simulated(self._url(queue))
+            if (
+                simulated.approximate_number_of_messages
+                or simulated.approximate_number_of_messages_not_visible
+                or simulated.approximate_number_of_messages_delayed
+            ):
                 return self._clock.now() + POLL_MILLISECONDS
         return None
+
+    def _simulated(self, url: str) -> Any:
+        return queue_in(self._client.meta.region_name, url.rpartition("/")[2])
 
     def _url(self, queue: str) -> str:
         url = self._urls.get(queue)

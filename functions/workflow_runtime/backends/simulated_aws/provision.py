@@ -56,8 +56,9 @@ def create_resources(topology: Topology, clients: Clients, prefix: str = "awr") 
 
 
 def queue_arn(clients: Clients, url: str) -> str:
-    answer = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    return answer["Attributes"]["QueueArn"]
+    """Of a queue by its URL, which ends in its account and name."""
+    account, name = url.rsplit("/", 2)[-2:]
+    return f"arn:aws:sqs:{clients.sqs.meta.region_name}:{account}:{name}"
 
 
 def _create_table(clients: Clients, name: str) -> None:
@@ -77,7 +78,6 @@ def _create_table(clients: Clients, name: str) -> None:
         KeySchema=_key_schema(PARTITION_ATTRIBUTE, SORT_ATTRIBUTE),
         GlobalSecondaryIndexes=indexes,
     )
-    clients.dynamodb.get_waiter("table_exists").wait(TableName=name)
     clients.dynamodb.update_time_to_live(
         TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": EXPIRES_ATTRIBUTE}
     )

@@ -10,6 +10,7 @@ import msgspec
 
 from workflow_runtime.backends.aws.faults import translated
 from workflow_runtime.backends.limits import scheduled_body
+from workflow_runtime.backends.simulated_aws.moto_state import schedules_in
 from workflow_runtime.language.schedules import next_time
 from workflow_runtime.ports import Clock
 
@@ -24,7 +25,7 @@ class _Due(msgspec.Struct):
 
 
 class SimulatedScheduleRunner:
-    """See `ports.ScheduleRunner`. Asks the service at every look what schedules ``group`` has; ``ticks``: the names of
+    """See `ports.ScheduleRunner`. Looks each time anew what schedules ``group`` has; ``ticks``: the names of
     those that the topology asks for.
     """
 
@@ -59,11 +60,9 @@ class SimulatedScheduleRunner:
 
     def _look(self) -> dict[tuple[str, float], _Due]:
         found: dict[tuple[str, float], _Due] = {}
-        with translated("listing schedules"):
-            for page in self._client.get_paginator("list_schedules").paginate(GroupName=self._group):
-                for each in page["Schedules"]:
-                    place = each["Name"], each["LastModificationDate"].timestamp()
-                    found[place] = self._known.get(place) or self._first_due(each["Name"])
+        for schedule in schedules_in(self._client.meta.region_name, self._group):
+            place = schedule.name, schedule.last_modified_date
+            found[place] = self._known.get(place) or self._first_due(schedule.name)
         self._known = found
         return found
 
