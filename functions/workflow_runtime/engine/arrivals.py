@@ -217,7 +217,7 @@ def _tell_of_child(chart: Scope, entry: Pending, event: ChildEnded) -> None:
     signal = SignalReceived(
         event.event_id, turn.now, entry.name, data, id=event.execution_id, source="child", to=chart.path
     )
-    turn.state.outbox += (signal,)
+    turn.state.outbox.append(signal)
 
 
 def accept_send_failure(scopes: Scopes, event: SendFailed) -> str:

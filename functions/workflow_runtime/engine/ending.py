@@ -215,7 +215,7 @@ def _stop(scopes: Scopes, status: ExecutionStatus, *, spare: bool = False) -> No
     pending.drop_everything(turn)
     subscriptions.end(turn)
     holding.forget(state)
-    state.outbox = ()
+    state.outbox.clear()
     state.kept = ()
 
 
@@ -226,7 +226,7 @@ def _conclude(scopes: Scopes, command: SetStatus) -> None:
     status = state.status = ExecutionStatus(command.status)
     state.ended_at = turn.now
     if status is not ExecutionStatus.CANCELLED:
-        state.withdrawn = ()  # workers start nothing of an execution that has ended
+        state.withdrawn.clear()  # workers start nothing of an execution that has ended
     turn.commands.append(command)
     is_repeated = bool(command.compensation) and state.undoing is not None and state.undoing.again
     if state.parent is not None and state.parent.notify and not is_repeated and not state.goes_on:

@@ -242,9 +242,7 @@ def _end_of(scope: ChartScope) -> Ended:
 
 def _take_sent(scopes: Scopes) -> None:
     """Take the next event that the execution sent itself. Raises `ValuesMissing`."""
-    state = scopes.turn.state
-    sent, *rest = state.outbox
-    state.outbox = tuple(rest)
+    sent = scopes.turn.state.outbox.pop(0)
     if isinstance(sent, RunEnded):
         arrivals.tell_end(scopes, sent)
     else:

@@ -92,7 +92,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     kept_bytes: int = 0
     values_bytes: MutableMapping[int, int] = {}
     branches: dict[int, int] = {}
-    held: tuple[int, ...] = ()
+    held: list[int] = []
     tolerated: tuple[ToleratedError, ...] = ()
     failure: ErrorDocument | None = None
     succeeded_by: int = -1
@@ -119,7 +119,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             forked(self.joins) if self.joins else {}, [*self.queue],
             forked(self.serials) if self.serials else {}, forked(self.untaken) if self.untaken else {},
             self.values.copy(), self.kept_bytes, forked(self.values_bytes) if self.values_bytes else {},
-            self.branches.copy(), self.held, self.tolerated, self.failure, self.succeeded_by,
+            self.branches.copy(), [*self.held] if self.held else [], self.tolerated, self.failure, self.succeeded_by,
             forked(self.pending) if self.pending else {}, forked(self.next_serials) if self.next_serials else {},
             self.called.copy(), self.given.copy(), forked(self.begun) if self.begun else {},
             forked(self.retries) if self.retries else {}, self.undoes, forked(self.visits) if self.visits else {},
@@ -276,10 +276,10 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     pending: MutableMapping[str, Pending] = {}
     queued: MutableMapping[ScopeId, bool] = {}
     cut_short: bool = False
-    withdrawn: tuple[tuple[str, int], ...] = ()
-    unannounced: tuple[tuple[str, str], ...] = ()
+    withdrawn: list[tuple[str, int]] = []
+    unannounced: list[tuple[str, str]] = []
     made: int = 0
-    outbox: tuple[SignalReceived | RunEnded, ...] = ()
+    outbox: list[SignalReceived | RunEnded] = []
     kept: tuple[SignalReceived, ...] = ()
     applied: MutableMapping[str, int] = {}
     hops: int = 0
@@ -323,6 +323,9 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
         copied.scopes = forked(self.scopes)
         copied.pending = forked(self.pending) if self.pending else {}
         copied.queued = forked(self.queued) if self.queued else {}
+        copied.withdrawn = [*self.withdrawn] if self.withdrawn else []
+        copied.unannounced = [*self.unannounced] if self.unannounced else []
+        copied.outbox = [*self.outbox] if self.outbox else []
         copied.applied = forked(self.applied) if self.applied else {}
         copied.fates = forked(self.fates) if self.fates else {}
         copied.undoing = self.undoing.copy() if self.undoing is not None else None
@@ -390,9 +393,8 @@ def encode_state(state: ExecutionState) -> bytes:
     """The stored form; `codec.decode_state` reads it."""
     if not state.pending:
         state.pending = {}  # left out, whatever table it was
-    if not state.newer:
-        data = _encoder.encode(state)
-    else:
+    data = _encoder.encode(replace(state, newer={}) if state.newer else state)
+    if state.newer:
         newer = b"".join(b"," + _encoder.encode(name) + b":" + value for name, value in state.newer.items())
-        data = _encoder.encode(replace(state, newer={}))[:-1] + newer + b"}"
+        data = data[:-1] + newer + b"}"
     return filled(data, state.scopes.values()) if GAP[0] in data else data

@@ -246,10 +246,10 @@ class Turn(msgspec.Struct, eq=False):
     def catch_up(self) -> None:
         """Order what the commits before had no room for."""
         state = self.state
-        withdrawn, state.withdrawn = state.withdrawn, ()
+        withdrawn, state.withdrawn = state.withdrawn, []
         for path, serial in withdrawn:
             self.cancel(path, serial)
-        unannounced, state.unannounced = state.unannounced, ()
+        unannounced, state.unannounced = state.unannounced, []
         for path, status in unannounced:
             self.announce(path, status)
 
@@ -273,7 +273,7 @@ class Turn(msgspec.Struct, eq=False):
             else:
                 self.commands.append(CancelRun(path, serial, started_at, child))
         else:
-            self.state.withdrawn += ((path, serial),)
+            self.state.withdrawn.append((path, serial))
 
     def announce(self, path: str, status: str) -> None:
         """Publish how a node ended, if the workflow wants that."""
@@ -283,7 +283,7 @@ class Turn(msgspec.Struct, eq=False):
             verb = "succeeded" if status == "success" else status
             self.publish(f"node.{verb}", path=path, status=status)
         else:
-            self.state.unannounced += ((path, status),)
+            self.state.unannounced.append((path, status))
 
     def publish(self, detail_type: str, **detail: Json) -> None:
         self.commands.append(PublishEvent(detail_type, {**detail, "at": self.now}))

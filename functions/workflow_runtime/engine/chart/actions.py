@@ -141,7 +141,7 @@ def send(scope: ChartScope, sent: Sent) -> None:
         signal = SignalReceived(
             f"signal:{identity}", turn.now, sent.name, sent.data, id=identity, source=SELF, to=to if is_chart else ""
         )
-        state.outbox += (signal,)
+        state.outbox.append(signal)
         return
     turn.commands.append(
         SendSignal(sent.name, identity, sent.data, to, sent.key, hops=state.hops + 1, machine=scope.path)

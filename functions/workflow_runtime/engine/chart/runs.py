@@ -38,13 +38,13 @@ def run_ended(scope: ChartScope, block: int, output: Json, error: ErrorDocument 
         scope.scopes[scope.run_id(block)].close()
     call = next((call for call in scope.chart.calls if call.block == block), None)
     name = _called(scope, block, call)
-    state = scope.turn.state
+    outbox = scope.turn.state.outbox
     if error is None:
         if call is not None and call.variable:
             scope.set_variable(call.variable, output)
-        state.outbox += (RunEnded(scope.id, block, f"done.run.{name}", output),)
+        outbox.append(RunEnded(scope.id, block, f"done.run.{name}", output))
     elif call is None or call.required:
-        state.outbox += (RunEnded(scope.id, block, f"error.run.{name}", error_value(error)),)
+        outbox.append(RunEnded(scope.id, block, f"error.run.{name}", error_value(error)))
 
 
 def _called(scope: ChartScope, block: int, call: Call | None) -> str:

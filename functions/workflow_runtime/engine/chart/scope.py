@@ -160,9 +160,9 @@ class ChartScope(Scope, kw_only=True):
         blocks = self.plan.owned_blocks.get((self.machine.chart, state), ())
         for block in blocks:
             self.close_run(block)
-        execution = self.turn.state
-        if blocks and execution.outbox:
-            execution.outbox = tuple(sent for sent in execution.outbox if not self._is_told_of(sent, blocks))
+        outbox = self.turn.state.outbox
+        if blocks and outbox:
+            outbox[:] = [sent for sent in outbox if not self._is_told_of(sent, blocks)]
 
     def _is_told_of(self, sent: SignalReceived | RunEnded, blocks: tuple[int, ...]) -> bool:
         return isinstance(sent, RunEnded) and sent.scope == self.id and sent.block in blocks

@@ -53,7 +53,7 @@ def may_begin_branch(scope: GraphScope, node: int) -> bool:
     assert isinstance(spec, ParallelSpec)
     active = sum(scope.block.limited_heads[head] == parallel for head in scope.graph.branches)
     if active >= spec.max_concurrency:
-        scope.graph.held += (node,)
+        scope.graph.held.append(node)
         return False
     members = spec.members[spec.branches.index(node)]
     scope.graph.branches[node] = sum(scope.is_open(member) for member in members)
@@ -73,7 +73,7 @@ def branch_node_ended(scope: GraphScope, node: int) -> None:
         parallel = scope.block.limited_heads[head]
         waiting = next((held for held in scope.graph.held if scope.block.limited_heads[held] == parallel), None)
         if waiting is not None:
-            scope.graph.held = tuple(held for held in scope.graph.held if held != waiting)
+            scope.graph.held.remove(waiting)
             if may_begin_branch(scope, waiting):
                 enqueue(scope, waiting)
 

@@ -76,9 +76,9 @@ def release(scope: GraphScope, node: int) -> bool:
         if fallback >= 0 and scope.is_open(fallback):
             withdraw(scope, fallback)
     elif mark == Mark.QUEUED:
-        if node in graph.queue:  # or held; or neither, if its decision lacks values: the turn will be taken again
-            graph.queue.remove(node)
-        graph.held = tuple(held for held in graph.held if held != node)
+        for waiting in (graph.held, graph.queue):
+            if node in waiting:  # in neither, if its decision lacks values: the turn will be taken again
+                waiting.remove(node)
         return node in graph.retries
     elif mark == Mark.ESCALATED:
         scope.turn.state.escalated = None

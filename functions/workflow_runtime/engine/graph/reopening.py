@@ -44,7 +44,7 @@ def reopen(scope: GraphScope, again: Iterable[int] = (), *, with_lost: bool = Tr
     graph.tolerated = tuple(entry for entry in graph.tolerated if entry.node not in anew)
     graph.succeeded_by = -1
     graph.joins.clear()  # all are told again
-    graph.held = ()
+    graph.held.clear()
     graph.open_count = sum(scope.is_open(node) and not scope.is_uncalled(node) for node in range(len(graph.marks)))
     _resume_branches(scope)
     for node, plan in enumerate(scope.block.nodes):
