@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from random import Random
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "8"))
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "3"))
 FIRST_SEED = int(os.environ.get("FUZZ_FROM", "0"))
 
 

@@ -1,7 +1,7 @@
 """Faults between the services and their ports: what a call may suffer, and who decides it.
 
 How much is tried is for the environment to say: with ``DELIVERY_EVERY_FAULT=crash`` tests crash at every single call,
-with ``=1`` every call suffers every kind of fault; otherwise a part of the calls crashes.
+with ``=1`` every call suffers every kind of fault; otherwise a part of the calls crashes, for each tale other ones.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from enum import Enum
 from functools import cache
 from random import Random
 from typing import Any, Protocol
+from zlib import crc32
 
 from workflow_runtime.errors import RetryableError
 
@@ -69,7 +70,7 @@ class NoFaults:
 
 
 class FaultAt:
-    """One fault at the ``place``-th call (from 0), if the call there can suffer it; ``after`` later plans take over."""
+    """One fault, at the ``place``-th (from 0) of the calls that can suffer it."""
 
     def __init__(self, place: int, fault: Fault) -> None:
         self._left = place
@@ -77,24 +78,35 @@ class FaultAt:
         self.happened = False
 
     def next(self, method: str) -> Fault | None:
+        if self._fault not in possible(method):
+            return None
         self._left -= 1
-        if self._left != -1 or self._fault not in possible(method):
+        if self._left != -1:
             return None
         self.happened = True
         return self._fault
 
 
+def places(calls: Sequence[str], fault: Fault, step: int, *about: Hashable) -> range:
+    """Where there is a fault in one run after the other that makes these calls: at every ``step``-th of those that can
+    suffer it (once at least, if there are any), from another one on for each thing that it is ``about``."""
+    able = sum(fault in possible(method) for method in calls)
+    step = min(every(step), able) or 1
+    return range(crc32(repr((fault.name, *about)).encode()) % step, able, step)
+
+
 @cache
-def without_faults(tale: Callable[..., object], *about: Hashable) -> tuple[object, int]:
-    """What a tale (of a seed, a plan and what it is about) returns without faults, and how many calls lead to it."""
+def without_faults(tale: Callable[..., object], *about: Hashable) -> tuple[object, list[str]]:
+    """What a tale (of a seed, a plan and what it is about) returns without faults, and the calls that lead to it."""
     faults = NoFaults()
-    return tale(0, faults, *about), len(faults.calls)
+    return tale(0, faults, *about), faults.calls
 
 
-def at_every_call(tale: Callable[..., object], fault: Fault, *about: Hashable, first: int = 0, step: int = 1) -> None:
-    """Tell a tale again and again, with a fault at another of its calls each time: it returns what it always does."""
+def at_every_call(tale: Callable[..., object], fault: Fault, *about: Hashable, step: int = 1) -> None:
+    """Tell a tale again and again, with a fault at another of its calls each time, which is at each ``step``-th unless
+    more is wanted: it returns what it always does."""
     expected, calls = without_faults(tale, *about)
-    for place in range(first, calls, step):
+    for place in places(calls, fault, step, *about):
         assert tale(place, FaultAt(place, fault), *about) == expected, f"{fault.value} at call {place}"
 
 

@@ -1,6 +1,6 @@
 """Faults at the port calls of a request about many executions, page by page: whoever asks again repeats nothing.
 
-Crashes at every 20th call, or more (`faults`).
+Crashes at one in 50 calls, or more (`faults`).
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from tests.simulation.delivery import scenarios
-from tests.simulation.delivery.faults import FAULTS, Crash, Fault, Plan, at_every_call, every
+from tests.simulation.delivery.faults import FAULTS, Crash, Fault, Plan, at_every_call
 from tests.simulation.delivery.world import World, world
 
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.services.control.bulk import Selection
 
-STEP = every(20)
+STEP = 50
 COUNT = 3
 PAGE = 2
 

@@ -1,7 +1,7 @@
 """An agent whose calls are nodes, under faults: whatever call of a port a worker or a dispatcher dies at, a call that
 must not happen twice does not, and all of them come to their ends.
 
-``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call; otherwise crashes at one in twenty.
+``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call; otherwise crashes at one in 20.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models.function import AgentInfo, FunctionModel
-from tests.simulation.delivery.faults import FAULTS, Crash, Fault, NoFaults, Plan, at_every_call, every
+from tests.simulation.delivery.faults import FAULTS, Crash, Fault, NoFaults, Plan, at_every_call
 from tests.simulation.delivery.world import World, world
 from tests.unit.invokers.agents.visits import Scripted
 
@@ -25,7 +25,7 @@ from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.invokers.tools.tool import describe
 from workflow_runtime.plan.calls import CALL
 
-STEP = every(20)
+STEP = 20
 TURNS = ([("pay", {"amount": 5}), ("look", {"id": "a"})], "done")
 AGENT = {
     "id": "a",

@@ -2,7 +2,7 @@
 written exactly once, and what goes to queues and buses is sent at least once, under one id, and only once it is
 recorded.
 
-``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call; otherwise crashes at one in ten.
+``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call; otherwise crashes at one in 10.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models.function import AgentInfo, FunctionModel
-from tests.simulation.delivery.faults import FAULTS, Fault, NoFaults, Plan, at_every_call, every
+from tests.simulation.delivery.faults import FAULTS, Fault, NoFaults, Plan, at_every_call
 from tests.simulation.delivery.invariants import CANARY, require
 from tests.simulation.delivery.world import World, world
 from tests.unit.invokers.agents.visits import Scripted
@@ -31,7 +31,7 @@ from workflow_runtime.ports import BusMessage, EffectRefused, Outlets, Ports, Qu
 from workflow_runtime.storage.due import SHARDS
 from workflow_runtime.storage.stores import Stores
 
-STEP = every(10)
+STEP = 10
 OPEN = Reach(tables=("*",), queues=("*",), buses=("*",))
 TURNS = (
     [

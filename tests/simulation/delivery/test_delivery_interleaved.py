@@ -1,6 +1,6 @@
 """F1–F6 together: several dispatchers and workers on one execution, interleaved at every port call by the seed.
 
-``DELIVERY_SEEDS`` says how many seeds to run (default: a few hundred), ``DELIVERY_FIRST_SEED`` where to begin.
+``DELIVERY_SEEDS`` says how many seeds to run (default: some), ``DELIVERY_FIRST_SEED`` where to begin.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.simulation.delivery.world import World, world
 
 from workflow_runtime.deployment.topology import DISPATCH, node_queue
 
-SEEDS = int(os.environ.get("DELIVERY_SEEDS", "105"))
+SEEDS = int(os.environ.get("DELIVERY_SEEDS", "48"))
 FIRST_SEED = int(os.environ.get("DELIVERY_FIRST_SEED", "0"))
 FAILED_ONCE = (23542,)
 """A worker was declared lost by one that died before it could say so."""

@@ -1,7 +1,7 @@
 """Faults at the port calls of requests to skip, to undo, and to go on from a failure that a person decides on: what
 they lead to is the same, and done once.
 
-Crashes at every 20th call, or more (`faults`).
+Crashes at one in 30 calls, or more (`faults`).
 """
 
 from __future__ import annotations

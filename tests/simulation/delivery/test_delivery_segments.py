@@ -1,7 +1,7 @@
 """Segments: a worker that runs one node after the other for one order keeps every promise of each of them.
 
-Crashes at every call, other faults more seldom, or more (`faults`). ``DELIVERY_SEEDS`` and ``DELIVERY_FIRST_SEED`` as
-for other interleavings.
+Crashes at every second call of one workflow, other faults more seldom, or more (`faults`). ``DELIVERY_SEEDS`` and
+``DELIVERY_FIRST_SEED`` as for other interleavings.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.simulation.delivery import scenarios
-from tests.simulation.delivery.faults import CRASHES, Crash, Fault, NoFaults, Plan, at_every_call, every
+from tests.simulation.delivery.faults import CRASHES, Crash, Fault, NoFaults, Plan, at_every_call, places
 from tests.simulation.delivery.test_delivery_cancels import cancelled
 from tests.simulation.delivery.test_delivery_crashes import survives, undisturbed
 from tests.simulation.delivery.test_delivery_suspensions import ask, suspended_and_resumed
@@ -26,7 +26,7 @@ from workflow_runtime.sdk import Pending
 from workflow_runtime.storage.records import RunStatus
 from workflow_runtime.storage.stores import Stores
 
-SEEDS = int(os.environ.get("DELIVERY_SEEDS", "15"))
+SEEDS = int(os.environ.get("DELIVERY_SEEDS", "5"))
 FIRST_SEED = int(os.environ.get("DELIVERY_FIRST_SEED", "0"))
 OTHERS = tuple(fault for fault in Fault if fault not in CRASHES)
 FAULTS = pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
@@ -35,14 +35,14 @@ FAULTS = pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
 @pytest.mark.parametrize("name", scenarios.SEGMENTS)
 @pytest.mark.parametrize("fault", CRASHES, ids=lambda fault: fault.name)
 def test_p2_p3_p4_p8_a_crash_at_any_call_costs_at_most_one_attempt_of_one_node(name: str, fault: Fault) -> None:
-    for place in range(0, undisturbed(name)[1], every(1 if name == "segment" else 3)):
+    for place in places(undisturbed(name)[1], fault, 2 if name == "segment" else 7, name):
         survives(name, place, fault, seed=place)
 
 
 @pytest.mark.parametrize("name", scenarios.SEGMENTS)
 @pytest.mark.parametrize("fault", OTHERS, ids=lambda fault: fault.name)
 def test_p2_p8_a_lost_answer_or_a_throttle_at_any_call_changes_no_outcome(name: str, fault: Fault) -> None:
-    for place in range(0, undisturbed(name)[1], every(3 if name == "segment" else 10)):
+    for place in places(undisturbed(name)[1], fault, 6 if name == "segment" else 20, name):
         survives(name, place, fault, seed=place)
 
 
@@ -56,13 +56,13 @@ def test_p2_to_p9_hold_for_any_interleaving(name: str, suspends: bool) -> None:
 @pytest.mark.parametrize("rounds", range(3))
 @FAULTS
 def test_p9_a_fault_at_any_call_does_not_save_a_segment_from_cancellation(fault: Fault, rounds: int) -> None:
-    at_every_call(cancelled, fault, "segment", rounds, first=rounds, step=every(5))
+    at_every_call(cancelled, fault, "segment", rounds, step=10)
 
 
 @pytest.mark.parametrize("rounds", range(3))
 @FAULTS
 def test_p6_a_fault_at_any_call_changes_nothing_of_what_a_suspension_leaves(fault: Fault, rounds: int) -> None:
-    at_every_call(suspended_and_resumed, fault, "segment", rounds, first=rounds, step=every(9))
+    at_every_call(suspended_and_resumed, fault, "segment", rounds, step=20)
 
 
 def while_running(simulated: World, path: str, do: Any) -> None:
@@ -139,9 +139,11 @@ def test_an_execution_that_fails_meanwhile_undoes_what_a_worker_has_done_in_plac
         assert set(simulated.effects.counts.values()) == {1}
 
 
-def cancelled_and_undone(seed: int, faults: Plan, path: str, end: str) -> str:
+def cancelled_and_undone(seed: int, faults: Plan, path: str, end: str) -> None:
     """A branch is cancelled while ``path`` runs in a segment of its. Then the execution ends: it fails later, or is
-    cancelled at once, before the segment is reported. What the segment did is undone."""
+    cancelled at once, before the segment is reported. What the segment did is undone. If the worker crashed before it
+    ran ``path``, that may never run, and nobody cancels."""
+    ends = ["failed"]
     with world("segment_cancelled_and_undone", seed, faults) as disturbed:
         disturbed.start()
         disturbed.deliver(DISPATCH)
@@ -149,7 +151,8 @@ def cancelled_and_undone(seed: int, faults: Plan, path: str, end: str) -> str:
 
         def meanwhile() -> None:
             disturbed.deliver(DISPATCH)
-            if end == "cancelled":
+            if end == "cancelled" and disturbed.document()["status"] == "running":
+                ends.append(end)
                 control(disturbed, "cancel")
 
         while_running(disturbed, path, meanwhile)
@@ -161,9 +164,10 @@ def cancelled_and_undone(seed: int, faults: Plan, path: str, end: str) -> str:
         succeeded = [each for each, run in found.items() if run is not None and run.status is RunStatus.SUCCESS]
         undone = [entry["node"] for entry in document["compensations"] if entry["status"] == "success"]
         assert sorted(undone) == succeeded
+        assert document["status"] == ends[-1]
         if isinstance(faults, NoFaults):
             assert succeeded == [each for each in ran(disturbed) if each in found], "no worker died"
-        return str(document["status"])
+            assert document["status"] == end
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
@@ -172,13 +176,13 @@ def cancelled_and_undone(seed: int, faults: Plan, path: str, end: str) -> str:
 def test_p9_a_fault_at_any_call_leaves_nothing_undone_of_a_segment_that_was_cancelled(
     fault: Fault, path: str, end: str
 ) -> None:
-    at_every_call(cancelled_and_undone, fault, path, end, step=every(20))
+    at_every_call(cancelled_and_undone, fault, path, end, step=40)
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
 @pytest.mark.parametrize("path", ["a", "b", "c"])
 def test_what_a_worker_has_done_in_place_is_undone_though_its_branch_was_cancelled(path: str, end: str) -> None:
-    assert cancelled_and_undone(0, NoFaults(), path, end) == end
+    cancelled_and_undone(0, NoFaults(), path, end)
 
 
 def test_nobody_waits_for_what_a_worker_runs_in_place_after_what_is_undone() -> None:
@@ -295,4 +299,4 @@ def answered(seed: int, faults: Plan, answers: str) -> None:
 @pytest.mark.parametrize("answers", ["at once", "later"])
 @FAULTS
 def test_p6_an_answer_to_a_tool_within_a_segment_counts_whenever_it_comes(fault: Fault, answers: str) -> None:
-    at_every_call(answered, fault, answers, step=every(3))
+    at_every_call(answered, fault, answers, step=8)

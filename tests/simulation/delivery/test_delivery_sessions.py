@@ -1,7 +1,7 @@
 """Visits that share a session, under faults: whatever call of a port a worker dies at, each of them that succeeded is
 remembered once, and each was told all that was remembered before it.
 
-``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call; otherwise crashes at one in twenty.
+``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call; otherwise crashes at one in 20.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
-from tests.simulation.delivery.faults import FAULTS, Fault, NoFaults, Plan, at_every_call, every
+from tests.simulation.delivery.faults import FAULTS, Fault, NoFaults, Plan, at_every_call
 from tests.simulation.delivery.world import World, world
 
 from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry
 from workflow_runtime.ports import Key
 
-STEP = every(20)
+STEP = 20
 AGENT = {"id": "a", "model": "openai:x", "session": "one"}
 
 

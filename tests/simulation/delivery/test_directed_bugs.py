@@ -18,7 +18,7 @@ from tests.simulation.delivery.bugs import (
     subscriptions_after_the_commit,
     visibility_longer_than_the_lease,
 )
-from tests.simulation.delivery.faults import Fault, NoFaults
+from tests.simulation.delivery.faults import Fault, NoFaults, places
 from tests.simulation.delivery.invariants import Violation, state_of
 from tests.simulation.delivery.scenarios import WAITS, source
 from tests.simulation.delivery.test_delivery_agents import Story
@@ -39,7 +39,7 @@ from workflow_runtime.storage import keys
 
 
 def every_answer_is_lost_once(planted: Bug) -> None:
-    for place in range(undisturbed("chain")[1]):
+    for place in places(undisturbed("chain")[1], Fault.LOST, 1):
         survives("chain", place, Fault.LOST, 0, planted)
 
 

@@ -151,7 +151,8 @@ class World:
     ``others``: further workflows, which it may start. ``planted``: a bug, between the services and their ports.
     ``runtime``: the process that runs the functions; one or two others, by the seed, are ``dispatching``, too, so that
     what each knows may be out of date, and one of them takes orders. ``operator``: yet another one, through which
-    switches are set. ``skew_ms_max``: by how much the clocks of others may differ, once they do.
+    switches are set. ``called``: by which functions which calls were made, in order. ``skew_ms_max``: by how much the
+    clocks of others may differ, once they do.
     """
 
     skew_ms_max = 2_000
@@ -172,6 +173,7 @@ class World:
         self.clock = SimClock(self)
         self.effects = Effects()
         self.current: Actor | None = None
+        self.called: list[tuple[str, str]] = []
         self.suffered: Counter[Fault] = Counter()
         self.actors: list[Actor] = []
         self.history: list[tuple[str, SqsRecord]] = []
@@ -244,6 +246,7 @@ class World:
     def _suffer(self, method: str) -> Any:
         if self.current is not None and self.current.dead:
             raise Crash
+        self.called.append((self._sender(), method))
         fault = self.faults.next(method)
         if fault is not None:
             self.suffered[fault] += 1

@@ -27,7 +27,7 @@ from workflow_runtime.storage.limiters import holder_of, place_of
 Changed = tuple[Change, Condition | None]
 Wrong = Callable[[Change, Condition | None], Changed]
 
-SEEDS = int(os.environ.get("LIMITS_SEEDS", "120"))
+SEEDS = int(os.environ.get("LIMITS_SEEDS", "48"))
 FIRST_SEED = int(os.environ.get("LIMITS_FIRST_SEED", "0"))
 PARTS = 4  # in which seeds are spread over processes
 
