@@ -67,7 +67,7 @@ def read_ids(value: object) -> tuple[str, ...]:
     if isinstance(value, list):
         wrong = [(index, _id_text_problem(item)) for index, item in enumerate(value)]
         raise_at([(index, error) for index, error in wrong if error is not None])
-        return tuple(normalized(item) for item in value)
+        return tuple([normalized(item) for item in value])
     error = _id_text_problem(value)
     if error is not None:
         raise error

@@ -192,7 +192,8 @@ class Model(BaseModel):
             raise problem(rules.WRONG_KIND, f"{cls.noun} must be a mapping, not {kind_of(value)}")
         written, problems = cls.canonical(value)
         fields = cls.with_defaults(written, reading)
-        fields = {name: item for name, item in fields.items() if item is not None or name in cls.keeps_null}
+        if None in fields.values():
+            fields = {name: item for name, item in fields.items() if item is not None or name in cls.keeps_null}
         try:
             model = handler(fields)
         except ValidationError as error:

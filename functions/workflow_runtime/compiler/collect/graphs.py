@@ -143,11 +143,11 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
 
     def at(self, position: int, *path: str | int) -> DocumentPath:
         """The document path of a node, or of something in it."""
-        own = self.fallbacks.get(position)
-        if own is None:  # as of nearly all
+        if position not in self.fallbacks:  # as nearly all
             if self.is_call or self.undoes is not None:
                 return (*self.place, *path)
             return (*self.place, self.positions[position] if self.positions else position, *path)
+        own = self.fallbacks[position]
         if position in self.named_by_handlers:
             return self.at(own, f"~{self.named_by_handlers[position]}", *path)
         is_value = path[:1] == ("inputs",) and isinstance(self.nodes[position], PassNode)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import Enum
+from itertools import chain
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -70,19 +71,19 @@ def expression(*path: str, locals: frozenset[str] = frozenset(), over: Over = Ov
 
 def values_at(model: Model, field: FormulaField) -> list[tuple[DocumentPath, Json]]:
     """What the author wrote in a field, with its place in the model; nothing if it is absent or no formula."""
-    return [(place, value) for place, value in _values(model, field.path, ()) if field.takes(value)]
+    return _values(model, field, field.path, ())
 
 
-def _values(model: Model, path: tuple[str, ...], place: DocumentPath) -> list[tuple[DocumentPath, Json]]:
+def _values(
+    model: Model, field: FormulaField, path: tuple[str, ...], place: DocumentPath
+) -> list[tuple[DocumentPath, Json]]:
     name = path[0]
     value = getattr(model, name)
     if len(path) > 1:
-        found: list[tuple[DocumentPath, Json]] = []
-        for number, item in enumerate(value):
-            found += _values(item, path[2:], (*place, name, number))
-        return found
+        entries = [_values(item, field, path[2:], (*place, name, number)) for number, item in enumerate(value)]
+        return list(chain.from_iterable(entries))
     is_written = value is not MISSING and (value is not None or name in model.keeps_null)
-    return [((*place, name), value)] if is_written else []
+    return [((*place, name), value)] if is_written and field.takes(value) else []
 
 
 class Body(msgspec.Struct, frozen=True):

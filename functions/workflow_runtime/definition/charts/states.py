@@ -10,11 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
-    BeforeValidator,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
-    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -33,8 +31,8 @@ from workflow_runtime.definition.charts.transitions import (
 )
 from workflow_runtime.definition.fields import MISSING, Object, Value, raise_all, word
 from workflow_runtime.definition.ids import Id, Ids
-from workflow_runtime.definition.nodes.common import NodeDefinition
-from workflow_runtime.definition.nodes.registry import node_type, read_node, recovered_node
+from workflow_runtime.definition.nodes.common import Node, NodeDefinition
+from workflow_runtime.definition.nodes.registry import node_type, recovered_node
 from workflow_runtime.definition.reading import Many, Model, Reading, Recovery, as_entries, each, one, problem
 
 MAX_STATES = 10_000
@@ -45,9 +43,6 @@ def _recovered_run(value: Any, reading: Reading) -> tuple[Model, ...]:
     return tuple(
         recovered_node(item, (), f"run[{position}]", reading) for position, item in enumerate(as_entries(value))
     )
-
-
-_RunNode = Annotated[NodeDefinition, BeforeValidator(read_node), WithJsonSchema({"x-ref": "Node"})]
 
 
 def _by_name(value: Mapping[str, Any]) -> list[Any]:
@@ -117,7 +112,7 @@ class StateDefinition(Model):
     metadata: Object = Field({}, description="Free; any keys.")
     on_enter: Actions = Field((), description="Actions when the state is entered.")
     on_exit: Actions = Field((), description="Actions when the state is exited.")
-    run: Annotated[tuple[_RunNode, ...], Many(single=True, limit=100_000)] = Field(
+    run: Annotated[tuple[Node, ...], Many(single=True, limit=100_000)] = Field(
         (), description="A graph that runs while the state is active."
     )
     transitions: Annotated[tuple[EventTransitionDefinition, ...], Many(single=True)] = Field(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 import msgspec
-from pydantic import BeforeValidator, Field, ValidationInfo
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from workflow_runtime.definition import rules
@@ -142,5 +142,5 @@ class NodeDefinition(Model):
         return {name: value for name, value in defaults.items() if name in cls.model_fields}
 
 
-Node = Annotated[NodeDefinition, BeforeValidator(read_node)]
+Node = Annotated[NodeDefinition, PlainValidator(read_node), WithJsonSchema({"x-ref": "Node"})]
 """A node of the class that its type names."""
