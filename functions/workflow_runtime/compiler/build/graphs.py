@@ -27,7 +27,7 @@ from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.exposure import Exposure
 from workflow_runtime.plan.express import EXPRESS, EXPRESS_SECONDS_MAX
 from workflow_runtime.plan.formulas import Formula
-from workflow_runtime.plan.graph import Edge, EdgeKind, GraphBlock, Join, JoinKind, NodePlan
+from workflow_runtime.plan.graph import ORDER, Edge, GraphBlock, Join, JoinKind, NodePlan
 from workflow_runtime.plan.plan import Plan, Variable
 from workflow_runtime.plan.policies import BY_DEFAULT, Compensation, ErrorRule, Handler, NodeHandler, RetryPolicy
 from workflow_runtime.plan.specs import CALLBACK_SECONDS, CallbackPlan, MachineSpec, NodeType
@@ -300,7 +300,7 @@ def _node(
 
 
 def _when(parts: Parts, position: int, node: NodeDefinition) -> Formula | None:
-    if parts.called.never_due(position):
+    if position in parts.called.never_due:
         return NEVER
     return parts.formula(position, "when") if node.when is not None else None
 
@@ -374,7 +374,7 @@ def _sinks(nodes: tuple[NodeDefinition, ...], graph: Graph, called: Called) -> t
 
     Nodes that only choose, start, wait or fail yield nothing, nor do nodes that only run when called.
     """
-    continued = {link.source for links in graph.incoming for link in links if link.kind is not EdgeKind.ORDER}
+    continued = {link.source for links in graph.incoming for link in links if link.kind is not ORDER}
     return tuple(
         position
         for position, node in enumerate(nodes)

@@ -10,7 +10,7 @@ from operator import and_, or_
 import msgspec
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.formulas import SiteKind, Use
+from workflow_runtime.compiler.collect.formulas import OF_EDGE, OF_NODE, SiteKind, Use
 from workflow_runtime.compiler.collect.graphs import OWN, GraphSource
 from workflow_runtime.compiler.names.bindings import Bound
 from workflow_runtime.compiler.report import Report
@@ -19,8 +19,11 @@ from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.walks import Link
 from workflow_runtime.plan.graph import EdgeKind, Join, JoinKind
 
+EARLY_JOINS = (JoinKind.ANY, JoinKind.AT_LEAST)
+"""Joins that do not wait for all edges."""
 
-class Moment(msgspec.Struct, frozen=True):
+
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """A read of node ``source`` of a graph when node ``node`` is due (``at_end``: when it ends)."""
 
     node: int
@@ -39,7 +42,7 @@ def moments_of(bound: Iterable[Bound], firsts: list[int], called: list[Called]) 
         if not item.reads:
             continue
         site, place = item.site, item.place
-        own = site.node if site.kind is SiteKind.NODE else site.source if site.kind is SiteKind.EDGE else OWN
+        own = site.node if site.kind is OF_NODE else site.source if site.kind is OF_EDGE else OWN
         if own == OWN and site.kind not in (SiteKind.CHART, SiteKind.PASS):
             continue
         if isinstance(place, GraphSource) and place.undoes is not None:
@@ -54,7 +57,7 @@ def moments_of(bound: Iterable[Bound], firsts: list[int], called: list[Called]) 
                 around = next(enclosing for enclosing in place.chain if enclosing.graph == graph)
             node = own if around.node == OWN else around.node
             if node != OWN and node not in called[graph].nodes:
-                at_end = site.kind is SiteKind.EDGE
+                at_end = site.kind is OF_EDGE
                 found[graph].append(Moment(node, number - firsts[graph], read.use, at_end))
     return found
 
@@ -75,7 +78,7 @@ def warn_of_early_reads(
 
 def _waits_for(read: Moment, graph: Graph, joins: list[Join]) -> bool:
     """Whether an edge leads from what is read to who reads it, who waits for all of its edges: as nearly always."""
-    if joins[read.node].kind in (JoinKind.ANY, JoinKind.AT_LEAST):
+    if joins[read.node].kind in EARLY_JOINS:
         return False
     return read.source == read.node or read.source in [link.source for link in graph.incoming[read.node]]
 
@@ -99,7 +102,7 @@ def _ended_when_due(graph: Graph, joins: list[Join]) -> list[int]:
         join = joins[node]
         if join.kind is JoinKind.ALL_SUCCESS or (join.kind is JoinKind.AT_LEAST and join.count >= len(flowing)):
             due[node] = ordered | _union(ran)
-        elif join.kind in (JoinKind.ANY, JoinKind.AT_LEAST):
+        elif join.kind in EARLY_JOINS:
             due[node] = ordered | _common(ran)
         elif join.kind is JoinKind.ALL_DONE:
             due[node] = ordered | _ended(flowing, ended)

@@ -71,9 +71,8 @@ class Shapes:
         self._shown: dict[int, Shape | None] = {}
         for graph, first in zip(sources.graphs, firsts, strict=True):
             for position, node in enumerate(graph.nodes):
-                raw = shape(kind_of_node(node).output(node, catalogue))
-                self._raw[first + position] = raw
-                self._shown[first + position] = shaped(node, raw)
+                raw = self._raw[first + position] = shape(kind_of_node(node).output(node, catalogue))
+                self._shown[first + position] = raw if node.outputs is None else shaped(node, raw)
         self._firsts = firsts
         self._events = EventShapes(definition, sources)
         self._kept = kept_from_input(definition, sources)

@@ -55,7 +55,11 @@ class SiteKind(StrEnum):
     START = "start"  # whom an execution is for, and keys of limiters: over the input and the variables
 
 
-class Site(msgspec.Struct, frozen=True, kw_only=True):
+# What is asked of every site: Python 3.11 looks members of enumerations up slowly.
+OF_NODE, OF_EDGE = SiteKind.NODE, SiteKind.EDGE
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where a formula stands, and what may be read there.
 
     - ``path``: of what has the formula; ``written``: where its text stands, if it is taken over from there
@@ -83,7 +87,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         return self.written or self.path
 
 
-class Use(msgspec.Struct, frozen=True):
+class Use(msgspec.Struct, frozen=True, gc=False):
     """One name read: its root, the static keys after it, and where. ``bare``: outside ``${}`` of an expression."""
 
     name: str
@@ -94,7 +98,7 @@ class Use(msgspec.Struct, frozen=True):
     bare: bool = False
 
 
-class ReadSite(msgspec.Struct, frozen=True):
+class ReadSite(msgspec.Struct, frozen=True, gc=False):
     """A site, the names that it reads, and its source compiled (None: it does not parse). ``may_ask_states``: whether
     it may call ``in_state``."""
 
@@ -106,16 +110,21 @@ class ReadSite(msgspec.Struct, frozen=True):
 
 def read_sites(graph: GraphSource, dormant: frozenset[int], live: frozenset[int], report: Report) -> list[ReadSite]:
     """All sites of a graph, with the names that each reads. ``dormant``, ``live``: see `mentions.Called`."""
-    found: list[ReadSite] = []
-    for site in _sites(graph):
-        if site.kind is SiteKind.NODE and site.node in dormant:
-            site = msgspec.structs.replace(site, locals=site.locals | CALLED_LOCALS, in_worker=True)
-        elif site.kind is SiteKind.NODE and site.node in live:
-            site = msgspec.structs.replace(site, locals=site.locals | TIMEOUT_LOCALS)
-        elif site.kind is SiteKind.NODE and graph.undoes is not None:
-            site = msgspec.structs.replace(site, locals=site.locals | CALLED_LOCALS)
-        found.append(read_site(site, report))
-    return found
+    sites = _sites(graph)
+    if dormant or live or graph.undoes is not None:
+        sites = (_called(site, graph, dormant, live) for site in sites)
+    return [read_site(site, report) for site in sites]
+
+
+def _called(site: Site, graph: GraphSource, dormant: frozenset[int], live: frozenset[int]) -> Site:
+    """The site, with what it sees if its node runs only when called."""
+    if site.kind is not OF_NODE:
+        return site
+    if site.node in dormant:
+        return msgspec.structs.replace(site, locals=site.locals | CALLED_LOCALS, in_worker=True)
+    if site.node in live:
+        return msgspec.structs.replace(site, locals=site.locals | TIMEOUT_LOCALS)
+    return msgspec.structs.replace(site, locals=site.locals | CALLED_LOCALS) if graph.undoes is not None else site
 
 
 def variable_sites(definition: WorkflowDefinition, report: Report) -> list[ReadSite]:
@@ -171,7 +180,7 @@ def _node_sites(graph: GraphSource, position: int, node: NodeDefinition) -> Iter
     kind = kind_of_node(node)
     works, replaces = kind.pool is not None, position in graph.fallbacks
 
-    def site(path: DocumentPath, value: Json, kind: SiteKind = SiteKind.NODE, **options: Any) -> Site:
+    def site(path: DocumentPath, value: Json, kind: SiteKind = OF_NODE, **options: Any) -> Site:
         written = graph.written_at(position, *path) if replaces else ()
         return Site(kind=kind, path=graph.at(position, *path), value=value, node=position, written=written, **options)
 
@@ -190,7 +199,7 @@ def _node_sites(graph: GraphSource, position: int, node: NodeDefinition) -> Iter
             yield site(
                 path,
                 value,
-                kind=SiteKind.EVENT if field.over is Over.EVENT_ALONE else SiteKind.NODE,
+                kind=SiteKind.EVENT if field.over is Over.EVENT_ALONE else OF_NODE,
                 is_expression=field.is_expression,
                 locals=field.locals,
                 event=field.over is Over.EVENT_TOO,

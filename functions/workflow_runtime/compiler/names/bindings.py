@@ -13,7 +13,7 @@ from workflow_runtime.compiler.kinds.loop import CHAINED_NAMES
 from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
 
 
-class Read(msgspec.Struct, frozen=True):
+class Read(msgspec.Struct, frozen=True, gc=False):
     """One name that found its source."""
 
     binding: Binding
@@ -21,7 +21,7 @@ class Read(msgspec.Struct, frozen=True):
     use: Use
 
 
-class Bound(msgspec.Struct, frozen=True):
+class Bound(msgspec.Struct, frozen=True, gc=False):
     """A site whose names are resolved, and what it stands in. ``may_ask_states``: see `ReadSite`."""
 
     site: Site

@@ -13,7 +13,7 @@ import msgspec
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.bounds import Spent
-from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, Use
+from workflow_runtime.compiler.collect.formulas import OF_NODE, ReadSite, Site, SiteKind, Use
 from workflow_runtime.compiler.collect.graphs import OWN, Enclosing, GraphSource
 from workflow_runtime.compiler.collect.sources import Matcher, Sources
 from workflow_runtime.compiler.kinds import kind_of_node
@@ -26,6 +26,9 @@ from workflow_runtime.plan.graph import EdgeKind
 Handlers: TypeAlias = Sequence[Sequence[tuple[int, int]]]
 """Per node of a graph, the workflow's error handlers that are for it, by number; each with the node of this graph that
 runs as a fallback (-1: none does)."""
+
+ORDERING = (SiteKind.NODE, SiteKind.CHART, SiteKind.PASS)
+"""Sites that must wait for what they read."""
 
 NO_NODES = frozenset({"start", "end"})
 """They mean nothing in `edges`, unless nodes are called so."""
@@ -44,9 +47,10 @@ class Called(msgspec.Struct, frozen=True, dict=True):
     def nodes(self) -> frozenset[int]:
         return self.dormant | self.live | self.undoing
 
-    def never_due(self, node: int) -> bool:
-        """Whether it never runs in the graph where it is written."""
-        return node in self.dormant or node in self.undoing
+    @cached_property
+    def never_due(self) -> frozenset[int]:
+        """Those that never run in the graph where they are written."""
+        return self.dormant | self.undoing
 
 
 class Named:
@@ -172,7 +176,7 @@ def named_nodes(
         if place is None:
             continue
         graph, source, depth = place
-        first_machine = 1 if site.kind is SiteKind.NODE else 0
+        first_machine = 1 if site.kind is OF_NODE else 0
         for machine in chain[first_machine : depth + 1]:
             if machine.node != OWN:
                 found.machines.setdefault(machine, {})[graph, source] = None
@@ -191,7 +195,7 @@ def _uses_that_count(
 ) -> Iterator[tuple[Site, Use, tuple[Enclosing, ...]]]:
     for reads, chain in sites:
         for read in reads:
-            if read.site.kind in (SiteKind.NODE, SiteKind.CHART, SiteKind.PASS):
+            if read.site.kind in ORDERING:
                 for use in read.uses:
                     yield read.site, use, chain
 

@@ -23,7 +23,7 @@ from workflow_runtime.compiler.shape.walks import (
     incoming_of,
     topological_order,
 )
-from workflow_runtime.plan.graph import EdgeKind
+from workflow_runtime.plan.graph import ORDER
 
 
 class Graph(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ class Graph(msgspec.Struct, frozen=True):
 
     def alive_sources(self, node: int) -> list[int]:
         """Predecessors whose success can make the node run, in dependency order."""
-        return [link.source for link in self.incoming[node] if link.kind is not EdgeKind.ORDER]
+        return [link.source for link in self.incoming[node] if link.kind is not ORDER]
 
 
 def finished(ids: Sequence[str], graph: Branched, named: dict[int, dict[int, Use]], report: Report) -> Graph | None:
@@ -87,7 +87,7 @@ def _unlinked(links: Links, named: dict[int, dict[int, Use]]) -> Iterator[Link]:
     for target, sources in sorted(named.items()):
         for number, (source, use) in enumerate(sources.items()):
             if (source, target) not in links:
-                yield Link(source, target, (DATA, number), use.path, EdgeKind.ORDER)
+                yield Link(source, target, (DATA, number), use.path, ORDER)
 
 
 def _add_reads(graph: Branched, reads: list[Link], above: list[int]) -> bool:

@@ -32,7 +32,7 @@ class TooManyEdges(Exception):
     """Raised while links and branches are made, before a product of them fills the memory; the text says which."""
 
 
-class Link(msgspec.Struct, frozen=True):
+class Link(msgspec.Struct, frozen=True, gc=False):
     """All mentions of source→target as one.
 
     - ``place``: where the first of the mentions stands

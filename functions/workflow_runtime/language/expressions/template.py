@@ -78,9 +78,6 @@ def _check(value: Json, where: Where, references: list[Reference]) -> bool:
         raise ExpressionSyntaxError(f"a template nested more than {TEMPLATE_DEPTH_MAX} deep", 0, "", where)
     if isinstance(value, str):
         return "${" not in value or _check_string(value, where, references)
-    if isinstance(value, list | tuple):
-        are_constant = [_check(item, (*where, index), references) for index, item in enumerate(value)]
-        return all(are_constant)
     if isinstance(value, dict):
         for key in value:
             if isinstance(key, str) and "${" in key:
@@ -88,6 +85,9 @@ def _check(value: Json, where: Where, references: list[Reference]) -> bool:
                     "${ in a key", key.index("${"), "keys are literal; build such an object in a tool", (*where, key)
                 )
         are_constant = [_check(item, (*where, key), references) for key, item in value.items()]
+        return all(are_constant)
+    if isinstance(value, (list, tuple)):
+        are_constant = [_check(item, (*where, index), references) for index, item in enumerate(value)]
         return all(are_constant)
     return True
 
