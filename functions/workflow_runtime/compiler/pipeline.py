@@ -92,8 +92,7 @@ def _compiled(text: str | bytes, file: str, catalogue: Catalogue | None, pools: 
 def _collection_paused(is_large: bool) -> Iterator[None]:
     """Pause the cyclic garbage collector: a compilation makes hundreds of thousands of objects that all stay until its
     end, and visiting them again and again would take as long as compiling. What is left of a large file then, mostly a
-    plan, counts as old at once (unless the process keeps frozen objects, which would become old with it: to count
-    those takes milliseconds, longer than to compile a small file).
+    plan, counts as old at once (unless the process keeps frozen objects, which would become old with it).
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -101,10 +100,20 @@ def _collection_paused(is_large: bool) -> Iterator[None]:
         yield
     finally:
         if was_enabled:
-            if is_large and not gc.get_freeze_count():
+            if is_large and not _keeps_frozen_objects():
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()
+
+
+_has_frozen_objects = False
+
+
+def _keeps_frozen_objects() -> bool:
+    """Counted until there are some: to count thousands takes milliseconds, longer than to compile a small file."""
+    global _has_frozen_objects
+    _has_frozen_objects = _has_frozen_objects or gc.get_freeze_count() > 0
+    return _has_frozen_objects
 
 
 def compile_or_raise(text: str | bytes, *, file: str = "", catalogue: Catalogue | None = None) -> Plan:
