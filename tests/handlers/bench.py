@@ -19,6 +19,8 @@ from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.backends.simulated_aws import simulated
 from workflow_runtime.deployment.topology import WHOLE_TOPOLOGY
 from workflow_runtime.errors import NodeError
+from workflow_runtime.handlers import api
+from workflow_runtime.handlers.lifetime import Handler
 from workflow_runtime.invokers.gate import NOTHING_BEYOND, Beyond
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.plan.specs import NodeType
@@ -79,6 +81,7 @@ class Bench:
             Runtime, invokers=lambda: self.invokers, secrets=secrets, count=lambda *count: self.counts.append(count)
         )
         self.runtime = self.runtime_on(ports)
+        self._apis: dict[Runtime, Handler] = {}
 
     @contextmanager
     def on(self, ports: Ports) -> Iterator[None]:
@@ -117,6 +120,12 @@ class Bench:
         if not dies:
             self.backend.poller.delete(queue, done)
         return failed
+
+    def api(self) -> Handler:
+        """The API's handler, made once for each runtime, as a function makes it."""
+        if self.runtime not in self._apis:
+            self._apis[self.runtime] = api.create(self.runtime, WHOLE_TOPOLOGY.function("api"))
+        return self._apis[self.runtime]
 
     def drain(self) -> None:
         """Deliver until nothing is left, letting time pass when nothing is visible."""

@@ -11,7 +11,6 @@ from tests.handlers.bench import Bench
 
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY
-from workflow_runtime.handlers import api
 
 FUNCTION = TOPOLOGY.function("api")
 
@@ -20,7 +19,7 @@ def ask(
     bench: Bench, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, query: str = ""
 ) -> Any:
     """Status and JSON of an answer."""
-    handler = api.create(bench.runtime, FUNCTION)
+    handler = bench.api()
 
     async def handle() -> dict[str, Any]:
         answered: dict[str, Any] = await handler(event_of(method, path, body, headers, query), LocalContext(FUNCTION))

@@ -13,7 +13,6 @@ from tests.handlers.bench import Bench
 
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY
-from workflow_runtime.handlers import api
 
 EVENTS = Path(__file__).parents[2] / "events" / "api"
 FUNCTION = TOPOLOGY.function("api")
@@ -25,7 +24,7 @@ def sample(name: str) -> dict[str, Any]:
 
 
 def answer(bench: Bench, event: dict[str, Any]) -> dict[str, Any]:
-    handler = api.create(bench.runtime, FUNCTION)
+    handler = bench.api()
 
     async def handle() -> dict[str, Any]:
         answered: dict[str, Any] = await handler(event, LocalContext(FUNCTION))

@@ -13,7 +13,6 @@ from tests.handlers.test_events_to_executions import work
 
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.settings import Callers
-from workflow_runtime.handlers import api
 
 ANN, 李雷, PORTAL = "arn:aws:iam::123456789012:user/ann", "arn:aws:iam::123456789012:user/李雷", "portal"
 FORM = {"type": "object", "required": ["amount"], "properties": {"amount": {"type": "number", "maximum": 100}}}
@@ -46,7 +45,7 @@ def ask(
     """Status and JSON of the answer to a caller whom the gateway has let in."""
     event = event_of(method, path, body, headers, query)
     event["requestContext"]["authorizer"] = authorizer if authorizer is not None else as_iam(caller)
-    handler = api.create(bench.runtime, FUNCTION)
+    handler = bench.api()
 
     async def send() -> dict[str, Any]:
         answered: dict[str, Any] = await handler(event, LocalContext(FUNCTION))

@@ -11,7 +11,6 @@ from tests.handlers.http_requests import FUNCTION, answer_of, ask, event_of
 from tests.handlers.test_events_to_executions import send, shown, started, work
 
 from workflow_runtime.backends.embedded.pump import LocalContext
-from workflow_runtime.handlers import api
 
 CALLER = "arn:aws:iam::123456789012:user/李雷"
 
@@ -20,7 +19,7 @@ def test_a_cancelled_execution_says_who_asked_and_why(bench: Bench) -> None:
     execution_id = started(bench, "withdrawn")
     event = event_of("POST", f"/executions/{execution_id}/cancel", {"reason": "撤回"}, {"idempotency-key": "k"}, "")
     event["requestContext"]["authorizer"] = {"iam": {"userArn": CALLER}}
-    handler = api.create(bench.runtime, FUNCTION)
+    handler = bench.api()
 
     async def send() -> dict[str, Any]:
         answered: dict[str, Any] = await handler(event, LocalContext(FUNCTION))

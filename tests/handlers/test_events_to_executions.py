@@ -13,7 +13,6 @@ from tests.handlers.http_requests import FUNCTION, answer_of, ask, event_of
 
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import DISPATCH
-from workflow_runtime.handlers import api
 
 ORDER = """
 workflow:
@@ -67,7 +66,7 @@ def told(bench: Bench, execution_id: str, event: str, data: Any, key: str) -> An
     """What a caller is told who waits while the execution takes the event."""
     body = {"event": event, "data": data}
     request = event_of("POST", f"/executions/{execution_id}/events", body, {"idempotency-key": key}, "wait=20")
-    handler = api.create(bench.runtime, FUNCTION)
+    handler = bench.api()
 
     async def wait() -> dict[str, Any]:
         asking = asyncio.ensure_future(handler(request, LocalContext(FUNCTION)))

@@ -14,7 +14,6 @@ from tests.handlers.http_requests import FUNCTION, ask, event_of
 from tests.handlers.test_sessions import Talker, ended, look, say, turns
 
 from workflow_runtime.backends.embedded.pump import LocalContext
-from workflow_runtime.handlers import api
 from workflow_runtime.services.session_ids import session_id
 
 Open = Callable[..., AgentBench]
@@ -103,7 +102,7 @@ def test_a_large_turn_is_read_in_slices(open_bench: Open) -> None:
 
 
 def ask_raw(bench: AgentBench, path: str, query: str) -> dict[str, Any]:
-    handler = api.create(bench.runtime, FUNCTION)
+    handler = bench.api()
 
     async def send() -> dict[str, Any]:
         answered: dict[str, Any] = await handler(event_of("GET", path, None, None, query), LocalContext(FUNCTION))

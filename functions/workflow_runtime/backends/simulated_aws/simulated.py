@@ -49,6 +49,8 @@ RECENT_EVENTS_MAX = 1000  # of `bus_events`
 
 _EVENTS_QUEUE = "bus-events"
 _RULE = "everything"
+# Without one, moto puts an event together from eight JSONPaths, each of which it parses anew.
+_WHOLE_EVENT = {"InputPathsMap": {"id": "$.id"}, "InputTemplate": "<aws.events.event.json>"}
 
 
 class Backend:
@@ -95,7 +97,9 @@ class Backend:
             QueueUrl=self._events_url, MaxNumberOfMessages=BATCH_MESSAGES_MAX, WaitTimeSeconds=0
         ).get("Messages"):
             for message in messages:
-                self._events.append(json.loads(message["Body"]))
+                event = json.loads(message["Body"])
+                del event["ingestion-time"]  # which moto adds
+                self._events.append(event)
                 sqs.delete_message(QueueUrl=self._events_url, ReceiptHandle=message["ReceiptHandle"])
         del self._events[:-RECENT_EVENTS_MAX]
         return list(self._events)
@@ -241,10 +245,8 @@ def _catch_events(clients: Clients, settings: Settings) -> str:
     url = clients.sqs.create_queue(QueueName=_EVENTS_QUEUE)["QueueUrl"]
     pattern = json.dumps({"source": [{"prefix": ""}]})
     clients.events.put_rule(Name=_RULE, EventBusName=settings.bus_name, EventPattern=pattern)
-    target = queue_arn(clients, url)
-    clients.events.put_targets(
-        Rule=_RULE, EventBusName=settings.bus_name, Targets=[{"Id": _EVENTS_QUEUE, "Arn": target}]
-    )
+    target: Any = {"Id": _EVENTS_QUEUE, "Arn": queue_arn(clients, url), "InputTransformer": _WHOLE_EVENT}
+    clients.events.put_targets(Rule=_RULE, EventBusName=settings.bus_name, Targets=[target])
     return url
 
 
