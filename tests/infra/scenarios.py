@@ -72,8 +72,8 @@ workflow:
     whole: {concurrency: 1}
     agents: {concurrency: 1}
     tools: {concurrency: 1}
-    rated_agents: {requests: 1/min, horizon: 1s}
-    rated_tools: {requests: 1/min, horizon: 1s}
+    rated_agents: {requests: 1/10s, horizon: 1s}
+    rated_tools: {requests: 1/10s, horizon: 1s}
   nodes:
     - {id: a, type: agent, agent: writer, limiter: agents, inputs: {topic: a}}
     - {id: b, type: agent, agent: writer, limiter: agents, inputs: {topic: b}}
@@ -136,7 +136,7 @@ def run_a_graph_with_large_values(system: RecordedSystem) -> None:
     start(system, "graph", {"text": LARGE}, idempotency_key="once")
     start(system, "graph", {"text": LARGE}, idempotency_key="once")
     start(system, "graph", {"text": "small"})
-    system.drain(30)
+    system.drain()
 
 
 def pass_time_in_waits(system: RecordedSystem) -> None:
@@ -155,7 +155,7 @@ def run_a_chart(system: RecordedSystem) -> None:
     execution_id = start(system, "chart", {"text": LARGE})
     with system.failing(after_a_schedule()):
         system.settle()
-    system.drain(60)
+    system.drain()
     sweep(system)
     pass_two_hours(system)
     assert system.ask("GET", f"/executions/{execution_id}")["status"] == "completed"
@@ -163,7 +163,7 @@ def run_a_chart(system: RecordedSystem) -> None:
 
 def sweep(system: RecordedSystem) -> None:
     """When every execution that runs is due to be looked after, also those that were before."""
-    for _ in range(3):
+    for _ in range(2):
         system.pass_time(400)
         system.backend.ports.queues.send(SWEEP, [Message("{}")])
         system.settle()
@@ -174,7 +174,7 @@ def pass_two_hours(system: RecordedSystem) -> None:
     system.pass_time(7140)
     system.settle()
     system.pass_time(65)
-    system.drain(30)
+    system.drain()
 
 
 def react_to_events(system: RecordedSystem) -> None:
@@ -218,7 +218,7 @@ def bury_the_dead(system: RecordedSystem) -> None:
     newer = msgspec.json.encode({"execution_id": execution_id, "command": {"command": "invented_later"}}).decode()
     queues.send(node_queue("tool"), [Message("no order"), Message(newer)])
     queues.send(node_queue("agent"), [Message("no order"), Message(newer)])
-    system.drain(60)
+    system.drain()
 
 
 def bring_the_dead_back(system: RecordedSystem) -> None:
@@ -240,12 +240,12 @@ def live_for_long(system: RecordedSystem) -> None:
     system.settle()
     system.pass_time((RETENTION_DAYS + 1) * 24 * 3600)
     sweep(system)
-    system.drain(60)
+    system.drain()
 
 
 def lose_messages_and_sweep(system: RecordedSystem) -> None:
     ended = start(system, "graph", {"text": "ends"})
-    system.drain(30)
+    system.drain()
     DueStore(system.backend.ports.table).put(Due.first(ended, system.clock.now()))  # as if its end had not been told
     start(system, "graph", {"text": "lost"})
     assert dispatched(system)
@@ -254,7 +254,7 @@ def lose_messages_and_sweep(system: RecordedSystem) -> None:
         assert records
         system.backend.poller.delete(queue, [record.receipt_handle for record in records])
     sweep(system)
-    system.drain(30)
+    system.drain()
 
 
 def freeze_and_thaw(system: RecordedSystem) -> None:
@@ -270,7 +270,7 @@ def freeze_and_thaw(system: RecordedSystem) -> None:
         assert system.ask("GET", f"/freezes/{scope}")["held"]
         system.ask("DELETE", f"/freezes/{scope}")
         system.settle()
-    system.drain(30)
+    system.drain()
     assert system.ask("GET", f"/executions/{execution_id}")["status"] == "completed"
     assert system.ask("GET", "/freezes")["items"] == []
 
@@ -291,7 +291,7 @@ def run_into_limits(system: RecordedSystem) -> None:
     assert system.ask("GET", "/limits/limited/agents")["gauges"][0]["waiting"] == 3
     for limiter in ("agents", "tools"):
         system.ask("PUT", f"/limits/limited/{limiter}", {"paused": False})
-    system.drain(60)
+    system.drain()
     assert [system.ask("GET", f"/executions/{id}")["status"] for id in executions] == ["completed"] * 2
 
 
