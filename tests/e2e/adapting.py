@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 # It cannot create these. Nothing refers to them; the tests of the template look at them.
@@ -18,10 +20,15 @@ CONDITION = frozenset({"Condition"})
 DEFAULT_GROUP = {"Fn::Sub": "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/default/*"}
 
 
-def adapted(template: Mapping[str, Any]) -> dict[str, Any]:
-    """The template as the emulator takes it."""
+# It unpacks the layers, thousands of files, once more for every worker that it starts; AWS has them ready. Workers read
+# them from where they were unpacked once.
+LAYERS = "Layers"
+
+
+def adapted(template: Mapping[str, Any], layers: Mapping[str, Path]) -> dict[str, Any]:
+    """The template as the emulator takes it. ``layers``: where each was unpacked, by logical id."""
     known = {name: resource for name, resource in template["Resources"].items() if not is_unknown(resource)}
-    return {**template, "Resources": {name: _adapted_policy(resource) for name, resource in known.items()}}
+    return {**template, "Resources": {name: _adapted_resource(resource, layers) for name, resource in known.items()}}
 
 
 def is_unknown(resource: Mapping[str, Any]) -> bool:
@@ -31,9 +38,23 @@ def is_unknown(resource: Mapping[str, Any]) -> bool:
     )
 
 
+def _adapted_resource(resource: Mapping[str, Any], layers: Mapping[str, Path]) -> Mapping[str, Any]:
+    match resource["Type"]:
+        case "AWS::IAM::Policy":
+            return _adapted_policy(resource)
+        case "AWS::Lambda::Function" if LAYERS in resource["Properties"]:
+            return _adapted_function(resource, layers)
+    return resource
+
+
+def _adapted_function(resource: Mapping[str, Any], layers: Mapping[str, Path]) -> Mapping[str, Any]:
+    properties = {name: value for name, value in resource["Properties"].items() if name != LAYERS}
+    places = [str(layers[layer["Ref"]] / "python") for layer in resource["Properties"][LAYERS]]
+    variables = {**properties["Environment"]["Variables"], "PYTHONPATH": os.pathsep.join(places)}
+    return {**resource, "Properties": {**properties, "Environment": {"Variables": variables}}}
+
+
 def _adapted_policy(resource: Mapping[str, Any]) -> Mapping[str, Any]:
-    if resource["Type"] != "AWS::IAM::Policy":
-        return resource
     properties = resource["Properties"]
     document = properties["PolicyDocument"]
     statements = [_adapted_statement(statement) for statement in document["Statement"]]

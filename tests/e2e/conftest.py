@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.emulator import SETUP
+from tests.e2e.emulator import SETUP, eventually
 from tests.e2e.system import System, deployed
 
 
@@ -37,6 +37,21 @@ def system(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="session")
+def lost(system: System) -> str:
+    """An execution whose worker was killed while it ran a node; `test_recovery` sees how it ends."""
+    system.publish("slow")
+    execution_id = system.engine.execute_workflow("slow")
+
+    def runs() -> bool:
+        nodes = system.engine.get_execution_status(execution_id)["node_executions"]
+        return nodes["long"]["status"] == "running"  # type: ignore[index,call-overload]
+
+    eventually(runs, 60, "the slow node runs")
+    assert system.emulator.kill_workers(system.function("RunNodeTool")) > 0
+    return execution_id
+
+
+@pytest.fixture(scope="module")
 def secure_system(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with deployed(assembly, tmp_path_factory.mktemp("secure"), secure=True) as system:
         yield system

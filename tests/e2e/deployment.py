@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from aws_cdk import App, RemovalPolicy
 from aws_cdk import aws_lambda as lambda_
@@ -38,7 +40,9 @@ def synthesize(folder: Path) -> Path:
         mocks_for_tests=_mocks(folder),
         snap_start=False,
     )
-    WorkflowRuntimeStack(app, STACK, props, topology=quick_topology())
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PATH", f"{PYTHON.parent}{os.pathsep}{os.environ['PATH']}")  # it compiles the archives
+        WorkflowRuntimeStack(app, STACK, props, topology=quick_topology())
     app.synth()
     return assembly
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +23,7 @@ from tests.e2e.adapting import adapted
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".e2e" / "emulator" / "bin" / "python"
+LAYERS = ROOT / ".e2e" / "layers"
 SETUP = ROOT / "tests" / "e2e" / "setup"
 ACCOUNT = "000000000000"
 REGION = "eu-central-1"
@@ -98,16 +101,13 @@ class Emulator:
 
     def deploy(self, assembly: Path, stack: str) -> dict[str, str]:
         """Upload the assets of ``stack`` and create it, as `cdk deploy` does; returns its outputs."""
-        files = json.loads((assembly / f"{stack}.assets.json").read_text(encoding="utf-8"))["files"]
+        archives, template = archives_of(assembly, stack), template_of(assembly, stack)
         bucket = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
         s3 = self.client("s3")
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-        for asset in files.values():
-            path = assembly / asset["source"]["path"]
-            (place,) = asset["destinations"].values()
-            if path.name != f"{stack}.template.json":
-                s3.upload_file(str(path), bucket, place["objectKey"])
-        template = adapted(json.loads((assembly / f"{stack}.template.json").read_text(encoding="utf-8")))
+        for key, path in archives.items():
+            s3.upload_file(str(path), bucket, key)
+        template = adapted(template, unpacked_layers(template, archives))
         s3.put_object(Bucket=bucket, Key="template.json", Body=json.dumps(template).encode())
         self.client("ssm").put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String")
         cloudformation = self.client("cloudformation")
@@ -160,6 +160,44 @@ class Emulator:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+
+def template_of(assembly: Path, stack: str) -> dict[str, Any]:
+    template: dict[str, Any] = json.loads((assembly / f"{stack}.template.json").read_text(encoding="utf-8"))
+    return template
+
+
+def archives_of(assembly: Path, stack: str) -> dict[str, Path]:
+    """What a stack's template refers to, by the keys that it has in the bucket of assets."""
+    files = json.loads((assembly / f"{stack}.assets.json").read_text(encoding="utf-8"))["files"]
+    found = {}
+    for asset in files.values():
+        (place,) = asset["destinations"].values()
+        found[place["objectKey"]] = assembly / asset["source"]["path"]
+    return {key: path for key, path in found.items() if path.name != f"{stack}.template.json"}
+
+
+def unpacked_layers(template: Mapping[str, Any], archives: Mapping[str, Path]) -> dict[str, Path]:
+    """Where each layer of a template is unpacked, by logical id; ``archives`` go by their keys.
+
+    It stays there for later runs, by the hash of what is in it.
+    """
+    layers = {
+        name: archives[resource["Properties"]["Content"]["S3Key"]]
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::Lambda::LayerVersion"
+    }
+    return {name: _unpacked(archive) for name, archive in layers.items()}
+
+
+def _unpacked(archive: Path) -> Path:
+    LAYERS.mkdir(parents=True, exist_ok=True)
+    place = LAYERS / archive.stem
+    if not place.is_dir():
+        with tempfile.TemporaryDirectory(dir=LAYERS) as scratch:
+            shutil.unpack_archive(archive, Path(scratch) / "whole")
+            (Path(scratch) / "whole").rename(place)
+    return place
 
 
 def _session_of(process: Path) -> int:

@@ -1,6 +1,6 @@
 """The synthesized template, deployed for real: workflows are published, run, disturbed and recover.
 
-What takes long begins first and is looked at last; in between runs everything else.
+What takes long begins first and is looked at last, by `test_recovery`; in between runs everything else.
 """
 
 from __future__ import annotations
@@ -15,24 +15,6 @@ from tests.e2e.emulator import eventually
 from tests.e2e.system import System, shipped_input
 
 from workflow_runtime.frontends.client.signing import SigV4
-
-RECOVERY_SECONDS_MAX = 150  # a dead worker's lease (90 s), and its message's timeout
-SCHEDULE_SECONDS_MAX = 90  # a minute, and the emulator looks every 10 s
-
-
-@pytest.fixture(scope="module")
-def lost(system: System) -> str:
-    """An execution whose worker was killed while it ran a node."""
-    system.publish("slow")
-    execution_id = system.engine.execute_workflow("slow")
-
-    def runs() -> bool:
-        nodes = system.engine.get_execution_status(execution_id)["node_executions"]
-        return nodes["long"]["status"] == "running"  # type: ignore[index,call-overload]
-
-    eventually(runs, 60, "the slow node runs")
-    assert system.emulator.kill_workers(system.function("RunNodeTool")) > 0
-    return execution_id
 
 
 @pytest.mark.usefixtures("lost")
@@ -116,18 +98,6 @@ def test_a_schedule_of_a_workflow_starts_executions_until_it_is_unpublished(syst
     answer = httpx.delete(f"{system.url}/workflows/on_schedule", auth=SigV4(), timeout=30)
     assert answer.status_code in (200, 204), answer.text
     assert schedule["Name"] not in [each["Name"] for each in system.schedules()]
-
-
-def test_the_sweep_runs_every_minute(system: System) -> None:
-    eventually(lambda: system.logged("Sweep"), SCHEDULE_SECONDS_MAX, "the sweep was called")
-
-
-def test_an_execution_survives_the_death_of_its_worker(system: System, lost: str) -> None:
-    document = system.engine.wait(lost, RECOVERY_SECONDS_MAX)
-    assert document["status"] == "completed", document["error"]
-    assert document["output"] == {"slept": 6}
-    assert document["node_executions"]["long"]["attempts"] == 2  # type: ignore[index,call-overload]
-    assert document["node_executions"]["begin"]["attempts"] == 1  # type: ignore[index,call-overload]
 
 
 def _time(text: str) -> float:
