@@ -12,6 +12,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from moto.backends import get_backend
+from moto.core.models import DEFAULT_ACCOUNT_ID
+
 from workflow_runtime.ports import LISTED_ATTRIBUTES
 from workflow_runtime.storage import keys
 
@@ -28,10 +31,10 @@ SQS_OF_LAMBDA = ("ReceiveMessage", "DeleteMessageBatch")  # made by Lambda's pol
 
 
 class Meter:
-    """Listens to boto3 clients. ``reader``: another DynamoDB client, which nobody counts."""
+    """Listens to clients of simulated AWS. What items were and are it sees in moto, without a call."""
 
-    def __init__(self, clients: Any, reader: Any) -> None:
-        self._reader = reader
+    def __init__(self, clients: Any) -> None:
+        self._tables = get_backend("dynamodb")[DEFAULT_ACCOUNT_ID][clients.dynamodb.meta.region_name]
         self.requests: Counter[str] = Counter()
         self.write_units = 0
         self.read_units = 0.0
@@ -71,7 +74,7 @@ class Meter:
         operation = model.name
         if operation in ("PutItem", "UpdateItem", "DeleteItem"):
             key = params.get("Key") or {name: params["Item"][name] for name in ("pk", "sk")}
-            self._before = self._reader.get_item(TableName=params["TableName"], Key=key).get("Item")
+            self._before = self._stored(params["TableName"], key)
             self._key = key
 
     def _answered(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
@@ -90,8 +93,7 @@ class Meter:
 
     def _count_units(self, operation: str, parsed: dict[str, Any]) -> None:
         if operation in ("PutItem", "UpdateItem", "DeleteItem"):
-            after = self._reader.get_item(TableName=self._asked_for["TableName"], Key=self._key).get("Item")
-            self.write_units += written(self._before, after)
+            self.write_units += written(self._before, self._stored(self._asked_for["TableName"], self._key))
         elif operation == "BatchWriteItem":
             for requests in self._asked_for["RequestItems"].values():
                 for each in requests:  # deleted ones are small here, and stand in no index
@@ -104,6 +106,10 @@ class Meter:
                 self.read_units += sum(units(size(item), READ_UNIT_BYTES) for item in items) * share
         elif operation == "Query":
             self.read_units += units(sum(map(size, parsed["Items"])), READ_UNIT_BYTES)
+
+    def _stored(self, table: str, key: dict[str, Any]) -> dict[str, Any] | None:
+        item = self._tables.get_item(table, key)
+        return None if item is None else {name: {value.type: value.value} for name, value in item.attrs.items()}
 
     def _share(self, request: Mapping[str, Any]) -> float:
         """What a read takes of what a consistent one does."""

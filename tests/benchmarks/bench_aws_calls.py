@@ -18,7 +18,7 @@ import sys
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
 _ROOT = Path(__file__).resolve().parents[2]
@@ -28,8 +28,6 @@ from pydantic_ai.models.test import TestModel  # noqa: E402
 from tests.benchmarks.aws_calls import PRICES, Meter, dollars_per_million  # noqa: E402
 from tests.handlers.bench import Bench  # noqa: E402
 
-from workflow_runtime.backends.aws.backend import create_clients  # noqa: E402
-from workflow_runtime.backends.simulated_aws.simulated import session  # noqa: E402
 from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry  # noqa: E402
 from workflow_runtime.invokers.tools.registry import ToolRegistry  # noqa: E402
 from workflow_runtime.invokers.tools.tool import describe  # noqa: E402
@@ -126,26 +124,38 @@ def passes(count: int, *, at_once: bool = False) -> str:
     )
 
 
-def measure(smoke: bool) -> list[dict[str, Any]]:
+class Sizes(NamedTuple):
+    """How many nodes the smaller and the larger workflow have: of nodes ``in_turn``, of ``segments``, and ``wide``."""
+
+    in_turn: tuple[int, int]
+    segments: tuple[int, int]
+    wide: tuple[int, int]
+
+
+FULL = Sizes((5, 25), (SEGMENT_NODES_MAX, 5 * SEGMENT_NODES_MAX), (20, 50))
+FEW = Sizes((5, 11), (SEGMENT_NODES_MAX, 2 * SEGMENT_NODES_MAX), (10, 20))
+"""Enough for the figures per node to be right."""
+SMOKE = Sizes((1, 2), (1, 2), (1, 2))
+"""Enough to see that it works."""
+
+
+def measure(sizes: Sizes) -> list[dict[str, Any]]:
     """One row per shape: figures per node, and the budget."""
-    small, large = (5, 11) if smoke else (5, 25)
-    short, long = (SEGMENT_NODES_MAX, 2 * SEGMENT_NODES_MAX) if smoke else (SEGMENT_NODES_MAX, 5 * SEGMENT_NODES_MAX)
-    narrow, wide = (10, 20) if smoke else (20, 50)
     bench = Bench("moto", one_call_at_a_time=True)
     folder = TemporaryDirectory()
     try:
         bench.invokers[NodeType.AGENT] = _agents(Path(folder.name))
         bench.tools.tools["kilobyte"] = lambda _: {"text": text(1000)}
-        meter = Meter(bench.backend.clients, create_clients(session()).dynamodb)
+        meter = Meter(bench.backend.clients)
         return [
-            _row("chain", meter, bench, chain, short, long),
-            _row("agents", meter, bench, agents, short, long),
-            _row("across pools", meter, bench, across_pools, small, large),
-            _row("agents with a tool", meter, bench, partial(agents, agent="armed"), short, long),
-            _row("fan-out", meter, bench, fan_out, narrow, wide),
-            _row("fan-out, collected", meter, bench, partial(fan_out, collected=True), narrow, wide),
-            _row("passes in turn", meter, bench, passes, small, large),
-            _row("passes at once", meter, bench, partial(passes, at_once=True), narrow, wide),
+            _row("chain", meter, bench, chain, *sizes.segments),
+            _row("agents", meter, bench, agents, *sizes.segments),
+            _row("across pools", meter, bench, across_pools, *sizes.in_turn),
+            _row("agents with a tool", meter, bench, partial(agents, agent="armed"), *sizes.segments),
+            _row("fan-out", meter, bench, fan_out, *sizes.wide),
+            _row("fan-out, collected", meter, bench, partial(fan_out, collected=True), *sizes.wide),
+            _row("passes in turn", meter, bench, passes, *sizes.in_turn),
+            _row("passes at once", meter, bench, partial(passes, at_once=True), *sizes.wide),
         ]
     finally:
         bench.close()
@@ -193,7 +203,7 @@ def express(count: int = 10) -> dict[str, Any]:
     bench = Bench("moto", one_call_at_a_time=True)
     try:
         bench.tools.tools["kilobyte"] = lambda _: {"text": text(1000)}
-        meter = Meter(bench.backend.clients, create_clients(session()).dynamodb)
+        meter = Meter(bench.backend.clients)
         source = f"workflow:\n  id: w\n  durability: express\n  nodes:\n{chain(count)}"
         bench.runtime.catalog.publish(source.encode())
         for _ in range(3):  # the last finds plans and switches read
@@ -231,9 +241,10 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="small sizes, to see that it works")
     arguments = parser.parse_args()
     logging.disable(logging.INFO)
-    rows = measure(arguments.smoke)
+    sizes, nodes = (SMOKE, 1) if arguments.smoke else (FULL, 10)
+    rows = measure(sizes)
     if arguments.json:
-        print(json.dumps([*rows, {"shape": EXPRESS, **express()}], indent=2, ensure_ascii=False))
+        print(json.dumps([*rows, {"shape": EXPRESS, **express(nodes)}], indent=2, ensure_ascii=False))
         return
     for row in rows:
         figures = ", ".join(f"{name} {value}" for name, value in row["per_node"].items())
@@ -243,7 +254,7 @@ def main() -> None:
         started = ", ".join(f"{name} {value}" for name, value in row["per_execution"].items())
         print(f"  besides, per execution: {started}")
         print(f"  whole execution: {row['whole_execution']}")
-    found = express()
+    found = express(nodes)
     print(f"{EXPRESS} of {found['nodes']}: {found['counts']}, ${found['dollars_per_million']:.2f} a million")
     print(f"  {found['requests']}")
 

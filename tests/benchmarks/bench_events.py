@@ -30,9 +30,7 @@ sys.path[:0] = [str(_ROOT / "functions"), str(_ROOT)]
 from tests.benchmarks.aws_calls import Meter  # noqa: E402
 from tests.handlers.bench import Bench  # noqa: E402
 
-from workflow_runtime.backends.aws.backend import create_clients  # noqa: E402
 from workflow_runtime.backends.embedded.backend import open_backend  # noqa: E402
-from workflow_runtime.backends.simulated_aws.simulated import session  # noqa: E402
 from workflow_runtime.language.json_values import Json  # noqa: E402
 from workflow_runtime.runtime.in_process import LocalRuntime  # noqa: E402
 
@@ -119,7 +117,7 @@ def aws(smoke: bool) -> list[dict[str, Any]]:
     few, many = (2, 4) if smoke else (FEW, MANY)
     bench = Bench("moto", one_call_at_a_time=True)
     try:
-        meter = Meter(bench.backend.clients, create_clients(session()).dynamodb)
+        meter = Meter(bench.backend.clients)
         bench.runtime.catalog.publish(PLAIN)
         bench.runtime.catalog.publish(ORDER)
         order = {"order_id": "A-1", "amount": 10}

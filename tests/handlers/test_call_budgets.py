@@ -64,7 +64,7 @@ def test_a_node_makes_no_more_port_calls_than_its_budget(shape: Any, few: int, m
 @pytest.fixture(scope="module")
 def costs() -> dict[str, dict[str, Any]]:
     """What nodes cost on simulated AWS, by shape."""
-    return {row["shape"]: row for row in bench_aws_calls.measure(smoke=True)}
+    return {row["shape"]: row for row in bench_aws_calls.measure(bench_aws_calls.FEW)}
 
 
 def test_a_node_costs_no_more_on_aws_than_its_budget(costs: dict[str, dict[str, Any]]) -> None:

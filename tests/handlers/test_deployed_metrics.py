@@ -13,9 +13,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from tests.benchmarks.aws_calls import Meter
 from tests.handlers.bench import Bench
 
-from workflow_runtime.backends.aws.backend import create_clients
 from workflow_runtime.backends.embedded.pump import LocalContext
-from workflow_runtime.backends.simulated_aws.simulated import REGION, session
+from workflow_runtime.backends.simulated_aws.simulated import REGION
 from workflow_runtime.deployment.metrics import AttemptEnded, Metric
 from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, node_queue
 from workflow_runtime.frontends.metrics.deployed import DeployedMetrics
@@ -159,7 +158,7 @@ def test_counting_costs_an_execution_an_update_at_its_start_and_one_at_its_end_a
         bench.drain()
         return Counter(meter.requests)
 
-    meter = Meter(bench.backend.clients, create_clients(session()).dynamodb)
+    meter = Meter(bench.backend.clients)
     plain = {nodes: asked(nodes) for nodes in (1, 3)}
     bench.begin_to_count()
     counting = {nodes: asked(nodes) for nodes in (1, 3)}
