@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
@@ -85,17 +86,22 @@ COMMANDS: dict[str, tuple[str, str]] = {
 named: together they take half a second."""
 
 
+@cache
+def _command(name: str) -> Any:
+    place, short_help = COMMANDS[name]
+    module, _, function = place.partition(":")
+    with nothing_is_garbage():
+        callback = getattr(import_module(f"{commands.__name__}.{module}"), function)
+    command = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=CONTEXT)
+    command.command(name, short_help=short_help)(callback)
+    return typer.main.get_command(command)
+
+
 class CommandTable(Mapping[str, Any]):
     """The commands of `COMMANDS`, each made when it is asked for."""
 
     def __getitem__(self, name: str) -> Any:
-        place, short_help = COMMANDS[name]
-        module, _, function = place.partition(":")
-        with nothing_is_garbage():
-            callback = getattr(import_module(f"{commands.__name__}.{module}"), function)
-        command = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=CONTEXT)
-        command.command(name, short_help=short_help)(callback)
-        return typer.main.get_command(command)
+        return _command(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(COMMANDS)
