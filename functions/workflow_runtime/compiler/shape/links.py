@@ -257,11 +257,13 @@ def _add(links: Links, link: Link, name: str, report: Report) -> None:
 def _find(graph: GraphSource, report: Report, name: str, place: DocumentPath) -> int:
     """Its position; -1 for a node that does not exist, which is reported unless it may hide, or could not be read."""
     position = graph.index.get(name, -1)
-    if position < 0 and name in graph.inside:
+    if position >= 0:
+        return position
+    if name in graph.inside:
         message = f"`{name}` is in the body of the loop `{graph.inside[name]}`"
         report.add(rules.CROSSES_LOOP, message, place, f"Name `{graph.inside[name]}` instead.")
-    elif position < 0 and any(name in ids for ids in graph.outside):
+    elif any(name in ids for ids in graph.outside):
         report.add(rules.CROSSES_LOOP, f"`{name}` is outside of the loop that this node is in the body of", place)
-    elif position < 0 and name and not graph.gaps.hides_id(name):
+    elif name and not graph.gaps.hides_id(name):
         report.add(rules.UNKNOWN_NODE, f"there is no node `{name}`", place, report.suggest(name, graph.index))
-    return position
+    return -1

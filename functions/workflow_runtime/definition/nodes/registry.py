@@ -102,7 +102,8 @@ def read_node(value: Any, info: ValidationInfo) -> Model:
     common = _common[0]
     if isinstance(value, common):
         return value
-    if isinstance(info.context, Reading) and info.context.problems > info.context.limit:
+    reading = info.context if isinstance(info.context, Reading) else None
+    if reading is not None and reading.problems > reading.limit:
         return common.model_construct()
     if not isinstance(value, dict):
         raise problem(
@@ -111,10 +112,10 @@ def read_node(value: Any, info: ValidationInfo) -> Model:
     try:
         chosen = node_model(value)
     except PydanticCustomError as error:
-        raise with_common_fields(common, value, error, info.context) from None
-    node = chosen.model_validate(value, context=info.context)
-    if isinstance(info.context, Reading):
-        info.context.sound[id(value)] = node
+        raise with_common_fields(common, value, error, reading) from None
+    node = chosen.model_validate(value, context=reading)
+    if reading is not None:
+        reading.sound[id(value)] = node
     return node
 
 
