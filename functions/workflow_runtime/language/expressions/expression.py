@@ -89,13 +89,18 @@ def _bytes_of(source: str, _: Expression) -> int:
     return COMPILED_BYTES_PER_CHARACTER * (len(source) + 4)
 
 
-@cached_by_bytes(EXPRESSIONS_CACHED_BYTES_MAX, _bytes_of)
 def compile_expression(source: str) -> Expression:
-    """Compile a whole string that is one expression; equal sources share the result.
+    """Compile a whole string that is one expression; equal sources share the result, unless it is plain: such a one is
+    made in no more time than it would take to find and to keep it.
 
     Raises `ExpressionSyntaxError` with the offset of the first mistake and a hint on how to fix it.
     """
-    return plain_path(source) or _plain_comparison(source) or compile_tokens(source, tokenize(source))
+    return plain_path(source) or _plain_comparison(source) or _compiled(source)
+
+
+@cached_by_bytes(EXPRESSIONS_CACHED_BYTES_MAX, _bytes_of)
+def _compiled(source: str) -> Expression:
+    return compile_tokens(source, tokenize(source))
 
 
 def plain_path(source: str, start: int = 0, closing: str = "") -> Expression | None:

@@ -144,9 +144,15 @@ def _bytes_of(text: str, pieces: tuple[Piece, ...]) -> int:
     return 8 * len(text) + COMPILED_BYTES_PER_CHARACTER * formulas  # the key and the pieces, wide ones
 
 
-@cached_by_bytes(EXPRESSIONS_CACHED_BYTES_MAX, _bytes_of)
 def parse_string(text: str) -> tuple[Piece, ...]:
     """The literal parts of a string and the expressions between them. Raises `ExpressionSyntaxError`."""
+    is_one = text.startswith("${") and text.find("}") == len(text) - 1
+    expression = plain_path(text, 2, "}") if is_one else None  # not kept, as by `compile_expression`
+    return _parsed(text) if expression is None else (expression,)
+
+
+@cached_by_bytes(EXPRESSIONS_CACHED_BYTES_MAX, _bytes_of)
+def _parsed(text: str) -> tuple[Piece, ...]:
     pieces: list[Piece] = []
     literal = ""
     position = 0
