@@ -119,3 +119,9 @@ def test_entries_name_fields_that_exist(name: str) -> None:
     for field in formulas:
         assert field.path[0] in model.model_fields
         assert len(field.path) == 1 or field.path[1] == EACH
+
+
+@pytest.mark.parametrize(("text", "is_formula"), [("t", False), ("$${t}", False), ("${t}", True)])
+def test_an_id_is_a_formula_only_where_it_is_computed(text: str, is_formula: bool) -> None:
+    assert template("tool", or_id=True).takes(text) is is_formula
+    assert template("prompt").takes(text)
