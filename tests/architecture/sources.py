@@ -35,8 +35,16 @@ def place(path: Path) -> str:
 
 @cache
 def import_statements(path: Path) -> list[ast.Import | ast.ImportFrom]:
-    """Wherever they stand: at the top, inside a function, under ``TYPE_CHECKING``."""
-    return [node for node in nodes(path) if isinstance(node, ast.Import | ast.ImportFrom)]
+    """Wherever they stand: at the top, inside a function, under ``TYPE_CHECKING``. No expression holds any."""
+    found: list[ast.Import | ast.ImportFrom] = []
+    others: list[ast.AST] = [tree(path)]
+    while others:
+        for node in ast.iter_child_nodes(others.pop()):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                found.append(node)
+            elif not isinstance(node, ast.expr):
+                others.append(node)
+    return found
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:

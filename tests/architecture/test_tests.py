@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.architecture.sources import nodes
+from tests.architecture.sources import import_statements, nodes
 
 TESTS = Path(__file__).parents[1]
 TIERS = TESTS.parent / ".ci" / "test"
@@ -74,10 +74,27 @@ def test_what_is_pure_does_not_sleep() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_every_folder_of_tests_is_in_one_tier() -> None:
-    tiers = re.findall(r'^\w+="(tests/[^"]+)"$', TIERS.read_text(encoding="utf-8"), re.MULTILINE)
-    folders = [TESTS.parent / folder for tier in tiers for folder in tier.split()]
+def tiers() -> dict[str, list[Path]]:
+    """The folders of each tier, as `.ci/test` has them."""
+    found = re.findall(r'^(\w+)="(tests/[^"]+)"$', TIERS.read_text(encoding="utf-8"), re.MULTILINE)
+    return {tier: [TESTS.parent / folder for folder in folders.split()] for tier, folders in found}
+
+
+def test_every_test_is_in_one_tier() -> None:
+    folders = [folder for tier in tiers().values() for folder in tier]
     files = [path for path in TESTS.rglob("*") if path.name.startswith("test_") and path.suffix == ".py"]
     files += (TESTS / "scenarios").glob("*.yaml")
-    assert len(tiers) == 3
+    assert tiers().keys() == {"pure", "backends", "system"}
     assert [path for path in files if sum(path.is_relative_to(folder) for folder in folders) != 1] == []
+
+
+def test_what_is_pure_starts_no_process() -> None:
+    wrong = [
+        f"{path.relative_to(TESTS.parent)}:{node.lineno}"
+        for folder in tiers()["pure"]
+        for path in folder.rglob("test_*.py")
+        if re.search("subprocess|multiprocessing", path.read_text(encoding="utf-8"))
+        for node in import_statements(path)
+        if re.search("subprocess|multiprocessing", ast.unparse(node))
+    ]
+    assert not wrong, "\n".join(wrong)

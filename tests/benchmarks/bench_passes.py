@@ -28,7 +28,7 @@ from workflow_runtime.handlers import api
 from workflow_runtime.runtime.in_process import LocalRuntime
 
 PASSES = 10_000
-SMOKE_PASSES = 300
+SMOKE_PASSES = 210  # three pages
 PAGE = 100
 DOCUMENT_READS = 20
 WORKFLOW = """

@@ -32,7 +32,7 @@ VALID = [
 
 
 def documents(name: str) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all((FOLDER / name).read_text("utf-8")))
+    return list(yaml.load_all((FOLDER / name).read_text("utf-8"), Loader=yaml.CSafeLoader))
 
 
 MANIFESTS = [document for name in ("crds.yaml", "server.yaml", "operator.yaml") for document in documents(name)]

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 from tests.integration.cli.conftest import Awr, awr  # noqa: F401  a fixture
-from tests.integration.mcp.test_mcp_tools import at, free_port
-from tests.integration.mcp.test_mcp_tools import serving as serving_mcp
 from tests.model_server import ModelServer, Reply, Request, calls, serving, text
+from tests.processes.mcp.test_mcp_tools import at, free_port
+from tests.processes.mcp.test_mcp_tools import serving as serving_mcp
 
 from workflow_runtime import WorkflowEngine
 

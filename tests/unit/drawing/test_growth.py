@@ -18,7 +18,7 @@ from workflow_runtime.drawing.outline import ITEMS_MAX, LINKS_MAX, NOTES_MAX, OU
 
 GROWTH = 4
 TOLERANCE = 1.4  # sorting, and wider numbers
-SMALL = 20
+SMALL = 12
 
 
 def steps(call: Callable[[], object]) -> int:

@@ -390,14 +390,3 @@ def test_without_pydantic_ai_the_extra_is_named(registry: AgentRegistry, monkeyp
     error = fails(registry, None)
     assert error.type == "execution_error"
     assert "agent-workflow-runtime[agents]" in error.message
-
-
-def test_loading_agents_does_not_import_pydantic_ai() -> None:
-    import subprocess
-
-    code = (
-        "import sys; from workflow_runtime.invokers import agents, tools, mocks; "
-        "print([n for n in ('pydantic_ai', 'boto3', 'httpx') if n in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=FUNCTIONS)
-    assert done.stdout.strip() == "[]"

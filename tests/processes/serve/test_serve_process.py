@@ -20,7 +20,7 @@ from workflow_runtime.backends.embedded.copies import check_backup, restore
 from workflow_runtime.frontends.api.route import Scope
 from workflow_runtime.frontends.serve.tokens import add_token, revoke_token
 
-EXECUTIONS = 200
+EXECUTIONS = 80
 ALL = tuple(scope for scope in Scope if scope is not Scope.OPEN)
 WAITING = """
 workflow:

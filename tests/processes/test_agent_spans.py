@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workflow_runtime.engine.identity import span_id, trace_id
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[2]
 # A process of its own: a tracer provider, and what pydantic-ai is told once, are for good.
 PROGRAM = """
 import json, sys

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-FUNCTIONS = Path(__file__).parents[3] / "functions"
+FUNCTIONS = Path(__file__).parents[2] / "functions"
 PROGRAM = """
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier

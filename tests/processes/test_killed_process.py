@@ -39,7 +39,7 @@ def mark(x: int, context: NodeContext) -> int:
 SCRIPT = """
 import sys
 from pathlib import Path
-from tests.integration.test_killed_process import go_on
+from tests.processes.test_killed_process import go_on
 go_on(Path(sys.argv[1]))
 """
 
