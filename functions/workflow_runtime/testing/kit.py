@@ -356,14 +356,15 @@ class WorkflowTester(People):
         return workflow
 
     def _publish_definitions(self, wanted: str) -> None:
-        """Publish the definitions directory until the wanted workflow is there. Raises what is wrong with the others
-        only if it is not."""
+        """Publish files of the definitions directory until the wanted workflow is there, those first that mention it.
+        Raises what is wrong with the others only if it is not."""
         problems: list[DefinitionError] = []
         files = workflow_files(self._definitions)
-        texts = ((file.read_text("utf-8", "replace"), str(file)) for file in files)
-        if clashes := same_ids((text, file) for text, file in texts if wanted in normalized(text)):
+        texts = {file: file.read_text("utf-8", "replace") for file in files}
+        mentioning = [file for file, text in texts.items() if wanted in normalized(text)]
+        if clashes := same_ids((texts[file], str(file)) for file in mentioning):
             raise DefinitionError(clashes)
-        for file in files:
+        for file in dict.fromkeys([*mentioning, *files]):
             try:
                 if self.publish(file) == wanted:
                     return
