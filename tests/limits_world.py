@@ -277,7 +277,7 @@ WRITES_OF_ANY_NODE = 4  # if its end is a commit of its own
 REQUESTS_OF_ANY_NODE = 3 + 3 / 10  # its result's own, its order's among ten: sent, received, deleted
 
 
-def a_thousand_in_line(failures: int, seed: int, count: int = 1_000) -> LimitsWorld:
+def many_in_line(failures: int, seed: int, count: int) -> LimitsWorld:
     """So many nodes of three seconds, ordered at once, for 60 a minute and 6 at once; until all have ended."""
     world = LimitsWorld(3.0, failures=failures, seed=seed)
     world.publish(fan("w", count, "limiter: code", "  limits: {code: {requests: 60/min, concurrency: 6}}\n"))

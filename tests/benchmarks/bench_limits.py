@@ -17,7 +17,7 @@ from typing import Any
 _ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(_ROOT / "functions"), str(_ROOT)]
 
-from tests.limits_world import a_thousand_in_line, costs_of_waiting  # noqa: E402
+from tests.limits_world import costs_of_waiting, many_in_line  # noqa: E402
 
 FAILURES = (0, 2, 20)
 """Of a thousand calls of ports."""
@@ -27,7 +27,7 @@ def measure(count: int) -> list[dict[str, Any]]:
     """A row for each number of failures: per waiting node, and of all of them."""
     rows = []
     for failures in FAILURES:
-        world = a_thousand_in_line(failures, seed=1, count=count)
+        world = many_in_line(failures, seed=1, count=count)
         rows.append(
             {
                 "failures_per_thousand_calls": failures,

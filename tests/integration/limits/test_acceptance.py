@@ -10,13 +10,14 @@ from typing import Any, cast
 
 import pytest
 from tests.ahead_clock import AheadClock
-from tests.limits_world import START, LimitsWorld, a_thousand_in_line, costs_of_waiting, fan
+from tests.limits_world import START, LimitsWorld, costs_of_waiting, fan, many_in_line
 
 from workflow_runtime.backends.simulated_aws import simulated
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.runtime.in_process import LocalRuntime
 
 SEEDS = int(os.environ.get("LIMITS_ACCEPTANCE_SEEDS", "1"))
+NODES = 400 if SEEDS == 1 else 1_000  # with other seeds, fewer are too few for the means
 
 
 def waits_of(world: LimitsWorld, executions: list[str], began: dict[str, int]) -> list[int]:
@@ -29,21 +30,22 @@ def p95(waits: list[int]) -> float:
 
 
 @pytest.mark.parametrize(
-    ("failures", "minutes", "writes", "requests", "invocations"),
-    [(0, 17.5, 6, 4, 2.4), (2, 23, 6, 4, 2.4), (20, 23, 7, 5, 3)],
+    ("failures", "longer", "writes", "requests", "invocations"),
+    [(0, 1.05, 6, 4, 2.4), (2, 1.38, 6, 4, 2.4), (20, 1.38, 7, 5, 3)],
 )
-def test_a_thousand_nodes_at_once_begin_at_the_rate_and_cost_little(
-    failures: int, minutes: float, writes: float, requests: float, invocations: float
+def test_very_many_nodes_at_once_begin_at_the_rate_and_cost_little(
+    failures: int, longer: float, writes: float, requests: float, invocations: float
 ) -> None:
-    """At 60 a minute and 6 at once, 16.7 minutes at best. ``failures``: of a thousand calls, of which a node that waits
-    needs two dozen: with two, one node in twenty meets one, with twenty, every second."""
+    """At 60 a minute and 6 at once; ``longer``: how many times as long as at best all may take to begin. ``failures``:
+    of a thousand calls, of which a node that waits needs two dozen: with two, one node in twenty meets one, with
+    twenty, every second."""
     for seed in range(1, SEEDS + 1):
-        world = a_thousand_in_line(failures, seed)
+        world = many_in_line(failures, seed, NODES)
         found = f"with seed {seed}"
         assert world.worker.most <= 6, found
         assert world.worker.most_in(60_000) <= 60, found
-        assert max(world.worker.starts) <= minutes * 60_000, found
-        costs = costs_of_waiting(world, 1_000)
+        assert max(world.worker.starts) <= longer * NODES * 1_000, found
+        costs = costs_of_waiting(world, NODES)
         assert costs["writes"] <= writes, found
         assert costs["SQS requests"] <= requests, found
         assert costs["invocations"] <= invocations, found
