@@ -9,13 +9,13 @@ indexed item is written to the index too, twice if its key moves.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from workflow_runtime.ports import LISTED_ATTRIBUTES
+from workflow_runtime.ports import LISTED_ATTRIBUTES, Poller, SqsRecord
 from workflow_runtime.storage import keys
 
 WRITE_UNIT_BYTES = 1024
@@ -31,9 +31,11 @@ SQS_OF_LAMBDA = ("ReceiveMessage", "DeleteMessageBatch")  # made by Lambda's pol
 
 
 class Meter:
-    """Listens to clients of simulated AWS. What items were and are it sees in moto, without a call."""
+    """Listens to the clients and the poller of simulated AWS. What items were and are, it sees in moto."""
 
-    def __init__(self, clients: Any) -> None:
+    def __init__(self, backend: Any) -> None:
+        clients = backend.clients
+        backend.poller = _Counted(backend.poller, self)
         self._tables = get_backend("dynamodb")[DEFAULT_ACCOUNT_ID][clients.dynamodb.meta.region_name]
         self.requests: Counter[str] = Counter()
         self.write_units = 0
@@ -50,6 +52,11 @@ class Meter:
         self.requests.clear()
         self.write_units = self.fifo_requests = 0
         self.read_units = 0.0
+
+    def polled(self, operation: str, queue: str) -> None:
+        """Lambda's poller has received messages, or deleted some."""
+        self.requests[f"sqs.{operation}"] += 1
+        self.fifo_requests += queue.endswith(".fifo")
 
     def sqs_requests(self) -> int:
         """Without receives that found nothing, which an idle poller makes too."""
@@ -79,8 +86,6 @@ class Meter:
 
     def _answered(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
         service, operation = model.service_model.service_name, model.name
-        if operation == "GetQueueAttributes" or (operation == "ReceiveMessage" and not parsed.get("Messages")):
-            return  # the simulated poller's own
         if operation.startswith("ChangeMessageVisibility"):
             return  # of what takes longer than five seconds, as nothing does that is counted here but on a slow machine
         if operation == "Query" and {"S": keys.FREEZES} in self._asked_for["ExpressionAttributeValues"].values():
@@ -114,6 +119,28 @@ class Meter:
     def _share(self, request: Mapping[str, Any]) -> float:
         """What a read takes of what a consistent one does."""
         return 1 if request.get("ConsistentRead") else 0.5
+
+
+class _Counted:
+    """A poller that tells of the requests which one on AWS makes."""
+
+    def __init__(self, poller: Poller, meter: Meter) -> None:
+        self._poller = poller
+        self._meter = meter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._poller, name)
+
+    def receive(self, queue: str, maximum: int) -> Sequence[SqsRecord]:
+        records = self._poller.receive(queue, maximum)
+        if records:
+            self._meter.polled("ReceiveMessage", queue)
+        return records
+
+    def delete(self, queue: str, receipt_handles: Sequence[str]) -> None:
+        self._poller.delete(queue, receipt_handles)
+        if receipt_handles:
+            self._meter.polled("DeleteMessageBatch", queue)
 
 
 def dollars_per_million(counts: Mapping[str, float]) -> float:

@@ -146,7 +146,7 @@ def measure(sizes: Sizes) -> list[dict[str, Any]]:
     try:
         bench.invokers[NodeType.AGENT] = _agents(Path(folder.name))
         bench.tools.tools["kilobyte"] = lambda _: {"text": text(1000)}
-        meter = Meter(bench.backend.clients)
+        meter = Meter(bench.backend)
         return [
             _row("chain", meter, bench, chain, *sizes.segments),
             _row("agents", meter, bench, agents, *sizes.segments),
@@ -203,7 +203,7 @@ def express(count: int = 10) -> dict[str, Any]:
     bench = Bench("moto", one_call_at_a_time=True)
     try:
         bench.tools.tools["kilobyte"] = lambda _: {"text": text(1000)}
-        meter = Meter(bench.backend.clients)
+        meter = Meter(bench.backend)
         source = f"workflow:\n  id: w\n  durability: express\n  nodes:\n{chain(count)}"
         bench.runtime.catalog.publish(source.encode())
         for _ in range(3):  # the last finds plans and switches read

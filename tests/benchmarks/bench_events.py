@@ -117,7 +117,7 @@ def aws(smoke: bool) -> list[dict[str, Any]]:
     few, many = (2, 4) if smoke else (FEW, MANY)
     bench = Bench("moto", one_call_at_a_time=True)
     try:
-        meter = Meter(bench.backend.clients)
+        meter = Meter(bench.backend)
         bench.runtime.catalog.publish(PLAIN)
         bench.runtime.catalog.publish(ORDER)
         order = {"order_id": "A-1", "amount": 10}

@@ -70,8 +70,7 @@ class Mine:
         self._moment, self._left, self.armed = moment, place, True
 
     def _heard(self, event_name: str, **_: Any) -> None:
-        polls = event_name.endswith(("ReceiveMessage", "GetQueueAttributes", "DeleteMessageBatch"))
-        if not self.armed or polls or not event_name.startswith(self._moment):
+        if not self.armed or not event_name.startswith(self._moment):
             return
         self._left -= 1
         if self._left < 0:

@@ -158,7 +158,7 @@ def test_counting_costs_an_execution_an_update_at_its_start_and_one_at_its_end_a
         bench.drain()
         return Counter(meter.requests)
 
-    meter = Meter(bench.backend.clients)
+    meter = Meter(bench.backend)
     plain = {nodes: asked(nodes) for nodes in (1, 3)}
     bench.begin_to_count()
     counting = {nodes: asked(nodes) for nodes in (1, 3)}

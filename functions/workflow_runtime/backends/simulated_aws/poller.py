@@ -1,84 +1,52 @@
-"""`ports.Poller` on SQS, for simulated AWS: on AWS itself, Lambda's event source mappings do this."""
+"""`ports.Poller` on the queues of simulated AWS: on AWS itself, Lambda's event source mappings do this.
+
+It calls moto's own methods, not the service's operations by a client: no adapter is in between, and most looks find
+nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from workflow_runtime.backends.aws.faults import translated
-from workflow_runtime.backends.simulated_aws.moto_state import queue_in
+from workflow_runtime.backends.simulated_aws.moto_state import queues_in
 from workflow_runtime.ports import BATCH_MESSAGES_MAX, Clock, SqsRecord
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
 
 POLL_MILLISECONDS = 50  # how soon to look again while there is any message
 
 
-class SqsPoller:
-    """See `ports.Poller`. ``urls``: the queues by name; ``polled``: those that `next_visible_at` looks at (None: all).
+class SimulatedPoller:
+    """See `ports.Poller`. ``arns``: the queues by name; ``polled``: those that `next_visible_at` looks at (None: all).
 
     SQS does not tell when a hidden message becomes visible: as long as there is any, `next_visible_at` says "soon".
     """
 
-    def __init__(
-        self, client: SQSClient, urls: Mapping[str, str], clock: Clock, polled: Sequence[str] | None = None
-    ) -> None:
-        self._client = client
-        self._urls = urls
+    def __init__(self, arns: Mapping[str, str], clock: Clock, polled: Sequence[str] | None = None) -> None:
+        self._arns = arns
         self._clock = clock
-        self._polled = tuple(urls if polled is None else polled)
+        self._polled = tuple(arns if polled is None else polled)
 
     def receive(self, queue: str, maximum: int) -> list[SqsRecord]:
         if not 1 <= maximum <= BATCH_MESSAGES_MAX:
             raise ValueError(f"a receive is of 1 to {BATCH_MESSAGES_MAX} messages, not {maximum}")
-        url = self._url(queue)
-        if not self._simulated(url).messages:  # those that are visible
+        queues, name, arn = self._place(queue)
+        simulated = queues.get_queue(name)
+        if not simulated.messages:  # those that are visible
             return []
-        with translated(f"receiving from {queue}"):
-            answer = self._client.receive_message(
-                QueueUrl=url,
-                MaxNumberOfMessages=maximum,
-                MessageSystemAttributeNames=["All"],
-                MessageAttributeNames=["All"],
-                WaitTimeSeconds=0,
-            )
-        return [self._record(url, message) for message in answer.get("Messages", [])]
-
-    def _record(self, url: str, message: Any) -> SqsRecord:
-        account, name = url.rsplit("/", 2)[-2:]
-        region = self._client.meta.region_name
-        return SqsRecord(
-            message["ReceiptHandle"],
-            {
-                "messageId": message["MessageId"],
-                "receiptHandle": message["ReceiptHandle"],
-                "body": message["Body"],
-                "attributes": dict(message.get("Attributes", {})),
-                "messageAttributes": {},  # the runtime sends none
-                "md5OfBody": message["MD5OfBody"],
-                "eventSource": "aws:sqs",
-                "eventSourceARN": f"arn:aws:sqs:{region}:{account}:{name}",
-                "awsRegion": region,
-            },
-        )
+        received = queues.receive_message(name, maximum, 0, simulated.visibility_timeout)
+        return [_record(message, arn) for message in received]
 
     def delete(self, queue: str, receipt_handles: Sequence[str]) -> None:
-        url = self._url(queue)
-        handles = list(dict.fromkeys(receipt_handles))
-        for start in range(0, len(handles), BATCH_MESSAGES_MAX):
-            batch = handles[start : start + BATCH_MESSAGES_MAX]
-            with translated(f"deleting from {queue}"):  # stale receipts come back as failed entries
-                self._client.delete_message_batch(
-                    QueueUrl=url,
-                    Entries=[{"Id": str(number), "ReceiptHandle": handle} for number, handle in enumerate(batch)],
-                )
+        queues, name, _ = self._place(queue)
+        receipts = [{"Id": handle, "ReceiptHandle": handle} for handle in receipt_handles]
+        queues.delete_message_batch(name, receipts)  # it returns those that are stale
 
     def next_visible_at(self, *, without: str = "") -> int | None:
         for queue in self._polled:
             if queue == without:
                 continue
-            simulated = self._simulated(self._url(queue))
+            queues, name, _ = self._place(queue)
+            simulated = queues.get_queue(name)
             if (
                 simulated.approximate_number_of_messages
                 or simulated.approximate_number_of_messages_not_visible
@@ -87,11 +55,37 @@ class SqsPoller:
                 return self._clock.now() + POLL_MILLISECONDS
         return None
 
-    def _simulated(self, url: str) -> Any:
-        return queue_in(self._client.meta.region_name, url.rpartition("/")[2])
-
-    def _url(self, queue: str) -> str:
-        url = self._urls.get(queue)
-        if url is None:
+    def _place(self, queue: str) -> tuple[Any, str, str]:
+        """moto's queues of its region, its name among them, and its ARN."""
+        arn = self._arns.get(queue)
+        if arn is None:
             raise ValueError(f"there is no queue {queue}")
-        return url
+        _, _, _, region, _, name = arn.split(":")
+        return queues_in(region), name, arn
+
+
+def _record(message: Any, arn: str) -> SqsRecord:
+    """As Lambda gets it; the runtime sends no message attributes."""
+    attributes = {
+        "ApproximateReceiveCount": message.approximate_receive_count,
+        "SentTimestamp": message.sent_timestamp,
+        "SenderId": message.sender_id,
+        "ApproximateFirstReceiveTimestamp": message.approximate_first_receive_timestamp,
+        "MessageGroupId": message.group_id,
+        "MessageDeduplicationId": message.deduplication_id,
+        "SequenceNumber": message.sequence_number,
+    }
+    return SqsRecord(
+        message.receipt_handle,
+        {
+            "messageId": message.id,
+            "receiptHandle": message.receipt_handle,
+            "body": message.body,
+            "attributes": {name: str(value) for name, value in attributes.items() if value is not None},
+            "messageAttributes": {},
+            "md5OfBody": message.body_md5,
+            "eventSource": "aws:sqs",
+            "eventSourceARN": arn,
+            "awsRegion": arn.split(":")[3],
+        },
+    )

@@ -17,7 +17,7 @@ from workflow_runtime.backends.aws.backend import Clients, build_ports, create_c
 from workflow_runtime.backends.aws.sessions import create_session
 from workflow_runtime.backends.clock import RealClock
 from workflow_runtime.backends.simulated_aws.others import OtherOutlets, OtherTables
-from workflow_runtime.backends.simulated_aws.poller import SqsPoller
+from workflow_runtime.backends.simulated_aws.poller import SimulatedPoller
 from workflow_runtime.backends.simulated_aws.provision import create_resources, queue_arn
 from workflow_runtime.backends.simulated_aws.schedule_runner import SimulatedScheduleRunner
 from workflow_runtime.deployment.settings import Settings
@@ -79,7 +79,7 @@ class Backend:
             together=in_turn,
         )
         polled = [source.queue for function in topology.functions for source in function.sources]
-        self.poller: Poller = SqsPoller(clients.sqs, settings.queue_urls, clock, polled)
+        self.poller: Poller = SimulatedPoller(settings.queue_arns, clock, polled)
         self.scheduler: ScheduleRunner = SimulatedScheduleRunner(
             clients.scheduler(),
             clients.sqs,
@@ -87,20 +87,17 @@ class Backend:
             clock,
             [tick.schedule_name for tick in topology.ticks],
         )
-        self._events_url = _catch_events(clients, settings)
+        self._caught = SimulatedPoller({_EVENTS_QUEUE: _catch_events(clients, settings)}, clock)
         self._events: list[dict[str, Any]] = []
 
     def bus_events(self) -> list[dict[str, Any]]:
         """The last events published (at most `RECENT_EVENTS_MAX`), oldest first, as EventBridge delivers them."""
-        sqs = self.clients.sqs
-        while messages := sqs.receive_message(
-            QueueUrl=self._events_url, MaxNumberOfMessages=BATCH_MESSAGES_MAX, WaitTimeSeconds=0
-        ).get("Messages"):
-            for message in messages:
-                event = json.loads(message["Body"])
+        while records := self._caught.receive(_EVENTS_QUEUE, BATCH_MESSAGES_MAX):
+            for record in records:
+                event = json.loads(str(record.event_record["body"]))
                 del event["ingestion-time"]  # which moto adds
                 self._events.append(event)
-                sqs.delete_message(QueueUrl=self._events_url, ReceiptHandle=message["ReceiptHandle"])
+            self._caught.delete(_EVENTS_QUEUE, [record.receipt_handle for record in records])
         del self._events[:-RECENT_EVENTS_MAX]
         return list(self._events)
 
@@ -241,13 +238,13 @@ def _signature(**call: Any) -> Any:
 
 
 def _catch_events(clients: Clients, settings: Settings) -> str:
-    """A queue that gets every event of the bus; returns its URL."""
-    url = clients.sqs.create_queue(QueueName=_EVENTS_QUEUE)["QueueUrl"]
+    """A queue that gets every event of the bus; returns its ARN."""
+    arn = queue_arn(clients, clients.sqs.create_queue(QueueName=_EVENTS_QUEUE)["QueueUrl"])
     pattern = json.dumps({"source": [{"prefix": ""}]})
     clients.events.put_rule(Name=_RULE, EventBusName=settings.bus_name, EventPattern=pattern)
-    target: Any = {"Id": _EVENTS_QUEUE, "Arn": queue_arn(clients, url), "InputTransformer": _WHOLE_EVENT}
+    target: Any = {"Id": _EVENTS_QUEUE, "Arn": arn, "InputTransformer": _WHOLE_EVENT}
     clients.events.put_targets(Rule=_RULE, EventBusName=settings.bus_name, Targets=[target])
-    return url
+    return arn
 
 
 def _nothing(queue: str) -> None:
