@@ -14,6 +14,7 @@ from workflow_runtime.engine.advance import new_execution
 from workflow_runtime.engine.codec import decode_state, encode_state
 from workflow_runtime.engine.commands import Read, RunNode
 from workflow_runtime.engine.journal import JournalEntry
+from workflow_runtime.engine.lifecycle import WAITING
 from workflow_runtime.engine.replay import (
     Difference,
     ReplayMismatch,
@@ -21,7 +22,7 @@ from workflow_runtime.engine.replay import (
     first_difference,
     replay,
 )
-from workflow_runtime.engine.state import ExecutionState, Parent
+from workflow_runtime.engine.state import ExecutionState, GraphState, Parent
 from workflow_runtime.engine.turn import Known, Needs, Visit
 from workflow_runtime.engine.values.evaluation import NOT_RUN, NodeValue
 from workflow_runtime.language.json_values import Json
@@ -135,11 +136,25 @@ def _state_difference(recording: Recording, state: ExecutionState) -> Difference
     stored = decode_state(bytes(recording.state))
     if stored.alarms is None:  # as older code stored it; the order follows from the timers
         stored.alarms = state.alarms
-    if stored.schema != state.schema or stored == state:  # of another layout, only decisions can be compared
+    if stored.schema != state.schema:  # of another layout, only decisions can be compared
         return None
-    recorded, replayed = (msgspec.json.decode(encode_state(one)) for one in (stored, state))
+    recorded, replayed = (msgspec.json.decode(encode_state(_comparable(one))) for one in (stored, state))
+    if recorded == replayed:
+        return None
     found = first_difference(recorded, replayed, "state") or ("state", "", "")
     return difference_at(recording.entries[-1], *found)
+
+
+def _comparable(state: ExecutionState) -> ExecutionState:
+    """A copy without what decides nothing: empty tables, which a state that was never stored may have where another has
+    none, and the progress of joins that nobody asks for any more, which depends on the code that was at work."""
+    copied = state.copy()
+    for address in list(copied.scopes):
+        scope = copied.touch(address)
+        if isinstance(scope, GraphState):
+            over = {node for node in scope.joins if scope.marks[node] != WAITING}.union(scope.due)
+            scope.joins = {node: progress for node, progress in scope.joins.items() if node not in over}
+    return copied
 
 
 class _Known:

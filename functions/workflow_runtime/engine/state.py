@@ -187,7 +187,7 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
             [*self.internal],
             [*self.deferred],
             self.next_serials.copy(),
-            forked(self.pending),
+            forked(self.pending) if self.pending else {},
             self.first_serial,
             [*self.brought],
         )

@@ -12,10 +12,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.unit.engine.driver import START, Driver, aggregation, control, plan_of
 
+from workflow_runtime.engine.codec import encode_state
+from workflow_runtime.engine.events import CancelRequested
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.recording import decode_recording, encode_recording, first_deviation
+from workflow_runtime.engine.recording import Recording, decode_recording, encode_recording, first_deviation
 from workflow_runtime.engine.replay import first_difference
+from workflow_runtime.engine.tables import SHORT_MAX
+from workflow_runtime.plan.plan import encode_plan
 
 HISTORIES = Path(__file__).parents[2] / "golden/histories"
 PATHS = sorted(HISTORIES.glob("*.json"))
@@ -62,6 +67,47 @@ def test_a_history_that_was_changed_names_the_first_difference(old: str, new: st
     assert (found.version, found.place) == (version, place)
     assert found.events
     assert str(found).startswith(f"version {version}: {place}: the journal has ")
+
+
+def recording_of(driver: Driver, state: bytes) -> Recording:
+    return Recording(
+        execution_id="e1",
+        workflow_id="w",
+        workflow_version=1,
+        started_at=START,
+        plan=msgspec.Raw(encode_plan(driver.plan)),
+        entries=tuple(driver.journal),
+        state=msgspec.Raw(state),
+    )
+
+
+def test_long_tables_that_emptied_make_no_difference() -> None:
+    """A replay never stores its state between commits, so tables that were long are in layers to the end."""
+    driver = Driver(plan_of([control(f"w{n}", "wait", seconds=n + 1) for n in range(SHORT_MAX + 30)])).start()
+    driver.elapse(50)
+    driver.take(CancelRequested("control:c", driver.now))
+    state = encode_state(driver.state)
+    assert encode_state(driver.replayed()) != state, "nothing was in layers"
+    assert first_deviation(recording_of(driver, state)) is None
+    found = first_deviation(recording_of(driver, state.replace(b'"open_count":0', b'"open_count":1')))
+    assert found is not None
+    assert found.place == "state.scopes..open_count"
+
+
+def test_progress_of_joins_that_nobody_asks_for_makes_no_difference() -> None:
+    """Older code kept it of nodes that were put aside while the execution is suspended."""
+    failing = aggregation("b", "collect", items="${[1]}", outputs={"x": "${1 / 0}"}, dependencies=["a"])
+    nodes = [{"id": "a"}, failing, {"id": "c", "dependencies": ["a"]}, {"id": "d", "dependencies": ["a", "b"]}]
+    driver = Driver(plan_of(nodes, error_handlers=[{"action": "escalate"}])).start()
+    driver.succeed("a")
+    state = encode_state(driver.state)
+    kept = b'"joins":{"3":[1,1,0]},"due":[2]'
+    assert kept in state
+    older = state.replace(kept, b'"joins":{"2":[1,1,0],"3":[1,1,0]},"due":[2]')
+    assert first_deviation(recording_of(driver, older)) is None
+    found = first_deviation(recording_of(driver, state.replace(kept, b'"joins":{"3":[1,0,0]},"due":[2]')))
+    assert found is not None
+    assert found.place == "state.scopes..joins.3[1]"
 
 
 def test_what_the_recording_lacks_is_a_difference() -> None:
