@@ -11,12 +11,11 @@ FUNCTIONS = Path(__file__).parents[2] / "functions"
 PACKAGE = "workflow_runtime"
 
 
-@cache
 def tree(path: Path) -> ast.Module:
+    """Not kept: to free millions of nodes when the process ends takes longer than to parse a file anew."""
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-@cache
 def nodes(path: Path) -> list[ast.AST]:
     """All that its tree holds."""
     return list(ast.walk(tree(path)))
