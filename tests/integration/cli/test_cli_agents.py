@@ -24,15 +24,19 @@ workflow:
 """
 
 
-@pytest.fixture
-def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    folder = tmp_path / "served"
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("server")
     for name, text in (("agents/packaged.yaml", PACKAGED), ("workflows/review.yaml", WORKFLOW)):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, "utf-8")
-    with DevProcess(tmp_path / "log", "--definitions", folder) as process:
-        monkeypatch.setenv("AWR_URL", process.url)
+        (folder / "served" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "served" / name).write_text(text, "utf-8")
+    with DevProcess(folder / "log", "--definitions", folder / "served") as process:
         yield process.url
+
+
+@pytest.fixture
+def dev(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWR_URL", server)
 
 
 @pytest.mark.usefixtures("dev")

@@ -38,14 +38,18 @@ def flow(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.fixture
-def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flow: Path) -> Iterator[str]:
-    folder = tmp_path / "definitions" / "workflows"
-    folder.mkdir(parents=True)
-    (folder / "w.yaml").write_bytes(flow.read_bytes())
-    with DevProcess(tmp_path / "log", "--definitions", tmp_path / "definitions") as process:
-        monkeypatch.setenv("AWR_URL", process.url)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "definitions" / "workflows").mkdir(parents=True)
+    (folder / "definitions" / "workflows" / "w.yaml").write_text(WORKFLOW, "utf-8")
+    with DevProcess(folder / "log", "--definitions", folder / "definitions") as process:
         yield process.url
+
+
+@pytest.fixture
+def dev(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWR_URL", server)
 
 
 def asked(awr: Awr, *where: object) -> str:

@@ -14,16 +14,21 @@ WORKFLOW = "workflow: {id: 客服, nodes: [{id: 写, type: agent, agent: 作者}
 MOCKS = "agents: {作者: {return: {text: 好}}}"
 
 
-@pytest.fixture
-def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An `awr dev` of its own: freezes would hold what other tests start."""
-    (tmp_path / "definitions").mkdir()
-    (tmp_path / "mocks.yaml").write_text(MOCKS, "utf-8")
-    (tmp_path / "w.yaml").write_text(WORKFLOW, "utf-8")
-    options = ("--mocks", tmp_path / "mocks.yaml", "--definitions", tmp_path / "definitions")
-    with DevProcess(tmp_path / "log", *options) as process:
-        monkeypatch.setenv("AWR_URL", process.url)
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "definitions").mkdir()
+    (folder / "mocks.yaml").write_text(MOCKS, "utf-8")
+    options = ("--mocks", folder / "mocks.yaml", "--definitions", folder / "definitions")
+    with DevProcess(folder / "log", *options) as process:
         yield process.url
+
+
+@pytest.fixture
+def dev(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "w.yaml").write_text(WORKFLOW, "utf-8")
+    monkeypatch.setenv("AWR_URL", server)
 
 
 def text(awr: Awr, *words: object) -> str:

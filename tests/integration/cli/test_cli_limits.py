@@ -22,15 +22,20 @@ workflow:
 LIMITS = "limits: {openai: {requests: 60/min, concurrency: 20}}"
 
 
-@pytest.fixture
-def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An `awr dev` of its own: limits would hold back what other tests start."""
-    (tmp_path / "definitions").mkdir()
-    (tmp_path / "definitions" / "limits.yaml").write_text(LIMITS, "utf-8")
-    (tmp_path / "w.yaml").write_text(WORKFLOW, "utf-8")
-    with DevProcess(tmp_path / "log", "--definitions", tmp_path / "definitions") as process:
-        monkeypatch.setenv("AWR_URL", process.url)
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "definitions").mkdir()
+    (folder / "definitions" / "limits.yaml").write_text(LIMITS, "utf-8")
+    with DevProcess(folder / "log", "--definitions", folder / "definitions") as process:
         yield process.url
+
+
+@pytest.fixture
+def dev(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "w.yaml").write_text(WORKFLOW, "utf-8")
+    monkeypatch.setenv("AWR_URL", server)
 
 
 def text(awr: Awr, *words: object) -> str:

@@ -189,7 +189,7 @@ def in_shell(streams: str, *words: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_streams_that_are_closed_lead_nowhere(chain: Path, mocks: Callable[..., Path], closed: str) -> None:
+def test_streams_that_are_closed_lead_nowhere(awr: Awr, chain: Path, mocks: Callable[..., Path], closed: str) -> None:
     words = [*AWR, "run", chain, "--mocks", mocks(), "--db", "runs.db", "--input", '{"n": 1}']
     command = f"{shlex.join(map(str, words))} {closed}"
     done = subprocess.run(
@@ -197,9 +197,9 @@ def test_streams_that_are_closed_lead_nowhere(chain: Path, mocks: Callable[..., 
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    listed = finished("list", "chain", "--db", "runs.db")
-    assert listed[0] == 0
-    assert "completed" in listed[1]
+    listed = awr("list", "chain", "--db", "runs.db")
+    assert listed.exit_code == 0
+    assert "completed" in listed.stdout
 
 
 def test_input_that_is_read_from_a_closed_stdin_is_empty(chain: Path) -> None:
