@@ -1,7 +1,9 @@
 """Generated files are current, and the schema for editors agrees with the loader."""
 
 import re
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -15,7 +17,12 @@ from workflow_runtime.language.yaml.document import read_document
 
 ROOT = Path(__file__).parents[3]
 README = ROOT / "definitions" / "README.md"
-VALIDATOR = jsonschema_rs.validator_for(schema.json_schema())
+
+
+@cache
+def validator() -> Any:
+    """Of workflows, as editors have it."""
+    return jsonschema_rs.validator_for(schema.json_schema())
 
 
 def test_the_catalogue_of_findings_is_current() -> None:
@@ -88,7 +95,7 @@ workflow:
 @pytest.mark.parametrize("text", [FORMS, CHART], ids=["graph", "chart"])
 def test_the_schema_accepts_every_form_that_the_loader_accepts(text: str) -> None:
     assert load(text).findings == []
-    VALIDATOR.validate(read_document(text).value)
+    validator().validate(read_document(text).value)
 
 
 WRONG_ACTIONS = ["5", "{}", "{lgo: x}", "{type: lgo}", "{log: x, lvl: y}", "{type: log, params: {msg: x}}"]
@@ -97,13 +104,13 @@ WRONG_ACTIONS = ["5", "{}", "{lgo: x}", "{type: lgo}", "{log: x, lvl: y}", "{typ
 @pytest.mark.parametrize("action", WRONG_ACTIONS)
 def test_the_schema_refuses_actions_that_are_none(action: str) -> None:
     text = f"workflow: {{id: w, type: state_machine, states: [{{name: a, on_enter: [{action}]}}]}}"
-    assert not VALIDATOR.is_valid(read_document(text).value)
+    assert not validator().is_valid(read_document(text).value)
 
 
 @pytest.mark.parametrize("name", ["several_mistakes", "policies_and_triggers", "states", "waits"])
 def test_the_schema_refuses_what_is_wrong(name: str) -> None:
     text = (Path(__file__).parent / "golden" / f"{name}.yaml").read_text("utf-8")
-    assert not VALIDATOR.is_valid(read_document(text).value)
+    assert not validator().is_valid(read_document(text).value)
 
 
 _GRAPH = "workflow:\n  id: w\n  nodes:\n"

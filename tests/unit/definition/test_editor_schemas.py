@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,15 @@ SCENARIOS = [
     *sorted((ROOT / "tests" / "scenarios").glob("*.yaml")),
     *sorted((ROOT / "functions/workflow_runtime/frontends/cli/project/tests/scenarios").glob("*.yaml")),
 ]
-VALIDATORS = {kind: jsonschema_rs.validator_for(schema) for kind, schema in schemas.json_schemas().items()}
+
+
+@cache
+def validators() -> dict[str, Any]:
+    return {kind: jsonschema_rs.validator_for(schema) for kind, schema in schemas.json_schemas().items()}
 
 
 def is_valid(kind: str, value: Any) -> bool:
-    return bool(VALIDATORS[kind].is_valid(value))
+    return bool(validators()[kind].is_valid(value))
 
 
 def test_the_schema_files_are_current() -> None:
