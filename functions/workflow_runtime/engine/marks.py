@@ -29,8 +29,8 @@ _QUAD, _QUAD_MARKS = 4, 3
 _HEAD = b'{"is":"graph","marks":"'
 """What stored graphs begin with."""
 _TOP = b'"scopes":{"":' + _HEAD
-"""Where the graph at the top begins in a stored state: only an id, a hash and a number are before it, and no text has
-this in it, as quotes are escaped there."""
+"""Where the graph at the top begins in a stored state: only an id, a hash and a number are before it. No text has this
+in it, as quotes are escaped there; a value inside of the state may, but that is in braces of its own."""
 
 
 class _Quads(dict[int, bytearray]):
@@ -131,7 +131,8 @@ class LongGraph:
 def marks_of_top(data: bytes) -> tuple[int, int] | None:
     """Where in a stored state the marks of the graph at the top are; None if they are few."""
     begin = data.find(_TOP)
-    return _marks_at(data, begin + len(_TOP)) if begin >= 0 else None
+    is_top = begin >= 0 and data.find(b"{", 1, begin) < 0
+    return _marks_at(data, begin + len(_TOP)) if is_top else None
 
 
 def _marks_at(data: bytes, begin: int) -> tuple[int, int] | None:

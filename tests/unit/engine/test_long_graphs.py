@@ -20,11 +20,13 @@ from workflow_runtime.engine.events import (
     NodeFailed,
     NodeSucceeded,
     Poked,
+    SignalReceived,
     run_event_id,
 )
 from workflow_runtime.engine.marks import LONG_BYTES, Marks
-from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.state import STATE_SCHEMA, ExecutionState
 from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 
 SEEDS = 20
@@ -85,6 +87,26 @@ def test_it_makes_no_difference_whether_a_long_graph_was_stored_in_between(shape
         waiting += answers(decision, number, random)
     assert stored.status.terminal
     assert list(stored.graph().marks) == list(kept.graph().marks)
+
+
+LOOK_ALIKE = {"scopes": {"": {"is": "graph", "marks": "d3d3" * LONG_BYTES}}}
+
+
+@pytest.mark.parametrize("shape", [chain, lambda: [{"id": "n0"}]], ids=["long", "short"])
+def test_what_looks_like_marks_is_left_where_it_is(shape: Any) -> None:
+    values: list[Json] = [LOOK_ALIKE, msgspec.json.encode(LOOK_ALIKE).decode(), {'"scopes': LOOK_ALIKE["scopes"]}, "\0"]
+    plan = plan_of(shape())
+    state = taken(plan, new_execution(plan, "e", 1, 0), ExecutionStarted("start", 0))
+    state.kept = tuple(SignalReceived("signal:x", 0, "other", value, id="x") for value in values)
+    read = decode_state(encode_state(state))
+    assert encode_state(read) == encode_state(state)
+    assert read.kept == state.kept
+    assert list(read.graph().marks) == list(state.graph().marks)
+
+
+def test_what_has_no_graph_at_the_top_is_read_as_it_stands() -> None:
+    data = encode_state(ExecutionState("e", "p", 1, schema=STATE_SCHEMA, globals={"input": LOOK_ALIKE}))
+    assert decode_state(data).globals == {"input": LOOK_ALIKE}
 
 
 UNREADABLE = b"****" * 100

@@ -18,7 +18,7 @@ from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.plan.graph import GATE, ORDER, Edge, Way
 
 _START: Progress = (0, 0, 0)
-NONE: frozenset[int] = frozenset()
+NO_EDGES: frozenset[int] = frozenset()
 
 
 def settle(scope: GraphScope) -> None:
@@ -60,7 +60,7 @@ def _resolve(scope: GraphScope, node: int) -> None:
         ways = tuple(way for way in ways if graph.marks[way.target] == WAITING)
     if not ways:
         return
-    dead: Set[int] = NONE
+    dead: Set[int] = NO_EDGES
     if graph.marks[node] not in ALIVE_MARKS:
         dead = {way.edge for way in ways}
     elif block.choices[node]:

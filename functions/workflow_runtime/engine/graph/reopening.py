@@ -11,7 +11,7 @@ from collections.abc import Iterable, Set
 
 from workflow_runtime.engine.graph import failure, outcome
 from workflow_runtime.engine.graph.joins import tolerates_failure
-from workflow_runtime.engine.graph.readiness import NONE, arrive
+from workflow_runtime.engine.graph.readiness import NO_EDGES, arrive
 from workflow_runtime.engine.graph.retries import begin_visit
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ALIVE_MARKS, OPEN_MARKS, Change, Mark
@@ -184,7 +184,7 @@ def _tell_again(scope: GraphScope) -> None:
             failure.fail_scope(scope, outcome.document(scope, edge.source, error, "edge condition: "))
             return
         else:
-            arrive(scope, (scope.block.way(index),), NONE if alive else {index})
+            arrive(scope, (scope.block.way(index),), NO_EDGES if alive else {index})
     if lacks:
         raise ValuesMissing
 
