@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from workflow_runtime.backends.otlp import collector_of
 from workflow_runtime.engine.identity import span_id, trace_id
 from workflow_runtime.errors import RequestError
 from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.services.tracing.exporting import OTEL_SDK
 from workflow_runtime.services.tracing.otlp import otlp_request
 from workflow_runtime.services.views.traces import RUNS_PER_PAGE
 
@@ -48,7 +50,10 @@ workflow:
 
 
 @pytest.fixture
-def collector() -> Iterator[Collector]:
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """Without OpenTelemetry's SDK, which other tests of the same process may have loaded: with it, pydantic-ai tells of
+    requests and calls itself."""
+    monkeypatch.delitem(sys.modules, OTEL_SDK, raising=False)
     with collecting() as found:
         yield found
 
