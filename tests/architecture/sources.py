@@ -32,18 +32,20 @@ def place(path: Path) -> str:
     return "/".join(path.relative_to(FUNCTIONS / PACKAGE).with_suffix("").parts)
 
 
-@cache
-def import_statements(path: Path) -> list[ast.Import | ast.ImportFrom]:
-    """Wherever they stand: at the top, inside a function, under ``TYPE_CHECKING``. No expression holds any."""
-    found: list[ast.Import | ast.ImportFrom] = []
+def statements(path: Path) -> Iterator[ast.AST]:
+    """What its tree holds outside of expressions, a small part of it."""
     others: list[ast.AST] = [tree(path)]
     while others:
         for node in ast.iter_child_nodes(others.pop()):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                found.append(node)
-            elif not isinstance(node, ast.expr):
+            if not isinstance(node, ast.expr):
+                yield node
                 others.append(node)
-    return found
+
+
+@cache
+def import_statements(path: Path) -> list[ast.Import | ast.ImportFrom]:
+    """Wherever they stand: at the top, inside a function, under ``TYPE_CHECKING``."""
+    return [node for node in statements(path) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
