@@ -107,7 +107,6 @@ def chosen(scope: Stack) -> RuntimeProps:
         environment={"REGION": REGION},
         collector=Collector(endpoint="https://otlp.example.com", headers={"authorization": "Bearer a,b"}, content=True),
         secrets_prefix="orders/",
-        architecture=lambda_.Architecture.X86_64,
         reserved_concurrency={"dispatch": 50, "api": 20},
         snap_start=False,
         forwarding=(Forwarding(bus_arn=DEFAULT_BUS, pattern=BUCKET_PATTERN),),
@@ -358,9 +357,13 @@ def test_concurrency_is_reserved_where_it_is_asked_for(chosen_stack: Deployed) -
 def test_without_snap_start_functions_are_invoked_themselves(chosen_stack: Deployed) -> None:
     assert chosen_stack.of_type("AWS::Lambda::Alias") == {}
     assert all("SnapStart" not in each for each in chosen_stack.of_type("AWS::Lambda::Function").values())
-    assert {tuple(each["Architectures"]) for each in chosen_stack.of_type("AWS::Lambda::Function").values()} == {
-        ("x86_64",)
-    }
+
+
+def test_functions_run_on_the_chosen_architecture(chosen_stack: Deployed, imaged_stack: Deployed) -> None:
+    """`tests/e2e` deploys layers of the architecture of its machine."""
+    for stack, architecture in ((chosen_stack, "arm64"), (imaged_stack, "x86_64")):
+        functions = stack.of_type("AWS::Lambda::Function").values()
+        assert {tuple(each["Architectures"]) for each in functions} == {(architecture,)}
 
 
 def test_snap_start_is_on_where_somebody_waits(shipped: Deployed) -> None:
@@ -509,7 +512,12 @@ def imaged(scope: Stack) -> RuntimeProps:
     """An image in place of the bundle."""
     repository = ecr.Repository.from_repository_name(scope, "Repository", "awr")
     topic = sns.Topic(scope, "Alarms", enforce_ssl=True)
-    return RuntimeProps(image=Image(repository=repository, tag_or_digest=DIGEST), alarm_topic=topic, archive_days=0)
+    return RuntimeProps(
+        image=Image(repository=repository, tag_or_digest=DIGEST),
+        architecture=lambda_.Architecture.X86_64,
+        alarm_topic=topic,
+        archive_days=0,
+    )
 
 
 DIGEST = f"sha256:{'0' * 64}"
