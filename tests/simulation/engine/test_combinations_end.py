@@ -51,7 +51,7 @@ from workflow_runtime.engine.waiting import path_in
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan.plan import Plan
 
-EXAMPLES = int(os.environ.get("ENGINE_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("ENGINE_EXAMPLES", "30"))
 STEPS = 60
 ROUNDS_MAX = 2_000  # to bring an execution to its end
 DEPTH_MAX = 3  # of scopes inside each other

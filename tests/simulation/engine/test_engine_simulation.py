@@ -17,7 +17,7 @@ from tests.unit.engine.driver import Driver, Failure
 
 from workflow_runtime.compiler import compile_workflow
 
-EXAMPLES = int(os.environ.get("ENGINE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("ENGINE_EXAMPLES", "20"))
 ORDERS_TRIED = 200  # of the reference's scan, where the language leaves open what comes first
 seeds = for_seeds(range(EXAMPLES))
 

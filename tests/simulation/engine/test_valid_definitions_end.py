@@ -16,7 +16,7 @@ from tests.unit.engine.driver import Driver, Failure
 
 from workflow_runtime.compiler import compile_workflow
 
-EXAMPLES = int(os.environ.get("ENGINE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("ENGINE_EXAMPLES", "20"))
 ROUNDS = 20  # of time passing and an event coming; every delay and timeout below is over by then
 FORMULAS = (
     "${1 / zero}", "${x.y}", "${required(x)}", "${zero + 'a'}", "${parse_json('{')}", "${x[0].y ?? 7}", "${len(zero)}",
