@@ -30,8 +30,10 @@ NEVER = {
     "moto": "tests need it",
 }
 
+OBJECTS_OF_BOTO3 = 10_000  # at least
+
 PROGRAM = """
-import json, os, sys
+import gc, json, os, sys
 import workflow_runtime.handlers.{module} as module
 imported = sorted(sys.modules)
 from workflow_runtime.backends.embedded.pump import LocalContext
@@ -39,21 +41,22 @@ from workflow_runtime.deployment.topology import WHOLE_TOPOLOGY
 from workflow_runtime.handlers import entry
 os.environ[entry.ON_LAMBDA] = {function!r}
 handler = entry.on_lambda(module.create)
-ready = sorted(sys.modules)
+ready, frozen = sorted(sys.modules), gc.get_freeze_count()
 event = {event}
 if event:
     handler(event, LocalContext(WHOLE_TOPOLOGY.function({function!r})))
-print(json.dumps([imported, ready, sorted(sys.modules)]), file=sys.stderr)
+print(json.dumps([imported, ready, sorted(sys.modules), frozen]), file=sys.stderr)
 """
 
 
 class Started(NamedTuple):
     """The modules of a process when the handler's module is imported, when it is ready, and after an event that asks
-    for nothing."""
+    for nothing; and how many objects collections of garbage pass over by then."""
 
     imported: list[str]
     ready: list[str]
     used: list[str]
+    frozen: int
 
 
 @cache
@@ -83,6 +86,11 @@ def test_a_function_imports_little_more_than_it_needs(function: str, imported_ma
     ours = [name for name in found.ready if name.split(".")[0] == PACKAGE]
     assert len(found.imported) <= imported_max
     assert len(ours) <= ours_max, "\n".join(ours)
+
+
+@pytest.mark.parametrize("function", ["dispatch", "deliver_timer", "api"])
+def test_what_is_made_at_the_start_is_never_looked_through_for_garbage(function: str) -> None:
+    assert started(function).frozen > OBJECTS_OF_BOTO3
 
 
 @pytest.mark.parametrize("function", ["dispatch", "deliver_timer", "api"])

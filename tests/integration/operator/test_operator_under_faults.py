@@ -64,12 +64,13 @@ def test_workflows_get_every_version_through_conflicts_restarts_and_broken_watch
                         await asyncio.sleep(chance.random())  # else it is killed while most is left to do
             async with here.operator("last"):
                 await here.until(lambda: here.kubernetes.refused_conflicts > 0)
-                revision[0] += 1
-                here.kubernetes.apply(Kind.WORKFLOW, name(0), spec(0, revision[0]))
-                here.kubernetes.break_watches()
-                here.kubernetes.forget()  # before any watch has told of it
+                while here.kubernetes.gone == 0:  # until it watched before, and was told less than is forgotten
+                    revision[0] += 1
+                    here.kubernetes.apply(Kind.WORKFLOW, name(0), spec(0, revision[0]))
+                    here.kubernetes.break_watches()
+                    here.kubernetes.forget()
+                    await asyncio.sleep(0.05)
                 await _until_all_are_ready(here)
-                await here.until(lambda: here.kubernetes.gone > 0)
             for number in range(WORKFLOWS):
                 published = revisions(here, number)
                 assert published[-1] == revision[number]
