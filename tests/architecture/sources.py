@@ -32,9 +32,9 @@ def place(path: Path) -> str:
     return "/".join(path.relative_to(FUNCTIONS / PACKAGE).with_suffix("").parts)
 
 
-def statements(path: Path) -> Iterator[ast.AST]:
-    """What its tree holds outside of expressions, a small part of it."""
-    others: list[ast.AST] = [tree(path)]
+def statements(module: ast.Module) -> Iterator[ast.AST]:
+    """What a tree holds outside of expressions, a small part of it."""
+    others: list[ast.AST] = [module]
     while others:
         for node in ast.iter_child_nodes(others.pop()):
             if not isinstance(node, ast.expr):
@@ -45,7 +45,7 @@ def statements(path: Path) -> Iterator[ast.AST]:
 @cache
 def import_statements(path: Path) -> list[ast.Import | ast.ImportFrom]:
     """Wherever they stand: at the top, inside a function, under ``TYPE_CHECKING``."""
-    return [node for node in statements(path) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return [node for node in statements(tree(path)) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:

@@ -275,7 +275,7 @@ def test_more_passes_than_a_commit_can_order_follow() -> None:
 
 
 def test_loops_in_loops_never_wait_for_each_other() -> None:
-    inner = loop("inner", {"id": "a"}, times=3, max_concurrency=0)
+    inner = loop("inner", {"id": "a"}, times=2, max_concurrency=0)
     driver = begun(loop("outer", inner, times=1_100, max_concurrency=0))
     driver.checked = False
     driver.play()
