@@ -24,6 +24,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from workflow_runtime.invokers.mocks import Mocks
@@ -173,9 +174,15 @@ def _install(lock: Path, architecture: str, python: str, target: Path) -> None:
 
 def _environment_of_uv() -> dict[str, str]:
     """Ours, with the index that pip uses unless uv has one of its own."""
-    asked = subprocess.run([*PIP, "config", "get", "global.index-url"], capture_output=True, text=True, check=False)
-    index = os.environ.get("PIP_INDEX_URL") or asked.stdout.strip()
+    index = os.environ.get("PIP_INDEX_URL") or _configured_index()
     return {"UV_DEFAULT_INDEX": index, **os.environ} if index else dict(os.environ)
+
+
+@cache
+def _configured_index() -> str:
+    """The index in pip's settings; "" if there is none."""
+    asked = subprocess.run([*PIP, "config", "get", "global.index-url"], capture_output=True, text=True, check=False)
+    return asked.stdout.strip()
 
 
 def _below(folder: str, directory: Path) -> Iterator[tuple[str, Path]]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 from tests.benchmarks.load_dev import Load
-from tests.integration.dev.dev_process import FUNCTIONS, DevProcess
+from tests.integration.dev.dev_process import DevProcess, refused
 
 EXECUTIONS = 60
 
@@ -44,21 +42,6 @@ def test_a_request_that_waits_is_answered_when_the_server_is_told_to_stop(tmp_pa
     assert all(answer.json()["execution_id"] in answer.headers["location"] for answer in answers)
     assert "Traceback" not in log
     assert "ERROR" not in log
-
-
-def refused(*arguments: str | Path) -> str:
-    """What a process that cannot start says."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "workflow_runtime.frontends.dev", *map(str, arguments)],
-        env={"PYTHONPATH": str(FUNCTIONS)},
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    assert ended.returncode == 1
-    assert "Traceback" not in ended.stderr
-    return ended.stderr
 
 
 def test_a_second_process_is_told_who_has_the_port_and_the_database(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.processes.living import is_running
 from tests.unit.invokers.tools.tool_calls import FixedClock, node_call
 
 from workflow_runtime.errors import NodeError, WrongArguments
@@ -116,14 +117,6 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not holds():
             await asyncio.sleep(0.01)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_a_tool_runs_elsewhere_and_has_all_that_a_context_has(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

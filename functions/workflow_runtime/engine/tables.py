@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from itertools import chain, filterfalse
 from math import isqrt
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from msgspec import Raw
 
@@ -175,11 +175,10 @@ class Opened(MutableMapping[K, V]):
 
 def plain(table: object) -> object:
     """A table as it is encoded. Raises `TypeError`."""
-    kind = type(table)
-    if kind is Layered:
-        return cast(Layered[Any, Any], table).merged()
-    if kind is Opened:
-        return cast(Opened[Any, Any], table).entries
-    if kind is Alarms:
-        return cast(Alarms, table).to_store()
-    raise TypeError(f"{kind.__name__} has no stored form")
+    if isinstance(table, Alarms):
+        return table.to_store()
+    if isinstance(table, Layered):
+        return table.merged()
+    if isinstance(table, Opened):
+        return table.entries
+    raise TypeError(f"{type(table).__name__} has no stored form")

@@ -279,10 +279,10 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
 
     def way(self, index: int) -> Way:
         """Of the edge of this index."""
-        target, counts = self.edges[index].target, self.incoming_counts[self.edges[index].target]
-        join = self.nodes[target].join
+        edge = self.edges[index]
+        join, counts = self.nodes[edge.target].join, self.incoming_counts[edge.target]
         suffices = counts == (1, 0) and join.count <= 1
-        return Way(index, target, self.edges[index].kind is ORDER, quorum(join, counts[0]), suffices)
+        return Way(index, edge.target, edge.kind is ORDER, quorum(join, counts[0]), suffices)
 
     @cached_property
     def ways(self) -> ByNode[tuple[Way, ...]]:

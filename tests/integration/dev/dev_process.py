@@ -17,6 +17,21 @@ DEV = ("-m", "workflow_runtime.frontends.dev")
 SERVE = ("-c", "from workflow_runtime.frontends.cli import main; main()", "serve")
 
 
+def refused(*arguments: str | Path, program: tuple[str, ...] = DEV) -> str:
+    """What a process that cannot start says."""
+    ended = subprocess.run(
+        [sys.executable, *program, *map(str, arguments)],
+        env={"PYTHONPATH": str(FUNCTIONS)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
 class DevProcess:
     """Started at once; ``url`` is known when it listens. What it logs is in ``log`` (a file)."""
 

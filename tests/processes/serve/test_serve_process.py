@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.benchmarks.load_dev import Load
-from tests.integration.dev.dev_process import FUNCTIONS, SERVE, DevProcess
+from tests.integration.dev.dev_process import SERVE, DevProcess, refused
+from tests.processes.living import eventually
 
 from workflow_runtime.backends.embedded.copies import check_backup, restore
 from workflow_runtime.frontends.api.route import Scope
@@ -105,9 +104,9 @@ def test_tokens_are_noticed_while_it_runs_and_a_broken_file_changes_nothing(tmp_
         assert httpx.get(url, headers=bearer(token)).status_code == 200
         reader = add_token(file, "读者", [Scope.READ])
         eventually(lambda: httpx.get(url, headers=bearer(reader)).status_code == 200)
-        refused = httpx.post(url, headers=bearer(reader), json={})
-        assert refused.status_code == 403
-        assert refused.json()["detail"] == "this needs the scope operate; the token '读者' has read"
+        answer = httpx.post(url, headers=bearer(reader), json={})
+        assert answer.status_code == 403
+        assert answer.json()["detail"] == "this needs the scope operate; the token '读者' has read"
         good = file.read_text("utf-8")
         file.write_text("- {name: x}\n")
         eventually(lambda: "the tokens stay as they were" in server.log.read_text())
@@ -115,13 +114,6 @@ def test_tokens_are_noticed_while_it_runs_and_a_broken_file_changes_nothing(tmp_
         file.write_text(good, "utf-8")
         revoke_token(file, "读者")
         eventually(lambda: httpx.get(url, headers=bearer(reader)).status_code == 401)
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 def test_health_is_open_and_definitions_are_read_again_on_hang_up(tmp_path: Path, token: str) -> None:
@@ -141,14 +133,5 @@ def test_health_is_open_and_definitions_are_read_again_on_hang_up(tmp_path: Path
 
 
 def test_without_tokens_it_does_not_start_and_says_how_to_make_one(tmp_path: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, *SERVE, "--port", "0", "--db", str(tmp_path / "awr.db")],
-        env={"PYTHONPATH": str(FUNCTIONS)},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert ended.returncode == 1
-    assert "awr tokens create NAME --scope run --file" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    said = refused("--port", "0", "--db", tmp_path / "awr.db", program=SERVE)
+    assert "awr tokens create NAME --scope run --file" in said

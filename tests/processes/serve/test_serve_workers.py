@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.integration.dev.dev_process import SERVE, DevProcess
+from tests.processes.living import eventually, is_running
 
 from workflow_runtime.frontends.api.route import Scope
 from workflow_runtime.frontends.serve.tokens import add_token
@@ -74,21 +73,6 @@ class Bench:
     def ended(self, server: DevProcess, execution_id: str) -> dict[str, Any]:
         eventually(lambda: self.document(server, execution_id)["ended_at"] is not None)
         return self.document(server, execution_id)
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 40
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.fixture
