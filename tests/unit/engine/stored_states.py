@@ -135,7 +135,7 @@ def store(driver: Halfway) -> dict[str, Json]:
         "records": [[path, serial, msgspec.to_builtins(value)] for (path, serial), value in driver.records.items()],
         "ordered": msgspec.to_builtins(list(driver.ordered.values())),
         "timers": driver.timers,
-        "subscribed": sorted([event, key] for event, key, _ in driver.subscribed),
+        "subscribed": sorted(map(list, driver.subscribed)),
         "children": driver.children,
         "blobs": driver.blobs,
     }
@@ -156,7 +156,7 @@ def resume(document: dict[str, Any]) -> Halfway:
     orders = msgspec.json.decode(msgspec.json.encode(document["ordered"]), type=list[RunNode])
     driver.ordered = {order.path: order for order in orders}
     driver.timers = dict(document["timers"])
-    driver.subscribed = {(event, key, "") for event, key in document["subscribed"]}
+    driver.subscribed = {(event, key, "".join(route)) for event, key, *route in document["subscribed"]}  # first had none
     driver.children = list(document["children"])
     driver.blobs = document["blobs"]
     return driver
