@@ -34,7 +34,8 @@ from workflow_runtime.drawing.progress import (
 from workflow_runtime.language.texts import shorten
 from workflow_runtime.plan.actions import CallAction
 from workflow_runtime.plan.chart import ChartPlan
-from workflow_runtime.plan.graph import Edge, EdgeKind, GraphBlock, NodePlan
+from workflow_runtime.plan.edges import Edge, EdgeKind
+from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import ConditionSpec, LoopSpec, MachineSpec, SwitchSpec, WaitSpec
 from workflow_runtime.plan.states import ROOT_STATE, StateKind, StatePlan, TransitionPlan

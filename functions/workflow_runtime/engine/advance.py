@@ -54,16 +54,9 @@ from workflow_runtime.engine.lifecycle import AT_REST, EXECUTION_ROWS, SUSPENDED
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.requests import accept_reopening, accept_request, reopen_for_parent
+from workflow_runtime.engine.scope_states import ChartState, GraphState, ScopeState, initial_graph_state
 from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import (
-    STATE_SCHEMA,
-    ChartState,
-    ExecutionState,
-    GraphState,
-    Parent,
-    ScopeState,
-    initial_graph_state,
-)
+from workflow_runtime.engine.state import STATE_SCHEMA, ExecutionState, Parent
 from workflow_runtime.engine.subscriptions import subscribe
 from workflow_runtime.engine.suspending import suspend_escalated
 from workflow_runtime.engine.turn import (

@@ -17,8 +17,9 @@ from workflow_runtime.engine.commands import CancelRun, Read, RecordNode, StopRu
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, NodeYielded, RunStopped
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
+from workflow_runtime.engine.scope_states import initial_graph_state
 from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import ExecutionState, initial_graph_state
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import COMMANDS_MAX, Turn
 from workflow_runtime.engine.visits import Fate, Original, Undoable, Undoing, awaited_as
 from workflow_runtime.errors import ErrorDocument

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine.lifecycle import FAILED_MARKS, SUCCESS, Mark
 from workflow_runtime.engine.passes import LoopState, Passes, Portion
-from workflow_runtime.engine.state import ChartState, ExecutionState, GraphState, Part, ScopeState
+from workflow_runtime.engine.scope_states import ChartState, GraphState, ScopeState
+from workflow_runtime.engine.state import ExecutionState, Part
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId, static_path
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import LoopSpec

@@ -22,7 +22,8 @@ from workflow_runtime.engine.replay import (
     first_difference,
     replay,
 )
-from workflow_runtime.engine.state import ExecutionState, GraphState, Parent
+from workflow_runtime.engine.scope_states import GraphState
+from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.turn import Known, Needs, Visit
 from workflow_runtime.engine.values.evaluation import NOT_RUN, NodeValue
 from workflow_runtime.language.json_values import Json

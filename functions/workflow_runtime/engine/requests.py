@@ -30,8 +30,9 @@ from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outcome import Given
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Change, ExecutionStatus, Mark
+from workflow_runtime.engine.scope_states import GraphState
 from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import ExecutionState, GraphState
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.suspending import accept_resume, accept_suspend, go_on, node_at, tell_children
 from workflow_runtime.errors import InvalidEvent
 from workflow_runtime.language.json_values import Json

@@ -14,17 +14,8 @@ from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose, Sent
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Raised
-from workflow_runtime.engine.state import (
-    STATE_SCHEMA,
-    UNNUMBERED_SCHEMA,
-    ChartState,
-    ExecutionState,
-    GraphState,
-    Parent,
-    Progress,
-    ScopeState,
-    ToleratedError,
-)
+from workflow_runtime.engine.scope_states import ChartState, GraphState, Progress, ScopeState, ToleratedError
+from workflow_runtime.engine.state import STATE_SCHEMA, UNNUMBERED_SCHEMA, ExecutionState, Parent
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId

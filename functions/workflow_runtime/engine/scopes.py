@@ -18,7 +18,7 @@ from msgspec import UNSET
 from workflow_runtime.engine.commands import Read
 from workflow_runtime.engine.lifecycle import Mark
 from workflow_runtime.engine.passes import Page
-from workflow_runtime.engine.state import ScopeState
+from workflow_runtime.engine.scope_states import ScopeState
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.language.json_values import Json

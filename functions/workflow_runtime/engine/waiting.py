@@ -9,7 +9,8 @@ import msgspec
 
 from workflow_runtime.engine.awaited import BUDGET_CALL, Pending, PendingKind, Purpose
 from workflow_runtime.engine.lifecycle import OPEN_MARKS, STATUS_OF_MARK, ExecutionStatus, Mark, NodeStatus
-from workflow_runtime.engine.state import ExecutionState, GraphState
+from workflow_runtime.engine.scope_states import GraphState
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.graph import GraphBlock
 from workflow_runtime.plan.plan import Plan

@@ -1,7 +1,8 @@
 """The plan: what the compiler makes of a definition and the engine executes. Immutable, named by its hash, stored once.
 
 - `plan`: the whole, its encoding and its hash.
-- `graph`, `specs`: *blocks*, graphs of nodes and edges; what a node does is its *spec*.
+- `graph`, `edges`, `specs`: *blocks*, graphs of nodes and edges, and the *joins* of these; what a node does is its
+  *spec*.
 - `segments`: which nodes a worker may run one after the other.
 - `chart`, `states`, `actions`, `chart_tree`: charts of states and transitions, and where states stand to each other.
 - `formulas`: everything that was a template or an expression, with a *binding* per name that says where its value

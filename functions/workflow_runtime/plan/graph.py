@@ -1,15 +1,14 @@
-"""Graph blocks: nodes and edges by index, and what can be read off them without running anything."""
+"""Graph blocks: nodes and `edges` by index, and what can be read off them without running anything."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from functools import cached_property, partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from workflow_runtime.language.enumerations import direct
+from workflow_runtime.plan.edges import ORDER, Edge, EdgeKind, Join, Way, quorum
 from workflow_runtime.plan.formulas import PREVIOUS, BindingKind, Formula, formulas_in
 from workflow_runtime.plan.policies import ErrorRule, NodeHandler, RetryPolicy
 from workflow_runtime.plan.specs import (
@@ -32,38 +31,6 @@ V = TypeVar("V")
 
 FALLBACK = "~fallback"
 """Ends the id of a node that is defined as another one's fallback."""
-
-
-@direct
-class JoinKind(StrEnum):
-    ALL = "all"
-    ALL_SUCCESS = "all_success"
-    ANY = "any"
-    AT_LEAST = "at_least"
-    ALL_DONE = "all_done"
-
-
-class Join(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    kind: JoinKind = JoinKind.ALL
-    count: int = 0
-
-
-@direct
-class EdgeKind(StrEnum):
-    FLOW = "flow"  # alive when its source succeeded and its condition holds
-    GATE = "gate"  # from a switch or condition to a target: alive when selected
-    ORDER = "order"  # neither alive nor dead: the target only waits for the source's end
-
-
-# What is asked for at every step: Python 3.11 looks members of enumerations up slowly.
-GATE, ORDER = EdgeKind.GATE, EdgeKind.ORDER
-
-
-class Edge(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    source: int
-    target: int
-    kind: EdgeKind = EdgeKind.FLOW
-    condition: Formula | None = None
 
 
 class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
@@ -155,17 +122,6 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return bool(self.worker_formulas or self.operands or self.locals_read)
 
 
-def quorum(join: Join, deciding: int) -> int:
-    """How many of so many edges that decide must have been resolved before a join can be met or lost."""
-    match join.kind:
-        case JoinKind.ALL | JoinKind.ALL_DONE:
-            return deciding
-        case JoinKind.AT_LEAST:  # so many alive, or so many dead that the others are too few
-            return min(join.count, deciding - join.count + 1)
-        case JoinKind.ANY | JoinKind.ALL_SUCCESS:
-            return min(deciding, 1)
-
-
 class ByNode(dict[int, V]):
     """What is derived of the nodes of a graph, of each when it is first asked for: most executions of a large one that
     a process meets go through a part of it only."""
@@ -179,21 +135,6 @@ class ByNode(dict[int, V]):
     def __missing__(self, node: int) -> V:
         found = self[node] = self.derive(node)
         return found
-
-
-class Way(NamedTuple):
-    """An edge, with what is asked about its target's join when its source ends.
-
-    - ``edge``: its index; ``orders``: whether it only orders
-    - ``quorum``: of the join
-    - ``suffices``: whether nothing else decides it, so that it is met if the edge is alive
-    """
-
-    edge: int
-    target: int
-    orders: bool
-    quorum: int
-    suffices: bool
 
 
 def _incoming_counts(nodes: tuple[NodePlan, ...], edges: tuple[Edge, ...], node: int) -> tuple[int, int]:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Set
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from workflow_runtime.plan.edges import EdgeKind, JoinKind
 from workflow_runtime.plan.formulas import PREVIOUS, BindingKind, Formula
-from workflow_runtime.plan.graph import EdgeKind, GraphBlock, JoinKind, NodePlan
+from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.specs import AgentSpec, ToolSpec
 
 if TYPE_CHECKING:

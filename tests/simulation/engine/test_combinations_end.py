@@ -44,7 +44,7 @@ from workflow_runtime.engine.events import (
     TaskFailed,
     run_event_id,
 )
-from workflow_runtime.engine.state import GraphState
+from workflow_runtime.engine.scope_states import GraphState
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.engine.visits import awaited_as
 from workflow_runtime.engine.waiting import path_in

@@ -12,7 +12,7 @@ from tests.unit.engine.driver import Driver
 from workflow_runtime.compiler import compile_or_raise
 from workflow_runtime.engine.chart.scxml import is_done
 from workflow_runtime.engine.events import Event, SignalReceived, TimerFired
-from workflow_runtime.engine.state import GraphState
+from workflow_runtime.engine.scope_states import GraphState
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.plan import Plan

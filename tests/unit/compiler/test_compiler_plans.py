@@ -12,8 +12,8 @@ from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Severity
 from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
+from workflow_runtime.plan.edges import EdgeKind
 from workflow_runtime.plan.formulas import BindingKind
-from workflow_runtime.plan.graph import EdgeKind
 from workflow_runtime.plan.plan import Plan
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from workflow_runtime.compiler import compile_or_raise, compile_workflow
-from workflow_runtime.plan.graph import EdgeKind, JoinKind
+from workflow_runtime.plan.edges import EdgeKind, JoinKind
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import GatherSpec, ParallelSpec
 

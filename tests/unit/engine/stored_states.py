@@ -156,7 +156,7 @@ def resume(document: dict[str, Any]) -> Halfway:
     orders = msgspec.json.decode(msgspec.json.encode(document["ordered"]), type=list[RunNode])
     driver.ordered = {order.path: order for order in orders}
     driver.timers = dict(document["timers"])
-    driver.subscribed = {(event, key, "".join(route)) for event, key, *route in document["subscribed"]}  # first had none
+    driver.subscribed = {(event, key, "".join(route)) for event, key, *route in document["subscribed"]}
     driver.children = list(document["children"])
     driver.blobs = document["blobs"]
     return driver

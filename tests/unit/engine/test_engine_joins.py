@@ -9,7 +9,7 @@ import pytest
 from tests.unit.engine.driver import Driver, Failure, control, plan_of
 
 from workflow_runtime.engine.graph.joins import WAIT, judge
-from workflow_runtime.plan.graph import Join, JoinKind, quorum
+from workflow_runtime.plan.edges import Join, JoinKind, quorum
 
 ABC = [{"id": "a"}, {"id": "b"}, {"id": "c"}]
 

@@ -24,10 +24,11 @@ from workflow_runtime.definition.policies import RetryPolicy as RetryPolicyDefin
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.chart import ChartPlan
+from workflow_runtime.plan.edges import ORDER, Edge, Join, JoinKind
 from workflow_runtime.plan.exposure import Exposure
 from workflow_runtime.plan.express import EXPRESS, EXPRESS_SECONDS_MAX
 from workflow_runtime.plan.formulas import Formula
-from workflow_runtime.plan.graph import ORDER, Edge, GraphBlock, Join, JoinKind, NodePlan
+from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan, Variable
 from workflow_runtime.plan.policies import BY_DEFAULT, Compensation, ErrorRule, Handler, NodeHandler, RetryPolicy
 from workflow_runtime.plan.specs import CALLBACK_SECONDS, CallbackPlan, MachineSpec, NodeType

@@ -17,7 +17,7 @@ from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.shape.links import Called
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.walks import Link
-from workflow_runtime.plan.graph import EdgeKind, Join, JoinKind
+from workflow_runtime.plan.edges import EdgeKind, Join, JoinKind
 
 EARLY_JOINS = (JoinKind.ANY, JoinKind.AT_LEAST)
 """Joins that do not wait for all edges."""

@@ -17,8 +17,8 @@ from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.work import AgentNode, SubWorkflowNode
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
+from workflow_runtime.plan.edges import EdgeKind, Join, JoinKind
 from workflow_runtime.plan.express import EXPRESS
-from workflow_runtime.plan.graph import EdgeKind, Join, JoinKind
 
 
 def check_nodes(graph: GraphSource, catalogue: Catalogue | None, report: Report) -> None:

@@ -22,7 +22,7 @@ from workflow_runtime.compiler.shape.walks import (
 )
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.control import ParallelNode
-from workflow_runtime.plan.graph import EdgeKind
+from workflow_runtime.plan.edges import EdgeKind
 from workflow_runtime.plan.specs import GatherSpec
 
 MEMBERSHIPS_MAX = 100_000  # as many as edges: some 450 parallel nodes inside of each other

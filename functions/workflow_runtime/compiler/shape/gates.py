@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from workflow_runtime.compiler.shape.walks import Links, incoming_of, topological_order
-from workflow_runtime.plan.graph import EdgeKind
+from workflow_runtime.plan.edges import EdgeKind
 
 
 def gated(count: int, links: Links) -> Links:

@@ -21,7 +21,7 @@ from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.walks import DATA, DEPENDENCY, EDGE, TARGET, Link, Links, merge
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.policies import ErrorHandler
-from workflow_runtime.plan.graph import EdgeKind
+from workflow_runtime.plan.edges import EdgeKind
 
 Handlers: TypeAlias = Sequence[Sequence[tuple[int, int]]]
 """Per node of a graph, the workflow's error handlers that are for it, by number; each with the node of this graph that

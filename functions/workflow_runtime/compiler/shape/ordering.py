@@ -23,7 +23,7 @@ from workflow_runtime.compiler.shape.walks import (
     incoming_of,
     topological_order,
 )
-from workflow_runtime.plan.graph import ORDER
+from workflow_runtime.plan.edges import ORDER
 
 
 class Graph(msgspec.Struct, frozen=True):

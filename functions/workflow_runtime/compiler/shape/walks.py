@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from workflow_runtime.compiler.report import DocumentPath
-from workflow_runtime.plan.graph import EdgeKind
+from workflow_runtime.plan.edges import EdgeKind
 
 Pair: TypeAlias = tuple[int, int]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.events import RunEnded
-from workflow_runtime.engine.state import GraphState, initial_graph_state
+from workflow_runtime.engine.scope_states import GraphState, initial_graph_state
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json

@@ -13,8 +13,8 @@ from workflow_runtime.engine.commands import Read
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import Mark
 from workflow_runtime.engine.macrosteps import Raised
+from workflow_runtime.engine.scope_states import ChartState
 from workflow_runtime.engine.scopes import Scope, Scopes
-from workflow_runtime.engine.state import ChartState
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.engine.values.evaluation import (
     MAY_COME_FROM_EVENT,

@@ -21,7 +21,7 @@ from workflow_runtime.engine.graph.policy import Failure
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import Change, ExecutionStatus, Mark
 from workflow_runtime.engine.pending import Resolution
-from workflow_runtime.engine.state import GraphState
+from workflow_runtime.engine.scope_states import GraphState
 from workflow_runtime.errors import ErrorDocument, NodeError
 from workflow_runtime.language.json_values import Json
 

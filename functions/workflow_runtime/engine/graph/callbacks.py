@@ -15,7 +15,7 @@ from workflow_runtime.engine.graph.policy import Failure
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import Change, Mark
 from workflow_runtime.engine.pending import Resolution
-from workflow_runtime.engine.state import GraphState
+from workflow_runtime.engine.scope_states import GraphState
 from workflow_runtime.errors import ErrorDocument
 
 AGAIN_MS = 1_000  # after which it is asked once more when the last sign of life came

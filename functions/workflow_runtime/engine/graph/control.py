@@ -16,7 +16,7 @@ from workflow_runtime.engine.values.aggregation import aggregate, operand_values
 from workflow_runtime.errors import NodeError
 from workflow_runtime.language.expressions import Scope, equals, render_text
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.graph import EdgeKind
+from workflow_runtime.plan.edges import EdgeKind
 from workflow_runtime.plan.specs import (
     AggregationSpec,
     ConditionSpec,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from workflow_runtime.engine.graph.joins import tolerates_failure
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ALIVE_MARKS, Change, Mark
-from workflow_runtime.engine.state import ToleratedError
+from workflow_runtime.engine.scope_states import ToleratedError
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan.graph import EdgeKind, JoinKind
+from workflow_runtime.plan.edges import EdgeKind, JoinKind
 from workflow_runtime.plan.specs import FailSpec, GatherSpec
 
 

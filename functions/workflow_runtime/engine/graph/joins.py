@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from enum import Enum
 
-from workflow_runtime.engine.state import Progress
+from workflow_runtime.engine.scope_states import Progress
 from workflow_runtime.language.enumerations import direct
-from workflow_runtime.plan.graph import Join, JoinKind
+from workflow_runtime.plan.edges import Join, JoinKind
 
 
 @direct

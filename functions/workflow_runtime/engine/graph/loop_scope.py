@@ -11,8 +11,8 @@ from workflow_runtime.engine.commands import Read
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import Mark
 from workflow_runtime.engine.passes import Log, LoopState, Page, PassEnd
+from workflow_runtime.engine.scope_states import GraphState, initial_graph_state
 from workflow_runtime.engine.scopes import NOT_GIVEN, Scope, Scopes
-from workflow_runtime.engine.state import GraphState, initial_graph_state
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json

@@ -12,7 +12,7 @@ from workflow_runtime.engine.graph.policy import Failure
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.waits import begin
 from workflow_runtime.engine.pending import Ended, Resolution
-from workflow_runtime.engine.state import ChartState
+from workflow_runtime.engine.scope_states import ChartState
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.look_alikes import with_normalized_keys
 from workflow_runtime.plan.specs import MachineSpec

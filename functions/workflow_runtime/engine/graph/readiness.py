@@ -11,11 +11,11 @@ from workflow_runtime.engine.graph import KINDS, concurrency, failure, outcome
 from workflow_runtime.engine.graph.joins import RUN, SKIP, judge
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ALIVE_MARKS, SUSPENDED, WAITING, Change
-from workflow_runtime.engine.state import Progress
+from workflow_runtime.engine.scope_states import Progress
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.errors import NodeError
 from workflow_runtime.language.expressions import EvaluationError
-from workflow_runtime.plan.graph import GATE, ORDER, Edge, Way
+from workflow_runtime.plan.edges import GATE, ORDER, Edge, Way
 
 _START: Progress = (0, 0, 0)
 NO_EDGES: frozenset[int] = frozenset()

@@ -17,7 +17,7 @@ from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ALIVE_MARKS, OPEN_MARKS, Change, Mark
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.language.expressions import EvaluationError
-from workflow_runtime.plan.graph import EdgeKind, JoinKind
+from workflow_runtime.plan.edges import EdgeKind, JoinKind
 from workflow_runtime.plan.specs import ParallelSpec
 
 _LOST = frozenset({Mark.FAILED, Mark.CANCELLED, Mark.DROPPED})

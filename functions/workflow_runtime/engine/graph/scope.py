@@ -30,8 +30,9 @@ from workflow_runtime.engine.visits import Original, Undoable
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan import segments
 from workflow_runtime.plan.addresses import ScopeId
+from workflow_runtime.plan.edges import Edge
 from workflow_runtime.plan.formulas import GLOBAL_KINDS, PREVIOUS, BindingKind, Formula
-from workflow_runtime.plan.graph import OUTPUTS, Edge
+from workflow_runtime.plan.graph import OUTPUTS
 from workflow_runtime.plan.specs import LoopSpec
 
 NOTES_MAX = 10  # of a node, and

@@ -17,13 +17,14 @@ from workflow_runtime.engine.lifecycle import (
     Mark,
 )
 from workflow_runtime.engine.passes import Page
+from workflow_runtime.engine.scope_states import GraphState
 from workflow_runtime.engine.scopes import NOT_GIVEN, Scope, Scopes
-from workflow_runtime.engine.state import GraphState
 from workflow_runtime.engine.values.evaluation import NodeValue, error_value
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, ScopeId, pass_of
-from workflow_runtime.plan.graph import OUTPUTS, EdgeKind, GraphBlock, looks_through
+from workflow_runtime.plan.edges import EdgeKind
+from workflow_runtime.plan.graph import OUTPUTS, GraphBlock, looks_through
 
 
 class GraphValues(Scope, kw_only=True):

@@ -21,7 +21,8 @@ from workflow_runtime.engine.holding import HELD_MAX
 from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.state import ChartState, ExecutionState
+from workflow_runtime.engine.scope_states import ChartState
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.language.look_alikes import normalized

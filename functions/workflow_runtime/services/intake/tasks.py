@@ -17,7 +17,7 @@ from workflow_runtime.engine.graph.agents import cannot_take as cannot_take_of_c
 from workflow_runtime.engine.graph.callbacks import cannot_take
 from workflow_runtime.engine.holding import HELD_MAX
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
-from workflow_runtime.engine.state import GraphState
+from workflow_runtime.engine.scope_states import GraphState
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import ErrorDocument, RequestError
 from workflow_runtime.invokers.masking import Mask

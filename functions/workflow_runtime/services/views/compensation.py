@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, ExecutionStatus, Mark, NodeStatus
-from workflow_runtime.engine.state import ExecutionState, GraphState
+from workflow_runtime.engine.scope_states import GraphState
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.engine.visits import Fate, Undoable
 from workflow_runtime.language.json_values import Json

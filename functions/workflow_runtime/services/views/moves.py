@@ -6,7 +6,7 @@ from workflow_runtime.engine.awaited import BUDGET_CALL, SESSION, Approval, Yiel
 from workflow_runtime.engine.identity import approval_id, child_execution_id
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
-from workflow_runtime.plan.graph import Join, JoinKind
+from workflow_runtime.plan.edges import Join, JoinKind
 from workflow_runtime.storage.freezes import Switch
 
 NAMED_MAX = 3  # of people who have not answered

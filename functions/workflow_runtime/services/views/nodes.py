@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Mark, NodeStatus
-from workflow_runtime.engine.state import ExecutionState, GraphState
+from workflow_runtime.engine.scope_states import GraphState
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.engine.waiting import Cause, cause_of, path_in
 from workflow_runtime.errors import ErrorDocument

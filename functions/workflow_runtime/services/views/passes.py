@@ -14,7 +14,8 @@ import msgspec
 
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.passes import LoopState, PassEnd, Passes
-from workflow_runtime.engine.state import ExecutionState, GraphState, ScopeState
+from workflow_runtime.engine.scope_states import GraphState, ScopeState
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.waiting import path_in
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import ScopeId, pass_address, static_path

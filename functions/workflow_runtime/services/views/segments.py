@@ -7,7 +7,8 @@ from itertools import islice
 
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.lifecycle import Mark
-from workflow_runtime.engine.state import ExecutionState, GraphState
+from workflow_runtime.engine.scope_states import GraphState
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.waiting import path_in
 from workflow_runtime.plan import segments
 from workflow_runtime.plan.addresses import ScopeId
