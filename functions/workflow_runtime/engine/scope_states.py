@@ -57,6 +57,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``notes``: what people should know of open nodes, until it is recorded with their runs
     - ``children``: by node, the execution that it started last, unless that has succeeded
     - ``agents``: by node, agents that have yielded in this visit
+    - ``layers``: of the next schema: by the first node of a layer, how many of the nodes it waits for have ended; less
+      than 0 as long as none of those is alive
     """
 
     marks: bytearray
@@ -90,9 +92,10 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     notes: dict[int, tuple[str, ...]] = {}
     children: MutableMapping[int, Child] = {}
     agents: dict[int, Yields] = {}
+    layers: dict[int, int] = {}
 
     def copy(self) -> GraphState:
-        """An independent state: containers are copied, the values in them are immutable."""
+        """An independent state: containers are copied, the values in them are immutable. Without ``layers``."""
         return GraphState(
             self.marks.copy(), self.open_count, self.block, self.first_serial,
             forked(self.joins) if self.joins else {}, [*self.queue],

@@ -29,7 +29,8 @@ from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
 from workflow_runtime.plan.limiters import Share
 
 STATE_SCHEMA = 2
-"""Number of this layout. Rows of older deployments stay readable (`schema1`), a newer one is refused."""
+"""Number of this layout. Rows of older deployments stay readable (`schema1`), and so are those of the next release
+(`schema3`), to which a deployment may be upgraded and rolled back; a newer one is refused."""
 
 UNNUMBERED_SCHEMA = 1
 """Of states that do not say their schema: the first layout left it out."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from workflow_runtime.plan.edges import ORDER, Edge, EdgeKind, Join, Way, quorum
+from workflow_runtime.plan.edges import ORDER, Edge, EdgeKind, Join, JoinKind, Way, quorum
 from workflow_runtime.plan.formulas import PREVIOUS, BindingKind, Formula, formulas_in
 from workflow_runtime.plan.policies import ErrorRule, NodeHandler, RetryPolicy
 from workflow_runtime.plan.specs import (
@@ -229,6 +229,38 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     def ways(self) -> ByNode[tuple[Way, ...]]:
         """Per node: those of the edges out of it."""
         return ByNode(lambda node: tuple(map(self.way, self.nodes[node].outgoing)))
+
+    def layer(self, node: int) -> range:
+        """The nodes next to each other in the file, this one among them, that wait for all of the same nodes, whatever
+        those yield: their joins are met, or lost, by the same event, so that one count is enough for all of them.
+        """
+        found = self._layers.get(node)
+        if found is None:
+            sources = self._sources(node)
+            first = last = node
+            if sources:
+                while first > 0 and self._sources(first - 1) == sources:
+                    first -= 1
+                while last + 1 < len(self.nodes) and self._sources(last + 1) == sources:
+                    last += 1
+            found = range(first, last + 1)
+            self._layers.update(dict.fromkeys(found, found))
+        return found
+
+    @cached_property
+    def _layers(self) -> dict[int, range]:
+        """By node, as far as anybody has asked."""
+        return {}
+
+    def _sources(self, node: int) -> tuple[int, ...]:
+        """What the node waits for, if that is all it needs and nothing but how those end decides; nothing otherwise."""
+        plan = self.nodes[node]
+        if plan.join.kind is not JoinKind.ALL or len(plan.incoming) < 2:  # of one, nothing is counted
+            return ()
+        edges = [self.edges[index] for index in plan.incoming]
+        if any(edge.kind is not EdgeKind.FLOW or self.choices[edge.source] for edge in edges):
+            return ()
+        return tuple(edge.source for edge in edges)
 
     @cached_property
     def choices(self) -> ByNode[bool]:
