@@ -2,8 +2,10 @@
 any case, with ``+`` for a space.
 
 The time is linear in what is searched, whatever stands in it: one automaton looks for the beginnings of all texts at
-once, each place costs a comparison or two, and there are `PLACES_MAX` places at the most. All is UTF-8: what was
-lower-cased has its characters where they were, and what was decoded knows where its pieces stood.
+once, each place costs a comparison or two, and there are `PLACES_MAX` places at the most. Where the places are close
+together and the texts few, their beginnings are looked for one by one, for a tenth of what the automaton takes per
+place. All is UTF-8: what was lower-cased has its characters where they were, and what was decoded knows where its
+pieces stood.
 """
 
 from __future__ import annotations
@@ -16,10 +18,13 @@ from functools import cache, cached_property
 from itertools import accumulate
 from typing import Any, TypeAlias
 
-PLACES_MAX = 200_000  # in one text: a microsecond or two each. A text in which there are more is full of secrets
+PLACES_MAX = 200_000  # in one text: half a microsecond to three each. A text in which there are more is full of secrets
+CLOSE_PLACES = 1_000  # so many in the first `WINDOW_BYTES` are close together
+FEW_FORMS_MAX = 64  # each takes as long as forty places in a megabyte
 BEGINNING_BYTES = 16  # of a text, to find it by: automata of longer ones are larger, and no faster
 AUTOMATON_BYTES_MAX = 32 << 20  # for all beginnings of a thousand texts
 WINDOW_BYTES = 64 * 1024  # of what is decoded at once: its pieces take thirty times as much memory
+CASED_MAX = 0x1FFFF  # characters beyond the second plane are the same in any case: ideographs, tags, private ones
 ESCAPE_BYTES_MAX = 12  # a character as two halves, ``\uXXXX`` each, or four bytes as ``%XX``
 
 Span: TypeAlias = tuple[int, int]
@@ -106,18 +111,41 @@ class Finder:
 
     def _look_once(self, data: bytes, spans: list[Span]) -> None:
         """What begins at one place is hidden to the end of the longest text that does; the next place may be inside."""
-        search, places = self._automaton.search, len(spans)
-        match = search(data)
-        while match is not None:
+        places = len(spans)
+        for begin, forms in self._places(data):
             places += 1
             if places > PLACES_MAX:
                 raise TooManyPlaces
-            begin, end = match.span()
-            for form in self._of(data[begin:end]):
+            for form in forms:
                 if data.startswith(form, begin):
                     spans.append((begin, begin + len(form)))
                     break
+
+    def _places(self, data: bytes) -> Iterator[tuple[int, list[bytes]]]:
+        """Where a text may begin, each place once, with those that may begin there, the longest first."""
+        search = self._automaton.search
+        match, found = search(data), 0
+        while match is not None:
+            begin, end = match.span()
+            yield begin, self._of(data[begin:end])
+            found += 1
+            if found == CLOSE_PLACES and begin < WINDOW_BYTES and len(self._forms) <= FEW_FORMS_MAX:
+                for beginning, forms in self._by_shortest_beginning.items():
+                    place = data.find(beginning, begin + 1)
+                    while place >= 0:
+                        yield place, forms
+                        place = data.find(beginning, place + 1)
+                return
             match = search(data, begin + 1)
+
+    @cached_property
+    def _by_shortest_beginning(self) -> dict[bytes, list[bytes]]:
+        """The texts by beginnings of which none begins with another: there is at most one of them at a place."""
+        found: dict[bytes, list[bytes]] = {}
+        for beginning in sorted(self._beginning_with):  # one that begins others stands before them
+            shortest = next((other for other in found if beginning.startswith(other)), beginning)
+            found.setdefault(shortest, []).extend(self._beginning_with[beginning])
+        return {beginning: sorted(forms, key=len, reverse=True) for beginning, forms in found.items()}
 
     def _of(self, beginning: bytes) -> list[bytes]:
         """The texts that may stand where the automaton found this, the longest first."""
@@ -155,7 +183,7 @@ def _lower(data: bytes) -> bytes:
 @cache
 def _of_other_room() -> re.Pattern[str]:
     """Characters whose lower case takes more or fewer bytes: ``İ``, ``ẞ``, the signs of Kelvin and Ohm."""
-    letters = (chr(code) for code in range(0x80, sys.maxunicode + 1) if not 0xD800 <= code < 0xE000)
+    letters = (chr(code) for code in range(0x80, CASED_MAX + 1) if not 0xD800 <= code < 0xE000)
     other = [letter for letter in letters if len(letter.lower().encode()) != len(letter.encode())]
     return re.compile(f"([{''.join(other)}])")
 

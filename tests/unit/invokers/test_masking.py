@@ -3,6 +3,9 @@
 import base64
 import json
 import re
+import sys
+from itertools import groupby
+from random import Random
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -16,7 +19,7 @@ from workflow_runtime.invokers.masking import (
     Mask,
     blended,
 )
-from workflow_runtime.invokers.searching import PLACES_MAX
+from workflow_runtime.invokers.searching import CASED_MAX, CLOSE_PLACES, PLACES_MAX
 from workflow_runtime.invokers.searching import WINDOW_BYTES as WINDOW
 from workflow_runtime.language.expressions import EvaluationError, Scope, compile_template
 from workflow_runtime.language.expressions.functions import FUNCTIONS, ITEM_FUNCTIONS
@@ -247,20 +250,46 @@ def test_characters_beyond_two_bytes_and_partly_encoded_ones_are_found(written: 
 
 
 def test_a_text_full_of_secrets_is_hidden_whole() -> None:
+    assert Mask(["geheim"]).value("geheim-" * PLACES_MAX) == "***-" * PLACES_MAX
+    assert Mask(["geheim"]).value("geheim-" * (PLACES_MAX + 1)) == "***"
     assert Mask(["a" * 1000]).value("a" * (PLACES_MAX + 1000)) == "***"
 
 
 def test_texts_beside_one_that_is_full_of_secrets_are_hidden_as_far_as_they_are_secret() -> None:
-    assert Mask(["geheim"]).value(["geheim" * (PLACES_MAX + 1), "x", "<geheim>"]) == ["***", "x", "<***>"]
+    assert Mask(["geheim"]).value(["geheim-" * (PLACES_MAX + 1), "x", "<geheim>"]) == ["***", "x", "<***>"]
 
 
 def test_a_text_full_of_encoded_secrets_is_hidden_whole() -> None:
-    assert Mask(["a" * 60_000]).value("%61" * (PLACES_MAX + 60_000)) == "***"
+    assert Mask(["geheim"]).value("%67eheim-" * (PLACES_MAX // 4)) == "***-" * (PLACES_MAX // 4)
+    assert Mask(["geheim"]).value("%67eheim-" * (PLACES_MAX + 1)) == "***"
+
+
+def hidden_one_by_one(text: str, secrets: list[str]) -> str:
+    """What is left of a text when each secret is looked for at each place by itself."""
+    secret_at = [False] * len(text)
+    for at in range(len(text)):
+        for secret in secrets:
+            if text.startswith(secret, at):
+                secret_at[at : at + len(secret)] = [True] * len(secret)
+    runs = groupby(zip(text, secret_at, strict=True), key=lambda each: each[1])
+    return "".join("***" if hidden else "".join(character for character, _ in run) for hidden, run in runs)
+
+
+def test_where_secrets_are_close_together_none_is_missed() -> None:
+    for seed in range(10):
+        print("seed", seed)
+        random = Random(seed)
+        secrets = ["".join(random.choices("ab", k=random.randint(3, 20))) for _ in range(random.randint(1, 6))]
+        text = "".join(random.choices("ab", k=3 * CLOSE_PLACES)) + secrets[0] * CLOSE_PLACES
+        text += "".join(random.choices("abc", k=3 * CLOSE_PLACES))
+        assert Mask(secrets).value(text) == hidden_one_by_one(text, secrets)
 
 
 def test_no_letter_beside_a_secret_keeps_it_from_being_found_in_other_case() -> None:
     for beside in "İẞKΩȺﬀ":
         assert Mask(["пароль-straße"]).value([f"{beside} ПАРОЛЬ-STRAßE", "x"]) == [f"{beside} ***", "x"]
+    beyond = "".join(map(chr, range(CASED_MAX + 1, sys.maxunicode + 1)))
+    assert beyond.lower() == beyond
 
 
 def test_of_many_texts_only_those_with_a_secret_change() -> None:
