@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -42,15 +43,33 @@ def statements(module: ast.Module) -> Iterator[ast.AST]:
                 others.append(node)
 
 
-@cache
-def import_statements(path: Path) -> list[ast.Import | ast.ImportFrom]:
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What several tests ask of a module. It is parsed once for all of it."""
+
+    documented: bool
+    function_lines: list[tuple[str, int]]
+    """Of every function, its name and how long it is."""
+    imports: list[ast.Import | ast.ImportFrom]
     """Wherever they stand: at the top, inside a function, under ``TYPE_CHECKING``."""
-    return [node for node in statements(tree(path)) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+@cache
+def outline(path: Path) -> Outline:
+    module = tree(path)
+    found = Outline(ast.get_docstring(module) is not None, [], [])
+    for node in statements(module):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            found.function_lines.append((node.name, node.end_lineno - node.lineno + 1))
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found.imports.append(node)
+    return found
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
     """Line and name of every module or member that a module imports."""
-    for node in import_statements(path):
+    for node in outline(path).imports:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         else:
@@ -63,7 +82,7 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
 def import_graph() -> Mapping[str, frozenset[str]]:
     """For every module below functions/, those that it imports, by their full names.
 
-    An import counts wherever it stands (`import_statements`). `from package import x` is an import of the module
+    An import counts wherever it stands (`Outline.imports`). `from package import x` is an import of the module
     ``package.x`` if there is one, else of the package itself. That importing a module also runs its packages'
     ``__init__`` does not count.
     """
@@ -72,7 +91,7 @@ def import_graph() -> Mapping[str, frozenset[str]]:
 
 
 def _imported_modules(path: Path, known: Collection[str]) -> Iterator[str]:
-    for node in import_statements(path):
+    for node in outline(path).imports:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
         elif node.module in known:

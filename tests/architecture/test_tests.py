@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.architecture.sources import import_statements, nodes
+from tests.architecture.sources import nodes, outline
 
 TESTS = Path(__file__).parents[1]
 TIERS = TESTS.parent / ".ci" / "test"
@@ -25,25 +25,35 @@ def sources(*folders: str) -> Iterator[tuple[str, Path]]:
             yield name, path
 
 
+def suspects(*folders: str, pattern: str) -> Iterator[tuple[str, ast.AST]]:
+    """What stands in the files whose text has the pattern, with the file's name: to parse all takes seconds."""
+    for name, path in sources(*folders):
+        if re.search(pattern, path.read_text(encoding="utf-8")):
+            yield from ((name, node) for node in nodes(path))
+
+
 def is_private(name: str) -> bool:
     return name.startswith("_") and not name.endswith("__")
 
 
-def private_names(path: Path) -> Iterator[tuple[int, str]]:
-    """Uses of private names that are not the test's own."""
-    for node in nodes(path):
+def private_names() -> dict[tuple[str, str], int]:
+    """Private names that are used and not the test's own, by file, each with a line."""
+    found: dict[tuple[str, str], int] = {}
+    attribute = r"\._(?<!\bself\._)(?<!\bcls\._)(?!\w*__\b)|\.(self|cls)\._"
+    imported = r"import [^\n]*\b_(?!\w*__\b)|\n +_\w+( as \w+)?,\n"
+    for name, node in suspects(pattern=f"{attribute}|{imported}"):
         match node:
             case ast.Attribute(value=ast.Name(id="self" | "cls")):
                 continue
-            case ast.Attribute(attr=name) if is_private(name):
-                yield node.lineno, name
+            case ast.Attribute(attr=private) if is_private(private):
+                found[name, private] = node.lineno
             case ast.ImportFrom(names=aliases):
-                yield from ((node.lineno, alias.name) for alias in aliases if is_private(alias.name))
+                found.update({(name, alias.name): node.lineno for alias in aliases if is_private(alias.name)})
+    return found
 
 
 def test_tests_use_public_names_only() -> None:
-    reading = ((name, path) for name, path in sources() if re.search(r"\b_[a-zA-Z]", path.read_text(encoding="utf-8")))
-    found = {(name, private): line for name, path in reading for line, private in private_names(path)}
+    found = private_names()
     wrong = [f"tests/{name}:{found[name, private]}: {private}" for name, private in found.keys() - EXCEPTIONS.keys()]
     assert not wrong, "\n".join(sorted(wrong))
     assert EXCEPTIONS.keys() <= found.keys(), "no longer needed: take it off the list"
@@ -53,9 +63,7 @@ def test_tests_patch_nothing() -> None:
     """Fakes implement ports; environment variables and modules that are not installed may be set."""
     wrong = [
         f"tests/{name}:{node.lineno}"
-        for name, path in sources()
-        if re.search("setattr|mock", path.read_text(encoding="utf-8"))
-        for node in nodes(path)
+        for name, node in suspects(pattern=r"\.setattr\b|\bmock\b")
         if (isinstance(node, ast.Attribute) and node.attr == "setattr")
         or (isinstance(node, ast.Import | ast.ImportFrom) and "mock" in {alias.name for alias in node.names})
     ]
@@ -66,9 +74,7 @@ def test_what_is_pure_does_not_sleep() -> None:
     """Time is virtual there. A coroutine may say `asyncio.sleep`: to let others go on, or to be cancelled in it."""
     wrong = [
         f"tests/{name}:{node.lineno}"
-        for name, path in sources("unit/", "simulation/", "contract/")
-        if "sleep" in path.read_text(encoding="utf-8")
-        for node in nodes(path)
+        for name, node in suspects("unit/", "simulation/", "contract/", pattern=r"\btime\.sleep\b")
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "time.sleep"
     ]
     assert not wrong, "\n".join(wrong)
@@ -94,7 +100,7 @@ def test_what_is_pure_starts_no_process() -> None:
         for folder in tiers()["pure"]
         for path in folder.rglob("test_*.py")
         if re.search("subprocess|multiprocessing", path.read_text(encoding="utf-8"))
-        for node in import_statements(path)
+        for node in outline(path).imports
         if re.search("subprocess|multiprocessing", ast.unparse(node))
     ]
     assert not wrong, "\n".join(wrong)

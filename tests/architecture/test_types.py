@@ -14,7 +14,7 @@ ROOT = FUNCTIONS.parent
 CDK = "aws_cdk"
 BASE = "aws_cdk._jsii"  # where each module has its decorators from
 FOLLOWED_WHOLE = "aws_cdk.interfaces"  # small ones, which nearly all refer to
-REFERENCE = re.compile(r"^    import (aws_cdk[\w.]*) as ", re.MULTILINE)  # for annotations, below `TYPE_CHECKING`
+REFERENCE = re.compile(rb"\n    import (aws_cdk[\w.]*) as ")  # for annotations, below `TYPE_CHECKING`
 
 
 def source(module: str) -> Path | None:
@@ -36,7 +36,7 @@ def referred_to(module: str) -> set[str]:
     """The modules of CDK whose types a module of CDK has in its annotations."""
     file = source(module)
     assert file is not None, module
-    return set(REFERENCE.findall(file.read_text(encoding="utf-8")))
+    return {name.decode() for name in REFERENCE.findall(file.read_bytes())}
 
 
 def needed() -> set[str]:
