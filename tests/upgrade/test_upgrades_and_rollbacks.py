@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,14 +18,31 @@ from typing import Any
 
 import pytest
 from tests.seeds import for_seeds
+from tests.upgrade import pack
 
 from workflow_runtime.deployment.topology import TOPOLOGY
 
 HERE = Path(__file__).parent
 START = 1_700_000_000_000
-WHEEL_BYTES_MAX = 1_000_000
 TURNS_MAX = 12
 FED = tuple(function.name for function in TOPOLOGY.functions if function.sources)
+
+
+LONG = 600  # nodes: their marks are stored otherwise than those of a short graph
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is executed: the workflows of the file, and one with a long graph."""
+    nodes = [
+        "{id: w, type: control, subtype: wait, duration: 30s}",
+        *(f'{{id: n{n}, type: tool, tool: echo, dependencies: [w], when: "${{start > 5}}"}}' for n in range(LONG)),
+        '{id: z, type: tool, tool: echo, dependencies: [w], inputs: {x: "${start}"}}',
+    ]
+    long = "\n".join(["workflow:", "  id: long", "  nodes:", *(f"    - {node}" for node in nodes)])
+    path = tmp_path_factory.mktemp("definitions") / "definitions.yaml"
+    path.write_text(f"{(HERE / 'definitions.yaml').read_text(encoding='utf-8')}---\n{long}\n", encoding="utf-8")
+    return path
 
 
 class Version:
@@ -60,11 +76,9 @@ class Version:
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Version]:
     """The release."""
-    (wheel,) = HERE.glob("*.whl")
-    assert wheel.stat().st_size < WHEEL_BYTES_MAX
+    assert pack.WHEEL.stat().st_size < pack.WHEEL_BYTES_MAX
     folder = tmp_path_factory.mktemp("release")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder)
+    pack.unpack(folder)
     with closing(Version(folder)) as version:
         yield version
 
@@ -95,15 +109,19 @@ def outcomes(documents: dict[str, Any]) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def expected(new: Version, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+def expected(new: Version, definitions: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     """How all of it ends where nothing is replaced."""
     deployment = Deployment(tmp_path_factory.mktemp("calm") / "w.db")
-    documents = deployment.turn(new, FED, HERE / "definitions.yaml")
+    documents = deployment.turn(new, FED, definitions)
     for _ in range(TURNS_MAX):
         if _ended(documents):
             return outcomes(documents)
         documents = deployment.turn(new)
     raise AssertionError("it does not end")
+
+
+HALFWAY = pytest.mark.parametrize("began", [("dispatch",), FED], ids=["ordered", "waiting"])
+"""Which functions have worked on executions before the others replace them."""
 
 
 def _ended(documents: dict[str, Any]) -> bool:
@@ -118,30 +136,32 @@ def finish(deployment: Deployment, version: Version) -> list[Any]:
     raise AssertionError([document for document in documents.values() if document["status"] == "running"])
 
 
+@HALFWAY
 def test_what_the_release_began_is_ended_by_this_version(
-    old: Version, new: Version, expected: list[Any], tmp_path: Path
+    old: Version, new: Version, definitions: Path, expected: list[Any], tmp_path: Path, began: tuple[str, ...]
 ) -> None:
     deployment = Deployment(tmp_path / "w.db")
-    deployment.turn(old, ("dispatch",), HERE / "definitions.yaml")
+    deployment.turn(old, began, definitions)
     assert finish(deployment, new) == expected
 
 
+@HALFWAY
 def test_what_this_version_began_is_ended_by_the_release(
-    old: Version, new: Version, expected: list[Any], tmp_path: Path
+    old: Version, new: Version, definitions: Path, expected: list[Any], tmp_path: Path, began: tuple[str, ...]
 ) -> None:
     deployment = Deployment(tmp_path / "w.db")
-    deployment.turn(new, ("dispatch",), HERE / "definitions.yaml")
+    deployment.turn(new, began, definitions)
     assert finish(deployment, old) == expected
 
 
 @for_seeds(range(2))
 def test_functions_replaced_one_by_one_and_back_change_no_outcome(
-    old: Version, new: Version, expected: list[Any], tmp_path: Path, seed: int
+    old: Version, new: Version, definitions: Path, expected: list[Any], tmp_path: Path, seed: int
 ) -> None:
     """At every moment each function is of either version; in the end all are of one."""
     random = Random(seed)
     deployment = Deployment(tmp_path / f"{seed}.db")
-    deployment.turn(random.choice((old, new)), (), HERE / "definitions.yaml")
+    deployment.turn(random.choice((old, new)), (), definitions)
     for _ in range(4):
         replaced = tuple(name for name in FED if random.random() < 0.5)
         deployment.turn(new, replaced)

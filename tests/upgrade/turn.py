@@ -27,11 +27,7 @@ from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY
 from workflow_runtime.runtime.in_process import LocalRuntime
-
-try:
-    from workflow_runtime.runtime.making import handler_of
-except ImportError:  # in the release it stands elsewhere
-    from workflow_runtime.runtime.in_process import handler_of  # type: ignore[attr-defined,no-redef]
+from workflow_runtime.runtime.making import handler_of
 
 BATCHES_MAX = 500  # of a turn: more would be a loop
 
