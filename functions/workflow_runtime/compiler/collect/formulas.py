@@ -237,10 +237,11 @@ def _template_uses(template: Template, value: Json, path: DocumentPath) -> Itera
 
 def _expression_uses(site: Site, expression: Expression) -> Iterator[Use]:
     text, place = site.value, site.place
+    opens = "${" in text
     enclosed: Sequence[tuple[int, int]] | None = None
     for found in expression.references:
-        bare = not text.startswith("${", max(found.offset - 2, 0))  # in which the name then is
-        if bare and "${" in text:
+        bare = not opens or not text.startswith("${", max(found.offset - 2, 0))  # in which the name then is
+        if bare and opens:
             enclosed = enclosed_in(text) if enclosed is None else enclosed
             bare = not any(start <= found.offset < end for start, end in enclosed)
         yield Use(found.name, found.path, place, text, found.offset, bare)
