@@ -146,12 +146,14 @@ MONTHS = st.sampled_from(["*", "2", "JAN,JUL", "3-11/4"])
 ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"])
 
 
+MONTH_NUMBERS = {name.upper(): number for number, name in enumerate(calendar.month_abbr) if name}
+
+
 def _matches(field: str, value: int, low: int, high: int) -> bool:
-    names = {name.upper(): number for number, name in enumerate(calendar.month_abbr) if name}
     for part in field.split(","):
         span, _, step = part.partition("/")
         first, _, last = span.partition("-")
-        start = low if first == "*" else names.get(first) or int(first)
+        start = low if first == "*" else MONTH_NUMBERS.get(first) or int(first)
         end = int(last) if last else (high if step or first == "*" else start)
         if value in range(start, end + 1, int(step or 1)):
             return True
