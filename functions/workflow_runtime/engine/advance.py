@@ -149,7 +149,8 @@ def advance(
     turn = Turn.on(plan, current(plan, state), known)
     after = turn.state
     after.version += 1
-    after.now = max(after.now, now)
+    if now > after.now:
+        after.now = now
     if after.segments and len(events) > 1:
         turn.reported = {(event.path, event.serial) for event in events if isinstance(event, NodeSucceeded)}
     scopes = settling.scopes_of(turn)
@@ -180,14 +181,9 @@ def advance(
             break
     else:
         if plan.triggers:
-            with suppress(ValuesMissing):
-                failed = subscribe(scopes)
-                if failed is not None:
-                    ending.fail(scopes, failed)
-                    settling.settle(scopes)
-                    changed = True
-    if (needs := turn.needs) is not None:
-        return needs
+            changed = _subscribe(scopes) or changed
+    if turn.missing is not None:
+        return turn.missing.needs(turn.replaced_before)
     if after.backlog or len(turn.commands) > COMMANDS_MAX:
         turn.bound()
     changed = changed or bool(turn.commands)  # of the backlog
@@ -200,13 +196,26 @@ def advance(
     return Decision(after, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps), tuple(turn.applied))
 
 
+def _subscribe(scopes: Scopes) -> bool:
+    """Order what changed in the subscriptions. True if that has ended the execution."""
+    with suppress(ValuesMissing):
+        failed = subscribe(scopes)
+        if failed is not None:
+            ending.fail(scopes, failed)
+            settling.settle(scopes)
+            return True
+    return False
+
+
 def _with_earlier_timers(turn: Turn, events: Sequence[Event]) -> Iterator[tuple[Event, bool]]:
     """The events, and whether each is to be held; before a timer that is not, those that were due before it, or at the
     same time and started before it: delivery may change their order, which must not decide what an
     execution does."""
+    state = turn.state
     for event in events:
         if type(event) not in _OVERTAKEN:  # which is sooner told than whether it is an instance
-            yield event, holding.must_wait(turn.state, event)
+            is_asked = state.status is SUSPENDED or state.held_next != state.held_first
+            yield event, is_asked and holding.must_wait(state, event)
             continue
         held = holding.must_wait(turn.state, event)
         fired = event.held if isinstance(event, EventReturned) and holding.returns(turn.state) else event

@@ -36,7 +36,7 @@ from workflow_runtime.engine.lifecycle import RESULT_ROWS, SUSPENDED, ExecutionS
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.pending import Arrived, Ended
 from workflow_runtime.engine.scopes import Scope, Scopes
-from workflow_runtime.engine.tables import keys_at
+from workflow_runtime.engine.tables import appended, keys_at
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.engine.visits import awaited_as
@@ -217,7 +217,7 @@ def _tell_of_child(chart: Scope, entry: Pending, event: ChildEnded) -> None:
     signal = SignalReceived(
         event.event_id, turn.now, entry.name, data, id=event.execution_id, source="child", to=chart.path
     )
-    turn.state.outbox.append(signal)
+    turn.state.outbox = appended(turn.state.outbox, signal)
 
 
 def accept_send_failure(scopes: Scopes, event: SendFailed) -> str:

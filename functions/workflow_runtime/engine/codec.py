@@ -6,10 +6,10 @@ from collections.abc import MutableMapping
 
 import msgspec
 
-from workflow_runtime.engine import schema1, schema3
+from workflow_runtime.engine import schema1, schema2
 from workflow_runtime.engine.alarms import Alarms
 from workflow_runtime.engine.awaited import Pending
-from workflow_runtime.engine.marks import LONG_BYTES, LongGraph, marks_of_top
+from workflow_runtime.engine.marks import LongGraph, cut
 from workflow_runtime.engine.state import STATE_SCHEMA, UNNUMBERED_SCHEMA, ExecutionState, encode_state
 from workflow_runtime.engine.tables import Opened
 from workflow_runtime.plan.addresses import TOP_GRAPH, ScopeId
@@ -43,24 +43,18 @@ def decode_state(data: bytes) -> ExecutionState:
 
     Raises `msgspec.ValidationError` for anything that is not a state of this or an older schema.
     """
-    data, apart = schema3.cut(data)
-    marks = marks_of_top(data) if len(data) >= LONG_BYTES else None
-    rest = data if marks is None else data[: marks[0]] + data[marks[1] :]
+    rest, marks = cut(data)
     try:
         state: _Stored = _decoder.decode(rest)
     except msgspec.ValidationError:  # looking for unknown fields first would be a second walk through every state
         state = _decoder_elsewhere.decode(rest)
         state.newer = {name: bytes(value) for name, value in _fields.decode(rest).items() if name not in _KNOWN}
-    if state.schema > schema3.NEXT_SCHEMA:
+    if state.schema > STATE_SCHEMA:
         raise msgspec.ValidationError(f"state schema {state.schema} is newer than this runtime's {STATE_SCHEMA}")
     if state.schema == UNNUMBERED_SCHEMA:
         return schema1.unplaced(data)
-    if marks is not None:
-        state.scopes[TOP_GRAPH] = LongGraph(state.scopes[TOP_GRAPH], data, *marks)  # type: ignore[assignment]
-    if apart:
-        graph = state.graph()
-        graph.marks[:] = apart
-        state.scopes[TOP_GRAPH] = graph  # type: ignore[assignment]
+    if marks:
+        state.scopes[TOP_GRAPH] = LongGraph(state.scopes[TOP_GRAPH], marks)  # type: ignore[assignment]
     if state.alarms is not None:
         state.alarms = Alarms.stored(bytes(state.alarms))  # type: ignore[assignment]
     if state.pending:
@@ -72,4 +66,4 @@ def current(plan: Plan, state: ExecutionState) -> ExecutionState:
     """The state in the present layout: itself, unless it was stored by an older deployment."""
     if state.schema == STATE_SCHEMA:
         return state
-    return schema3.as_before(plan, state) if state.schema == schema3.NEXT_SCHEMA else schema1.placed(plan, state)
+    return schema2.placed(plan, schema1.placed(plan, state) if state.schema == UNNUMBERED_SCHEMA else state)

@@ -20,6 +20,7 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.scope_states import initial_graph_state
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.tables import entered
 from workflow_runtime.engine.turn import COMMANDS_MAX, Turn
 from workflow_runtime.engine.visits import Fate, Original, Undoable, Undoing, awaited_as
 from workflow_runtime.errors import ErrorDocument
@@ -71,11 +72,12 @@ def _is_spared(turn: Turn, path: str, serial: int) -> bool:
 def _await(turn: Turn, path: str, serial: int) -> None:
     state = turn.state
     for each, its_serial in ((path, serial), *turn.followers.get((path, serial), ())):
-        state.stopping[f"{each}#{its_serial}" if each in state.stopping else each] = its_serial
+        name = f"{each}#{its_serial}" if each in state.stopping else each
+        state.stopping = entered(state.stopping, name, its_serial)
         state.in_flight += 1
     original, node = turn.originals.get((path, serial)), node_of(turn.plan, path)
     if original is not None and node is not None and node.compensate < 0:
-        state.originals[awaited_as(state.stopping, path, serial)] = original
+        state.originals = entered(state.originals, awaited_as(state.stopping, path, serial), original)
 
 
 def has_work(state: ExecutionState) -> bool:
@@ -267,7 +269,7 @@ def _open(scopes: Scopes, undoing: Undoing, place: int) -> None:
     visit = state.undo[place]
     graph = initial_graph_state(scopes.turn.plan, scopes.turn.plan.node(visit.number).compensate, undoing.serial)
     graph.undoes = place
-    state.fates[place] = Fate(Mark.RUNNING, undoing.serial)
+    state.fates = entered(state.fates, place, Fate(Mark.RUNNING, undoing.serial))
     undoing.open += 1
     scopes.open(_address(scopes.turn.plan, visit), graph)
 

@@ -117,7 +117,8 @@ class Mark(IntEnum):
 
 
 # What is asked for at every step: Python 3.11 looks members of enumerations up slowly.
-SUSPENDED, WAITING, SUCCESS = ExecutionStatus.SUSPENDED, Mark.WAITING, Mark.SUCCESS
+SUSPENDED, COMPENSATING = ExecutionStatus.SUSPENDED, ExecutionStatus.COMPENSATING
+WAITING, SUCCESS = Mark.WAITING, Mark.SUCCESS
 MARKS = {mark.value: mark for mark in Mark}
 
 
@@ -167,6 +168,9 @@ class Change(IntEnum):
     DROP = 12  # its scope ends before it began
     REOPEN = 13  # someone asked for a new visit of a node that has ended
     ESCALATE = 14  # it failed, and a person decides what follows
+
+
+ENQUEUE, ORDER, SUCCEED = Change.ENQUEUE, Change.ORDER, Change.SUCCEED
 
 
 MARK_ROWS: dict[tuple[int, Change], Mark] = {
@@ -232,6 +236,11 @@ MARK_ROWS: dict[tuple[int, Change], Mark] = {
 }
 """What a change makes of a node. There is no other way from one mark to another; only `Change.REOPEN` leads out of an
 end."""
+
+NEXT_MARKS: dict[Change, dict[int, int]] = {
+    change: {int(mark): to.value for (mark, of), to in MARK_ROWS.items() if of is change} for change in Change
+}
+"""The same by change, for whoever asks at every step."""
 
 
 _RUNS = ExecutionRow(reason="the execution has not ended")

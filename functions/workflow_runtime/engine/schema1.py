@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from workflow_runtime.engine import schema2
 from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose, Sent
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Raised
 from workflow_runtime.engine.scope_states import ChartState, GraphState, Progress, ScopeState, ToleratedError
-from workflow_runtime.engine.state import STATE_SCHEMA, UNNUMBERED_SCHEMA, ExecutionState, Parent
+from workflow_runtime.engine.state import UNNUMBERED_SCHEMA, ExecutionState, Parent
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
@@ -118,7 +119,7 @@ def _children(machines: list[_Machine], graphs: list[_Graph]) -> Iterator[tuple[
 
 
 def placed(plan: Plan, state: ExecutionState) -> ExecutionState:
-    """The state in the present layout."""
+    """The state in the layout of schema 2."""
     held = state.scopes[TOP_GRAPH]
     assert isinstance(held, msgspec.Raw), "what `unplaced` gave"
     old = _decoder.decode(bytes(held))
@@ -131,7 +132,7 @@ def placed(plan: Plan, state: ExecutionState) -> ExecutionState:
         if isinstance(trigger, EventTrigger) and trigger.with_key is not None:
             entry = Pending(PendingKind.EVENT, Purpose.TRIGGER, name=trigger.event, key=key)
             found.pending[f"trigger:{number}"] = entry
-    new = _execution(old, found.scopes, found.pending, STATE_SCHEMA)
+    new = _execution(old, found.scopes, found.pending, schema2.SCHEMA)
     new.kept_bytes = sum(scope.kept_bytes for scope in found.scopes.values() if isinstance(scope, GraphState))
     new.queued = {id: True for id, scope in found.scopes.items() if isinstance(scope, GraphState) and scope.queue}
     new.cut_short = bool(new.queued)

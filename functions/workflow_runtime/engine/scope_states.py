@@ -11,6 +11,7 @@ from workflow_runtime.engine.awaited import Child, Yields
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import Mark
 from workflow_runtime.engine.macrosteps import Raised
+from workflow_runtime.engine.marks import LONG, Marks
 from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.tables import forked
 from workflow_runtime.errors import ErrorDocument
@@ -57,8 +58,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``notes``: what people should know of open nodes, until it is recorded with their runs
     - ``children``: by node, the execution that it started last, unless that has succeeded
     - ``agents``: by node, agents that have yielded in this visit
-    - ``layers``: of the next schema: by the first node of a layer, how many of the nodes it waits for have ended; less
-      than 0 as long as none of those is alive
+    - ``layers``: of a layer, by its first node, how many of the nodes it waits for have ended; less than 0 as long as
+      none of those is alive
     """
 
     marks: bytearray
@@ -92,10 +93,10 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     notes: dict[int, tuple[str, ...]] = {}
     children: MutableMapping[int, Child] = {}
     agents: dict[int, Yields] = {}
-    layers: dict[int, int] = {}
+    layers: MutableMapping[int, int] = {}
 
     def copy(self) -> GraphState:
-        """An independent state: containers are copied, the values in them are immutable. Without ``layers``."""
+        """An independent state: containers are copied, the values in them are immutable."""
         return GraphState(
             self.marks.copy(), self.open_count, self.block, self.first_serial,
             forked(self.joins) if self.joins else {}, [*self.queue],
@@ -108,6 +109,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.unresolved, self.due, self.fallbacks.copy() if self.fallbacks else {},
             self.callers.copy() if self.callers else {}, self.notes.copy() if self.notes else {},
             forked(self.children) if self.children else {}, self.agents.copy() if self.agents else {},
+            forked(self.layers) if self.layers else {},
         )  # fmt: skip
 
     def forget(self, node: int) -> None:
@@ -181,5 +183,6 @@ ScopeState: TypeAlias = GraphState | ChartState | LoopState
 def initial_graph_state(plan: Plan, number: int, first_serial: int = 1) -> GraphState:
     """A scope of this block none of whose nodes has been looked at."""
     block = plan.blocks[number]
+    is_apart = number == 0 and len(block.nodes) >= LONG
     marks = bytearray([Mark.WAITING]) * len(block.nodes)
-    return GraphState(marks, len(block.nodes) - block.called_count, number, first_serial)
+    return GraphState(Marks(marks) if is_apart else marks, len(block.nodes) - block.called_count, number, first_serial)

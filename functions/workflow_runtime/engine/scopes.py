@@ -31,7 +31,14 @@ NOT_GIVEN = UNSET
 Maker = Callable[["Scopes", ScopeId, Any], "Scope"]
 
 
-class Scope(msgspec.Struct, eq=False, kw_only=True):
+class _Told(msgspec.Struct, eq=False, kw_only=True):
+    """What is known of a scope only while a turn goes on."""
+
+    is_closed: bool = False
+    _outer: Scope | None = None
+
+
+class Scope(_Told, eq=False):
     """A scope at work: a graph or a chart, which say what is left open here. It is not an abstract base class, since
     asking of what class a scope is, as every turn does, would then take ten times as long.
 
@@ -47,8 +54,6 @@ class Scope(msgspec.Struct, eq=False, kw_only=True):
     id: ScopeId
     depth: int
     prefix: str
-    is_closed: bool = False
-    _outer: Scope | None = None
 
     @property
     def outer(self) -> Scope | None:

@@ -16,7 +16,7 @@ from workflow_runtime.engine.graph.concurrency import places_taken
 from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import AT_REST, SUSPENDED, ExecutionStatus
+from workflow_runtime.engine.lifecycle import AT_REST, COMPENSATING, SUSPENDED, ExecutionStatus
 from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.pending import Ended
 from workflow_runtime.engine.scope_states import ChartState, GraphState, ScopeState
@@ -105,7 +105,7 @@ def settle(scopes: Scopes) -> None:
             elif state.outbox and sent < OUTBOX_TURN_MAX:
                 sent += 1
                 _take_sent(scopes)
-            elif state.status is not ExecutionStatus.COMPENSATING or not ending.compensate_on(scopes):
+            elif state.status is not COMPENSATING or not ending.compensate_on(scopes):
                 return
     except ValuesMissing:
         return

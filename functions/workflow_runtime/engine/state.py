@@ -18,7 +18,7 @@ from workflow_runtime.engine.awaited import Pending, PendingKind
 from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.marks import GAP, LongGraph, Marks, filled, opened
+from workflow_runtime.engine.marks import LongGraph, Marks, joined
 from workflow_runtime.engine.scope_states import ChartState, GraphState, ScopeState
 from workflow_runtime.engine.suspension import Escalation, Suspension
 from workflow_runtime.engine.tables import forked
@@ -28,9 +28,9 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
 from workflow_runtime.plan.limiters import Share
 
-STATE_SCHEMA = 2
-"""Number of this layout. Rows of older deployments stay readable (`schema1`), and so are those of the next release
-(`schema3`), to which a deployment may be upgraded and rolled back; a newer one is refused."""
+STATE_SCHEMA = 3
+"""Number of this layout. Rows of older deployments stay readable (`schema1`, `schema2`), a newer one is refused. The
+release before the first that writes a layout reads it, so that a deployment can be rolled back."""
 
 UNNUMBERED_SCHEMA = 1
 """Of states that do not say their schema: the first layout left it out."""
@@ -129,7 +129,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     fates: MutableMapping[int, Fate] = {}
     undoing: Undoing | None = None
     stopping: MutableMapping[str, int] = {}
-    originals: dict[str, Original] = {}
+    originals: MutableMapping[str, Original] = {}
     attempt: int = 1
     replaced: int = 0
     aborted: bool = False
@@ -158,33 +158,45 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     __hash__ = None  # type: ignore[assignment]  # it is changed while a turn works on it
 
     def copy(self) -> ExecutionState:
-        """An independent state; its scopes are shared until they are touched. Tuples are shared, too."""
+        """An independent state; its scopes are shared until they are touched. What is empty is shared, too, but for
+        ``pending``: whoever puts something into such a table, or list, makes another one (`tables.entered`).
+        """
         copied = replace(self)
         copied.scopes = forked(self.scopes)
         copied.pending = forked(self.pending) if self.pending else {}
-        copied.queued = forked(self.queued) if self.queued else {}
-        copied.withdrawn = [*self.withdrawn] if self.withdrawn else []
-        copied.unannounced = [*self.unannounced] if self.unannounced else []
-        copied.outbox = [*self.outbox] if self.outbox else []
-        copied.applied = forked(self.applied) if self.applied else {}
-        copied.fates = forked(self.fates) if self.fates else {}
-        copied.undoing = self.undoing.copy() if self.undoing is not None else None
-        copied.crowded = forked(self.crowded) if self.crowded else {}
-        copied.stopping = forked(self.stopping) if self.stopping else {}
-        copied.originals = self.originals.copy() if self.originals else {}
+        if self.queued:
+            copied.queued = forked(self.queued)
+        if self.withdrawn:
+            copied.withdrawn = [*self.withdrawn]
+        if self.unannounced:
+            copied.unannounced = [*self.unannounced]
+        if self.outbox:
+            copied.outbox = [*self.outbox]
+        if self.applied:
+            copied.applied = forked(self.applied)
+        if self.fates:
+            copied.fates = forked(self.fates)
+        if self.undoing is not None:
+            copied.undoing = self.undoing.copy()
+        if self.crowded:
+            copied.crowded = forked(self.crowded)
+        if self.stopping:
+            copied.stopping = forked(self.stopping)
+        if self.originals:
+            copied.originals = forked(self.originals)
         return copied
 
     def touch(self, address: ScopeId) -> ScopeState:
         """A scope to change. Only for a caller that has copied the state, once. Raises `KeyError`."""
         held = self.scopes[address]
-        scope = opened(held, _scopes) if isinstance(held, (msgspec.Raw, LongGraph)) else held.copy()
+        scope = _opened(held) if isinstance(held, (msgspec.Raw, LongGraph)) else held.copy()
         self.scopes[address] = scope
         return scope
 
     def look(self, address: ScopeId) -> ScopeState:
         """A scope to look at only. Raises `KeyError`."""
         held = self.scopes[address]
-        return opened(held, _scopes) if isinstance(held, (msgspec.Raw, LongGraph)) else held
+        return _opened(held) if isinstance(held, (msgspec.Raw, LongGraph)) else held
 
     def all_scopes(self) -> Iterator[tuple[ScopeId, ScopeState]]:
         """All scopes to look at, in the order they began."""
@@ -215,19 +227,28 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
 
 def _plain(part: object) -> object:
     """Of a state, what no encoder knows."""
-    return part.with_gap() if isinstance(part, (Marks, LongGraph)) else tables.plain(part)
+    if type(part) is Marks:
+        return ""  # they stand apart
+    return part.rest if type(part) is LongGraph else tables.plain(part)
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_plain)
 _scopes: msgspec.json.Decoder[ScopeState] = msgspec.json.Decoder(ScopeState)
 
 
+def _opened(stored: msgspec.Raw | LongGraph) -> ScopeState:
+    return stored.opened(_scopes) if isinstance(stored, LongGraph) else _scopes.decode(stored)
+
+
 def encode_state(state: ExecutionState) -> bytes:
     """The stored form; `codec.decode_state` reads it."""
-    if not state.pending:
+    if not state.pending and type(state.pending) is not dict:
         state.pending = {}  # left out, whatever table it was
     data = _encoder.encode(replace(state, newer={}) if state.newer else state)
     if state.newer:
         newer = b"".join(b"," + _encoder.encode(name) + b":" + value for name, value in state.newer.items())
         data = data[:-1] + newer + b"}"
-    return filled(data, state.scopes.values()) if GAP[0] in data else data
+    top = state.scopes.get(TOP_GRAPH)
+    if isinstance(top, LongGraph) or (isinstance(top, GraphState) and type(top.marks) is Marks):
+        return joined(data, top.marks)
+    return data

@@ -35,6 +35,22 @@ def forked(table: MutableMapping[K, V]) -> MutableMapping[K, V]:
     return table.copy() if is_light else forked(table.merged())
 
 
+def entered(table: MutableMapping[K, V], key: K, value: V) -> MutableMapping[K, V]:
+    """A table with one more entry: another one if it was empty, as copies of a state share empty tables."""
+    if not table:
+        return {key: value}
+    table[key] = value
+    return table
+
+
+def appended(found: list[V], value: V) -> list[V]:
+    """The same of a list."""
+    if not found:
+        return [value]
+    found.append(value)
+    return found
+
+
 def keys_at(table: Mapping[str, V], places: Collection[str]) -> list[str]:
     """Those keys of a table that are at one of these places of the plan: equal to it but for pass numbers. In the
     table's order.

@@ -26,6 +26,7 @@ from workflow_runtime.engine.lifecycle import SUSPENDED, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.passes import Page
 from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.tables import appended
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.engine.visits import Original, awaited_as
 from workflow_runtime.language.json_values import Json
@@ -232,6 +233,11 @@ class Turn(msgspec.Struct, eq=False):
         """Whether this commit may still order something."""
         return len(self.commands) + len(self.state.backlog) < COMMANDS_MAX
 
+    @property
+    def commands_max(self) -> int:
+        """How many commands this commit may have before it orders nothing more; the same throughout the turn."""
+        return COMMANDS_MAX - len(self.state.backlog)
+
     def bound(self) -> None:
         """Leave to the commits to come what is too much for this one; what earlier ones left comes first."""
         state = self.state
@@ -273,7 +279,7 @@ class Turn(msgspec.Struct, eq=False):
             else:
                 self.commands.append(CancelRun(path, serial, started_at, child))
         else:
-            self.state.withdrawn.append((path, serial))
+            self.state.withdrawn = appended(self.state.withdrawn, (path, serial))
 
     def announce(self, path: str, status: str) -> None:
         """Publish how a node ended, if the workflow wants that."""
@@ -283,7 +289,7 @@ class Turn(msgspec.Struct, eq=False):
             verb = "succeeded" if status == "success" else status
             self.publish(f"node.{verb}", path=path, status=status)
         else:
-            self.state.unannounced.append((path, status))
+            self.state.unannounced = appended(self.state.unannounced, (path, status))
 
     def publish(self, detail_type: str, **detail: Json) -> None:
         self.commands.append(PublishEvent(detail_type, {**detail, "at": self.now}))

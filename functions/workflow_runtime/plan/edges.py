@@ -60,6 +60,7 @@ class Way(NamedTuple):
     - ``edge``: its index; ``orders``: whether it only orders
     - ``quorum``: of the join
     - ``suffices``: whether nothing else decides it, so that it is met if the edge is alive
+    - ``others``: of the first node of a layer, the others in it, to which this is the way, too
     """
 
     edge: int
@@ -67,3 +68,4 @@ class Way(NamedTuple):
     orders: bool
     quorum: int
     suffices: bool
+    others: tuple[int, ...] = ()

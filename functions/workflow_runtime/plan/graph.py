@@ -218,17 +218,25 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         """Per node: how many edges decide (flow and gate), and how many only order."""
         return ByNode(partial(_incoming_counts, self.nodes, self.edges))
 
-    def way(self, index: int) -> Way:
-        """Of the edge of this index."""
+    def way(self, index: int) -> Way | None:
+        """Of the edge of this index; None of one to a node that is not the first of its layer."""
         edge = self.edges[index]
         join, counts = self.nodes[edge.target].join, self.incoming_counts[edge.target]
         suffices = counts == (1, 0) and join.count <= 1
-        return Way(index, edge.target, edge.kind is ORDER, quorum(join, counts[0]), suffices)
+        layer = self.layer(edge.target)
+        if edge.target != layer[0]:
+            return None
+        return Way(index, edge.target, edge.kind is ORDER, quorum(join, counts[0]), suffices, tuple(layer[1:]))
 
     @cached_property
     def ways(self) -> ByNode[tuple[Way, ...]]:
         """Per node: those of the edges out of it."""
-        return ByNode(lambda node: tuple(map(self.way, self.nodes[node].outgoing)))
+        return ByNode(lambda node: tuple(filter(None, map(self.way, self.nodes[node].outgoing))))
+
+    @cached_property
+    def ranks(self) -> ByNode[tuple[bool, int]]:
+        """Per node: its place among those that are ready. What the dispatcher runs itself comes first."""
+        return ByNode(lambda node: (self.nodes[node].pool is not None, -self.nodes[node].priority))
 
     def layer(self, node: int) -> range:
         """The nodes next to each other in the file, this one among them, that wait for all of the same nodes, whatever
@@ -260,7 +268,7 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         edges = [self.edges[index] for index in plan.incoming]
         if any(edge.kind is not EdgeKind.FLOW or self.choices[edge.source] for edge in edges):
             return ()
-        return tuple(edge.source for edge in edges)
+        return tuple(sorted(edge.source for edge in edges))
 
     @cached_property
     def choices(self) -> ByNode[bool]:

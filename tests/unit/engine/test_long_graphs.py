@@ -1,7 +1,8 @@
-"""A long graph behaves and is stored like a short one; an event decodes the marks of the nodes that it touches."""
+"""A long graph behaves like a short one; its marks are stored apart from it."""
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -23,39 +24,14 @@ from workflow_runtime.engine.events import (
     SignalReceived,
     run_event_id,
 )
-from workflow_runtime.engine.marks import LONG_BYTES, Marks
+from workflow_runtime.engine.marks import LONG
 from workflow_runtime.engine.state import STATE_SCHEMA, ExecutionState
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 
-SEEDS = 20
-LONG = LONG_BYTES  # nodes: more than enough for the graph to be long
 EVENTS = 60
 REFUSED = ErrorDocument.of("refused", "no", "")
-
-
-def test_marks_are_what_a_bytearray_of_them_would_be() -> None:
-    for seed in range(SEEDS):
-        print(f"seed {seed}")
-        random = Random(seed)
-        expected = bytearray(random.choices(b"wrs", k=random.randrange(1, 900)))
-        data = msgspec.json.encode({"marks": expected})
-        marks = Marks(data, data.index(b":") + 2, len(data) - 2)
-        for _ in range(50):
-            node = random.randrange(len(expected))
-            assert marks[node] == expected[node]
-            if random.random() < 0.5:
-                expected[node] = marks[node] = random.choice(b"wrs")
-            if random.random() < 0.1:
-                before, marks = marks, marks.copy()
-                before[node] = 0
-            assert b'"%b"' % b"".join(marks.pieces()) == msgspec.json.encode(expected)
-        assert len(marks) == len(expected)
-        assert bytearray(marks) == expected
-        for beyond in (-1, len(expected), len(expected) + 1_000):
-            with pytest.raises(IndexError):
-                marks[beyond]
 
 
 def chain() -> list[dict[str, Any]]:
@@ -89,12 +65,33 @@ def test_it_makes_no_difference_whether_a_long_graph_was_stored_in_between(shape
     assert list(stored.graph().marks) == list(kept.graph().marks)
 
 
-LOOK_ALIKE = {"scopes": {"": {"is": "graph", "marks": "d3d3" * LONG_BYTES}}}
+@pytest.mark.parametrize("nodes", [LONG - 1, LONG, LONG + 1])
+def test_marks_of_a_long_graph_stand_as_letters_before_the_rest(nodes: int) -> None:
+    plan = plan_of([{"id": f"n{number}"} for number in range(nodes)])
+    state = taken(plan, new_execution(plan, "e", 1, 0), ExecutionStarted("start", 0))
+    state = taken(plan, state, succeeded("n1"))
+    data = encode_state(state)
+    stored = msgspec.json.decode(data)
+    if nodes < LONG:
+        assert b64decode(stored["scopes"][""]["marks"]) == b"rs" + b"r" * (nodes - 2)
+        return
+    marks, rest = stored
+    assert marks == "rs" + "r" * (nodes - 2)
+    assert rest["scopes"][""]["marks"] == ""
+    untouched = decode_state(data)
+    assert encode_state(untouched) == data
+    assert encode_state(untouched.copy()) == data
+    after = decode_state(encode_state(taken(plan, untouched, succeeded("n0"))))
+    assert after.graph().marks == b"ss" + b"r" * (nodes - 2)
+    assert encode_state(untouched) == data
+
+
+LOOK_ALIKE = ["w" * LONG, {"scopes": {"": {"is": "graph", "marks": "", "open_count": 1}}}]
 
 
 @pytest.mark.parametrize("shape", [chain, lambda: [{"id": "n0"}]], ids=["long", "short"])
-def test_what_looks_like_marks_is_left_where_it_is(shape: Any) -> None:
-    values: list[Json] = [LOOK_ALIKE, msgspec.json.encode(LOOK_ALIKE).decode(), {'"scopes': LOOK_ALIKE["scopes"]}, "\0"]
+def test_what_looks_like_a_state_with_marks_is_left_as_it_is(shape: Any) -> None:
+    values: list[Json] = [LOOK_ALIKE, msgspec.json.encode(LOOK_ALIKE).decode(), {'["': LOOK_ALIKE}, '",{"', "\0"]
     plan = plan_of(shape())
     state = taken(plan, new_execution(plan, "e", 1, 0), ExecutionStarted("start", 0))
     state.kept = tuple(SignalReceived("signal:x", 0, "other", value, id="x") for value in values)
@@ -109,22 +106,22 @@ def test_what_has_no_graph_at_the_top_is_read_as_it_stands() -> None:
     assert decode_state(data).globals == {"input": LOOK_ALIKE}
 
 
-UNREADABLE = b"****" * 100
+@pytest.mark.parametrize("data", [b"", b"[", b'["', b'["w', b'["w"', b'["w"]', b'["w",{}]', b'["w",1]', b"[[]]"])
+def test_what_is_no_state_is_refused(data: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode_state(data)
 
 
-def test_of_the_marks_an_event_reads_and_writes_those_that_it_touches() -> None:
+def test_a_long_graph_of_the_schema_before_goes_on() -> None:
     plan = plan_of(chain())
-    state = taken(plan, new_execution(plan, "e", 1, 0), ExecutionStarted("start", 0))
-    data = encode_state(state)
-    place = len(data) // 2
-    data = data[:place] + UNREADABLE + data[place + len(UNREADABLE) :]
-    state = decode_state(data)
-    assert encode_state(state) == data
-    for number in (0, 1, 2):
-        state = taken(plan, state, succeeded(f"n{number}"))
-        assert UNREADABLE in encode_state(state)
-        if number % 2:
-            state = decode_state(encode_state(state))
+    kept = taken(plan, new_execution(plan, "e", 1, 0), ExecutionStarted("start", 0))
+    marks, rest = msgspec.json.decode(encode_state(kept))
+    rest["schema"] = 2
+    rest["scopes"][""]["marks"] = b64encode(marks.encode()).decode()
+    state = decode_state(msgspec.json.encode(rest))
+    for number in range(3):
+        kept, state = (taken(plan, each, succeeded(f"n{number}")) for each in (kept, state))
+        assert encode_state(state) == encode_state(kept)
 
 
 def decide(plan: Plan, state: ExecutionState, event: Event) -> Decision:

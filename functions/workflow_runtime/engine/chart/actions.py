@@ -13,6 +13,7 @@ from workflow_runtime.engine.chart.runs import begin_call
 from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.commands import Log, PublishEvent, SendSignal, StartChild
 from workflow_runtime.engine.events import SELF, SignalReceived
+from workflow_runtime.engine.tables import appended
 from workflow_runtime.engine.values.durations import seconds_of
 from workflow_runtime.engine.values.evaluation import NO_LOCALS
 from workflow_runtime.language.expressions import EvaluationError, Scope, render_text
@@ -141,7 +142,7 @@ def send(scope: ChartScope, sent: Sent) -> None:
         signal = SignalReceived(
             f"signal:{identity}", turn.now, sent.name, sent.data, id=identity, source=SELF, to=to if is_chart else ""
         )
-        state.outbox.append(signal)
+        state.outbox = appended(state.outbox, signal)
         return
     turn.commands.append(
         SendSignal(sent.name, identity, sent.data, to, sent.key, hops=state.hops + 1, machine=scope.path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.events import RunEnded
 from workflow_runtime.engine.scope_states import GraphState, initial_graph_state
+from workflow_runtime.engine.tables import appended
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
@@ -38,13 +39,14 @@ def run_ended(scope: ChartScope, block: int, output: Json, error: ErrorDocument 
         scope.scopes[scope.run_id(block)].close()
     call = next((call for call in scope.chart.calls if call.block == block), None)
     name = _called(scope, block, call)
-    outbox = scope.turn.state.outbox
+    state = scope.turn.state
     if error is None:
         if call is not None and call.variable:
             scope.set_variable(call.variable, output)
-        outbox.append(RunEnded(scope.id, block, f"done.run.{name}", output))
+        state.outbox = appended(state.outbox, RunEnded(scope.id, block, f"done.run.{name}", output))
     elif call is None or call.required:
-        outbox.append(RunEnded(scope.id, block, f"error.run.{name}", error_value(error)))
+        told = RunEnded(scope.id, block, f"error.run.{name}", error_value(error))
+        state.outbox = appended(state.outbox, told)
 
 
 def _called(scope: ChartScope, block: int, call: Call | None) -> str:

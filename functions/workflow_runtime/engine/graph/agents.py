@@ -16,7 +16,7 @@ from workflow_runtime.engine.awaited import Approval, CallAnswer, Callback, Chil
 from workflow_runtime.engine.commands import StartChild, UpdateApproval
 from workflow_runtime.engine.events import ChildEnded, NodeYielded, TaskCompleted, TaskFailed
 from workflow_runtime.engine.graph import approvals, callbacks, children, outcome
-from workflow_runtime.engine.graph.concurrency import enqueue
+from workflow_runtime.engine.graph.concurrency import make_ready
 from workflow_runtime.engine.graph.policy import Failure
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import Change, ExecutionStatus, Mark
@@ -235,8 +235,7 @@ def _go_on_if_all_is_in(scope: GraphScope, node: int) -> None:
     graph.agents[node] = replace(yields, goes_on=True)
     graph.serials[node] = graph.serial(node) + 1
     graph.begun.pop(node, None)
-    scope.change(node, Change.ENQUEUE)
-    enqueue(scope, node)
+    make_ready(scope, node)
 
 
 def _fail(scope: GraphScope, node: int, type: str, message: str) -> None:

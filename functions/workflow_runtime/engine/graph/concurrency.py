@@ -7,11 +7,10 @@ takes no time and no place, then best priority first, then first come first serv
 from __future__ import annotations
 
 from bisect import insort
-from functools import partial
 
 from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.lifecycle import ENQUEUE
 from workflow_runtime.engine.state import ExecutionState
-from workflow_runtime.plan.graph import GraphBlock
 from workflow_runtime.plan.specs import ParallelSpec
 
 
@@ -21,13 +20,19 @@ def places_taken(state: ExecutionState) -> int:
 
 
 def enqueue(scope: GraphScope, node: int) -> None:
-    """A ready node joins the queue, behind those of the same priority."""
-    scope.scopes.mark(scope)
-    queue, block = scope.graph.queue, scope.block
-    if not queue or _rank(block, queue[-1]) <= _rank(block, node):  # as nearly always
+    """A ready node of a scope that is being settled joins the queue, behind those of the same priority."""
+    queue, ranks = scope.graph.queue, scope.block.ranks
+    if not queue or ranks[queue[-1]] <= ranks[node]:  # as nearly always
         queue.append(node)
     else:
-        insort(queue, node, key=partial(_rank, block))
+        insort(queue, node, key=ranks.__getitem__)
+
+
+def make_ready(scope: GraphScope, node: int) -> None:
+    """Something has happened by which a node is ready."""
+    scope.change(node, ENQUEUE)
+    enqueue(scope, node)
+    scope.scopes.mark(scope)
 
 
 def decides_next(scope: GraphScope) -> bool:
@@ -76,8 +81,3 @@ def branch_node_ended(scope: GraphScope, node: int) -> None:
             scope.graph.held.remove(waiting)
             if may_begin_branch(scope, waiting):
                 enqueue(scope, waiting)
-
-
-def _rank(block: GraphBlock, node: int) -> tuple[bool, int]:
-    plan = block.nodes[node]
-    return plan.pool is not None, -plan.priority

@@ -23,6 +23,7 @@ from workflow_runtime.engine.lifecycle import Change, Mark
 from workflow_runtime.engine.passes import Items, LoopState, PassEnd, Passes
 from workflow_runtime.engine.pending import Resolution
 from workflow_runtime.engine.scopes import Scopes
+from workflow_runtime.engine.tables import entered
 from workflow_runtime.errors import ErrorDocument, NodeError
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
@@ -157,9 +158,9 @@ def _has_room(loop: LoopScope) -> bool:
     if open_count >= (limit or OPEN_PASSES_MAX):
         return False
     if not loop.turn.has_room:
-        state.queued[loop.id] = True
+        state.queued = entered(state.queued, loop.id, True)
     elif open_count and state.open_passes >= OPEN_PASSES_MAX:
-        state.crowded[loop.id] = True
+        state.crowded = entered(state.crowded, loop.id, True)
     else:
         return True
     return False

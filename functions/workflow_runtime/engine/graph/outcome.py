@@ -11,7 +11,7 @@ from workflow_runtime.engine.commands import Read
 from workflow_runtime.engine.events import NodeSucceeded
 from workflow_runtime.engine.graph import failure as failures
 from workflow_runtime.engine.graph import records, retries
-from workflow_runtime.engine.graph.concurrency import enqueue
+from workflow_runtime.engine.graph.concurrency import make_ready
 from workflow_runtime.engine.graph.policy import (
     REJECT,
     TIMEOUT,
@@ -29,7 +29,7 @@ from workflow_runtime.engine.graph.policy import (
 )
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import order_again
-from workflow_runtime.engine.lifecycle import SUSPENDED, WAITING, Change
+from workflow_runtime.engine.lifecycle import SUCCEED, SUSPENDED, WAITING, Change
 from workflow_runtime.engine.passes import Passes
 from workflow_runtime.engine.suspension import Escalation
 from workflow_runtime.engine.values.evaluation import error_value
@@ -186,7 +186,7 @@ def _substituted(scope: GraphScope, node: int, output_of: Read, result: NodeSucc
 
 
 def _succeeded(scope: GraphScope, node: int) -> None:
-    scope.end(node, Change.SUCCEED)
+    scope.end(node, SUCCEED)
     if type(scope.block.nodes[node].spec) is SucceedSpec:
         _succeed_scope(scope, node)
 
@@ -325,8 +325,7 @@ def _call(scope: GraphScope, node: int, target: int, error: ErrorDocument) -> No
     scope.graph.open_count += 1
     scope.graph.called[target] = error
     scope.graph.callers[target] = node
-    scope.change(target, Change.ENQUEUE)
-    enqueue(scope, target)
+    make_ready(scope, target)
 
 
 def _count_bytes(scope: GraphScope, node: int, size: int) -> None:

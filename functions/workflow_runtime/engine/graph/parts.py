@@ -16,6 +16,7 @@ from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.passes import Parts, PassEnd, Passes, Portion
 from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.tables import entered
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan.specs import LoopSpec
 
@@ -50,7 +51,8 @@ def settle(loop: LoopScope) -> None:
         if len(loop.pending) >= at_once:
             return
         if not loop.turn.has_room:
-            loop.turn.state.queued[loop.id] = True
+            state = loop.turn.state
+            state.queued = entered(state.queued, loop.id, True)
             return
         _start(loop, parts, each)
     if not loop.pending:

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Set
 from workflow_runtime.engine.graph import KINDS, concurrency, failure, outcome
 from workflow_runtime.engine.graph.joins import RUN, SKIP, judge
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import ALIVE_MARKS, SUSPENDED, WAITING, Change
+from workflow_runtime.engine.lifecycle import ALIVE_MARKS, ENQUEUE, SUSPENDED, WAITING, Change
 from workflow_runtime.engine.scope_states import Progress
+from workflow_runtime.engine.tables import entered
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.errors import NodeError
 from workflow_runtime.language.expressions import EvaluationError
@@ -31,19 +32,20 @@ def settle(scope: GraphScope) -> None:
     misses nothing: a join's progress changes only when a source ends, which puts that source in ``ended``.
     """
     turn, graph = scope.turn, scope.graph
-    state, ended, due, queue = turn.state, scope.ended, scope.due, graph.queue
+    state, ended, due, queue, nodes = turn.state, scope.ended, scope.due, graph.queue, scope.block.nodes
+    commands, most = turn.commands, turn.commands_max
     while True:
         if ended:
             _resolve(scope, ended.popleft())
         elif state.status is SUSPENDED:  # by what has just ended
             break
-        elif due and not (queue and turn.has_room and concurrency.decides_next(scope)):
+        elif due and not (queue and nodes[queue[0]].pool is None and len(commands) < most):
             _begin(scope, due.popleft())
-        elif not (queue and turn.has_room and _begin_queued(scope)):
+        elif not (queue and len(commands) < most and _begin_queued(scope)):
             break
     scope.scopes.unmark(scope)  # whatever marked it meanwhile was done above
     if queue:
-        state.queued[scope.id] = True
+        state.queued = entered(state.queued, scope.id, True)
     elif state.queued:
         state.queued.pop(scope.id, None)
 
@@ -57,7 +59,7 @@ def _resolve(scope: GraphScope, node: int) -> None:
         return  # nothing is left to tell, and no edge condition can fail what has succeeded
     ways = block.ways[node]
     if graph.failure is not None:
-        ways = tuple(way for way in ways if graph.marks[way.target] == WAITING)
+        ways = tuple(way for way in ways if way.others or graph.marks[way.target] == WAITING)
     if not ways:
         return
     dead: Set[int] = NO_EDGES
@@ -86,7 +88,10 @@ def arrive(scope: GraphScope, ways: Iterable[Way], dead: Set[int]) -> None:
     """Edges are resolved, all alive but those that are ``dead``: the joins of their targets come a step further."""
     graph, block = scope.graph, scope.block
     marks, joins = graph.marks, graph.joins
-    for index, target, orders, quorum, suffices in ways:
+    for index, target, orders, quorum, suffices, others in ways:
+        if others:
+            _arrive_at_layer(scope, target, others, quorum, is_alive=index not in dead)
+            continue
         if marks[target] != WAITING:
             continue
         if suffices and index not in dead:
@@ -112,6 +117,25 @@ def arrive(scope: GraphScope, ways: Iterable[Way], dead: Set[int]) -> None:
             failure.join_lost(scope, target)
 
 
+def _arrive_at_layer(scope: GraphScope, first: int, others: tuple[int, ...], quorum: int, *, is_alive: bool) -> None:
+    """The same for a layer, all of whose nodes come a step further at once."""
+    graph = scope.graph
+    count = graph.layers.get(first, 0)
+    is_alive = is_alive or count > 0
+    count = abs(count) + 1
+    if count < quorum:
+        graph.layers[first] = count if is_alive else -count
+        return
+    graph.layers.pop(first, None)
+    for target in (first, *others):
+        if graph.marks[target] != WAITING:
+            continue
+        if is_alive:
+            scope.due.append(target)
+        else:
+            failure.join_lost(scope, target)
+
+
 def _begin(scope: GraphScope, node: int) -> None:
     """A node's join is satisfied: evaluate its ``when``, then start it or let it wait for a free place."""
     graph, block = scope.graph, scope.block
@@ -129,7 +153,7 @@ def _begin(scope: GraphScope, node: int) -> None:
         return
     if graph.joins:
         graph.joins.pop(node, None)
-    scope.change(node, Change.ENQUEUE)
+    scope.change(node, ENQUEUE)
     heads = block.limited_heads
     if not heads or node not in heads or concurrency.may_begin_branch(scope, node):
         concurrency.enqueue(scope, node)

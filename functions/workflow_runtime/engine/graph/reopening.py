@@ -44,6 +44,7 @@ def reopen(scope: GraphScope, again: Iterable[int] = (), *, with_lost: bool = Tr
     graph.tolerated = tuple(entry for entry in graph.tolerated if entry.node not in anew)
     graph.succeeded_by = -1
     graph.joins.clear()  # all are told again
+    graph.layers.clear()
     graph.held.clear()
     graph.open_count = sum(scope.is_open(node) and not scope.is_uncalled(node) for node in range(len(graph.marks)))
     _resume_branches(scope)
@@ -172,9 +173,13 @@ def _resume_branches(scope: GraphScope) -> None:
 def _tell_again(scope: GraphScope) -> None:
     """Resolve the edges from nodes that are kept to nodes that run again. Raises `ValuesMissing`."""
     lacks = False
-    kept = {node for node, mark in enumerate(scope.graph.marks) if mark not in OPEN_MARKS}  # others end on the way
-    for index, edge in enumerate(scope.block.edges):
-        if edge.source not in kept or scope.graph.marks[edge.target] != Mark.WAITING:
+    block, marks = scope.block, scope.graph.marks
+    kept = {node for node, mark in enumerate(marks) if mark not in OPEN_MARKS}  # others end on the way
+    for index, edge in enumerate(block.edges):
+        if edge.source not in kept or all(marks[target] != Mark.WAITING for target in block.layer(edge.target)):
+            continue
+        way = block.way(index)
+        if way is None:  # the first of its layer is told
             continue
         try:
             alive = _is_alive(scope, index)
@@ -184,7 +189,7 @@ def _tell_again(scope: GraphScope) -> None:
             failure.fail_scope(scope, outcome.document(scope, edge.source, error, "edge condition: "))
             return
         else:
-            arrive(scope, (scope.block.way(index),), NO_EDGES if alive else {index})
+            arrive(scope, (way,), NO_EDGES if alive else {index})
     if lacks:
         raise ValuesMissing
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.awaited import Purpose, Yields
 from workflow_runtime.engine.commands import Read, RunNode
-from workflow_runtime.engine.graph.concurrency import enqueue
+from workflow_runtime.engine.graph.concurrency import make_ready
 from workflow_runtime.engine.graph.policy import Retry
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import Change, Mark
@@ -36,8 +36,7 @@ def wait(scope: GraphScope, node: int, retry: Retry) -> None:
 
 def due(scope: GraphScope, node: int) -> None:
     """The wait is over: the node is ready."""
-    scope.change(node, Change.ENQUEUE)
-    enqueue(scope, node)
+    make_ready(scope, node)
 
 
 def begin_anew(scope: GraphScope, node: int, *, began: bool) -> None:

@@ -15,7 +15,7 @@ from workflow_runtime.engine.graph.undone import seen_of
 from workflow_runtime.engine.graph.values import GraphValues
 from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import (
-    MARK_ROWS,
+    NEXT_MARKS,
     OPEN_MARKS,
     SKIPPED_MARKS,
     STATUS_OF_MARK,
@@ -41,7 +41,7 @@ NOTED_NODES_MAX = 100  # of a graph: they are for people, and the state has more
 _GLOBAL_KINDS_IN_CHARTS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 
 
-class GraphScope(GraphValues, kw_only=True):
+class GraphScope(GraphValues):
     """A graph scope and what is left to do in it. Nodes are local indices, unless they are called numbers.
 
     - ``moved``: nodes whose mark has changed in this turn
@@ -80,7 +80,7 @@ class GraphScope(GraphValues, kw_only=True):
         """The node moves on in its lifecycle. A change that is not in the table is a bug of the engine: `KeyError`."""
         self.moved.add(node)
         marks = self.graph.marks
-        marks[node] = MARK_ROWS[marks[node], change]
+        marks[node] = NEXT_MARKS[change][marks[node]]
 
     def begin(self) -> None:
         """Every node without edges is due."""

@@ -27,7 +27,7 @@ from workflow_runtime.plan.edges import EdgeKind
 from workflow_runtime.plan.graph import OUTPUTS, GraphBlock, looks_through
 
 
-class GraphValues(Scope, kw_only=True):
+class GraphValues(Scope):
     """A graph scope, as others read it. Nodes are local indices, unless they are called numbers.
 
     - ``fresh``, ``errors``: outputs and errors of this turn, by node
@@ -49,7 +49,7 @@ class GraphValues(Scope, kw_only=True):
         prefix = f"{id}/" if id else ""
         if is_lone:
             prefix = id[: len(id) - len(block.nodes[0].id)]
-        return cls(scopes=scopes, turn=turn, plan=plan, id=id, depth=depth, prefix=prefix, block=block, graph=graph)
+        return cls(scopes, turn, plan, id, depth, prefix, block, graph)
 
     @property
     def outer_id(self) -> ScopeId | None:

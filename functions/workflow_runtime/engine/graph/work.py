@@ -13,10 +13,10 @@ from workflow_runtime.engine.lifecycle import (
     ALIVE_MARKS,
     FAILED_MARKS,
     OPEN_MARKS,
+    ORDER,
     STATUS_OF_MARK,
     SUCCESS,
     WAITING,
-    Change,
 )
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.engine.values.visibility import loops_seen
@@ -32,16 +32,22 @@ OUTPUTS_PATH = "~outputs"
 def order(scope: GraphScope, node: int) -> None:
     """Order an attempt of a ready node: another one as the one that failed. Raises `ValuesMissing`."""
     graph, turn, plan = scope.graph, scope.turn, scope.block.nodes[node]
-    again = _next_order(scope, node) if graph.agents or graph.retries or graph.visits else None
-    command = _first_order(scope, node, plan) if again is None else again
+    state = turn.state
+    command = _next_order(scope, node) if graph.agents or graph.retries or graph.visits else None
+    if command is None:
+        command = _plain_order(scope, node, scope.prefix + plan.id, plan.pool or COLLECTOR_POOL)
+        if plan.reads or state.segments:
+            command = _reading_order(scope, node, plan, command)
+        if graph.given and node in graph.given:
+            command = replace(command, inputs=graph.given.pop(node), has_inputs=True)
     if plan.max_wait_seconds is not None:
         command = _bounded(scope, node, command)
     if graph.notes and (notes := graph.notes.pop(node, ())):
         command = replace(command, warnings=notes)
-    scope.change(node, Change.ORDER)
-    turn.state.in_flight += 1
+    scope.change(node, ORDER)
+    state.in_flight += 1
     turn.commands.append(command)
-    if turn.state.segments:
+    if state.segments:
         turn.ordered.add((command.path, command.serial))
     if "node" in turn.plan.events and command.serial == command.visit:
         turn.publish("node.started", path=command.path, status="running")
@@ -51,14 +57,6 @@ def _next_order(scope: GraphScope, node: int) -> RunNode | None:
     """The order of a node that goes on in another run, or is tried again; None of any other. Raises `ValuesMissing`."""
     again = retries.next_run(scope, node) or retries.order_as_before(scope, node)
     return replace(again, followers=()) if again is not None else None
-
-
-def _first_order(scope: GraphScope, node: int, plan: NodePlan) -> RunNode:
-    command = _plain_order(scope, node, scope.prefix + plan.id, plan.pool or COLLECTOR_POOL)
-    if plan.reads or scope.turn.state.segments:
-        command = _reading_order(scope, node, plan, command)
-    given = scope.graph.given
-    return replace(command, inputs=given.pop(node), has_inputs=True) if given and node in given else command
 
 
 def _reading_order(scope: GraphScope, node: int, plan: NodePlan, command: RunNode) -> RunNode:
@@ -110,7 +108,7 @@ def order_again(scope: GraphScope, node: int, failed: RunNode) -> None:
     serial = failed.serial + 1
     scope.graph.serials[node] = serial
     if node != OUTPUTS:
-        scope.change(node, Change.ORDER)
+        scope.change(node, ORDER)
     again = replace(failed, serial=serial, attempt=failed.attempt + 1, followers=())
     scope.commands.append(_bounded(scope, node, again) if node != OUTPUTS else again)
 
@@ -134,7 +132,7 @@ def loop_order(scope: GraphScope, node: int, body: GraphBlock) -> RunNode:
 def order_items(scope: GraphScope, node: int, file: dict[str, Json]) -> None:
     """Have a worker read the items of a loop that has begun from a file."""
     command = _plain_order(scope, node, scope.path(node), COLLECTOR_POOL)
-    scope.change(node, Change.ORDER)
+    scope.change(node, ORDER)
     scope.turn.state.in_flight += 1
     scope.commands.append(replace(command, inputs=file, has_inputs=True, reads_file=True))
 
@@ -143,18 +141,19 @@ def _plain_order(scope: GraphScope, node: int, path: str, pool: str) -> RunNode:
     """The order of a run that reads nothing. ``node`` may be `OUTPUTS`."""
     graph, state = scope.graph, scope.turn.state
     first = graph.first_serial
-    return RunNode(
+    command = RunNode(
         path,
         graph.serials.get(node, first) if graph.serials else first,
         pool,
         state.now,
         graph.visits.get(node, first) if graph.visits else first,
         scope.attempt(node) if graph.retries else 1,
-        undoes=scope.undone if graph.undoes >= 0 else None,
         replaced=state.replaced,
         reopened=state.attempt - 1,
-        names=scope.told(node) if graph.called or graph.undoes >= 0 else {},
     )
+    if graph.called or graph.undoes >= 0:
+        command = replace(command, undoes=scope.undone, names=scope.told(node))
+    return command
 
 
 def _reading(
