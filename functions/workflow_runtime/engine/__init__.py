@@ -13,10 +13,10 @@ Theory of operation. A turn is what one `advance` does, in five steps:
 The modules in that order:
 
 - `advance`, the one door; `events` and `commands`, what comes in and goes out; `lifecycle`, what may come when;
-- `state`, what is remembered, and `scope_states`, of what is at work (`visits`: what can be undone; `codec`, `schema1`
-  and `schema2`: how it is stored); `turn`, the ledger of a turn; `scopes`, what is at work, loaded when touched;
-  `pending`, everything that is waited for (`awaited`: its entries); `applied`, what was taken from outside;
-  `macrosteps`, what charts did, as values;
+- `state`, what is remembered, and `scope_states`, of what is at work (`visits`: what can be undone; `codec`, `schema1`,
+  `schema2`: how it is stored, long ones by `tables`, `pages`, `marks` and `alarms`); `turn`, the ledger of a turn;
+  `scopes`, what is at work, loaded when touched; `pending`, everything that is waited for (`awaited`: its entries);
+  `applied`, what was taken from outside; `macrosteps`, what charts did, as values;
 - `arrivals`; `settling`, over two kinds of scopes: `graph` (nodes and edges) and `chart` (states and transitions). A
   chart runs scopes, a node may hold one; neither says how the other works;
 - `requests`: what people ask of an execution (`suspending`, and `holding`: what comes meanwhile); `ending`: how

@@ -290,9 +290,9 @@ def _waits_for(scopes: Scopes, event: str) -> list[tuple[GraphScope, Pending]]:
     paths = scopes.turn.plan.waits_hearing(event)
     if not paths:
         return []
-    waiting = scopes.turn.state.pending
+    waiting, in_passes = scopes.turn.state.pending, scopes.turn.plan.has_loops
     found: list[tuple[GraphScope, Pending]] = []
-    for id in keys_at(waiting, {pending.event_id(path) for path in paths}):
+    for id in keys_at(waiting, {pending.event_id(path) for path in paths}, in_passes=in_passes):
         entry = waiting[id]
         scope = scopes[entry.scope]
         assert isinstance(scope, GraphScope)
@@ -309,9 +309,10 @@ def innermost_first(scopes: Scopes, charts: Mapping[ScopeId, int]) -> list[Scope
     around them, else those that began first."""
     if not charts:
         return []
-    active = keys_at(scopes.turn.state.scopes, charts)
+    plan = scopes.turn.plan
+    active = keys_at(scopes.turn.state.scopes, charts, in_passes=plan.has_loops)
     if len(active) > 1:
-        active.sort(key=lambda id: -scopes.turn.plan.chart_depths[charts[static_path(id)]])
+        active.sort(key=lambda id: -plan.chart_depths[charts[static_path(id)]])
     return active
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from typing import TypeAlias
 
 import msgspec
 
@@ -10,19 +11,24 @@ from workflow_runtime.engine import schema1, schema2
 from workflow_runtime.engine.alarms import Alarms
 from workflow_runtime.engine.awaited import Pending
 from workflow_runtime.engine.marks import LongGraph, cut
+from workflow_runtime.engine.pages import Pages
 from workflow_runtime.engine.state import STATE_SCHEMA, UNNUMBERED_SCHEMA, ExecutionState, encode_state
-from workflow_runtime.engine.tables import Opened
-from workflow_runtime.plan.addresses import TOP_GRAPH, ScopeId
+from workflow_runtime.engine.tables import Opened, Paged
+from workflow_runtime.plan.addresses import TOP_GRAPH
 from workflow_runtime.plan.plan import Plan
 
 __all__ = ["current", "decode_state", "encode_state"]
 
 
+_Table: TypeAlias = MutableMapping[str, msgspec.Raw] | list[msgspec.Raw]
+"""Entries as they were stored; of a long table, its pages."""
+
+
 class _Stored(ExecutionState, forbid_unknown_fields=True):
     """A state as it is read: with its scopes, what it waits for, and the order of its timers, as bytes."""
 
-    scopes: MutableMapping[ScopeId, msgspec.Raw] = msgspec.field(default_factory=dict)  # type: ignore[assignment]
-    pending: MutableMapping[str, msgspec.Raw] = msgspec.field(default_factory=dict)  # type: ignore[assignment]
+    scopes: _Table = msgspec.field(default_factory=dict)  # type: ignore[assignment]
+    pending: _Table = msgspec.field(default_factory=dict)  # type: ignore[assignment]
     alarms: msgspec.Raw = None  # type: ignore[assignment]
 
 
@@ -53,12 +59,17 @@ def decode_state(data: bytes) -> ExecutionState:
         raise msgspec.ValidationError(f"state schema {state.schema} is newer than this runtime's {STATE_SCHEMA}")
     if state.schema == UNNUMBERED_SCHEMA:
         return schema1.unplaced(data)
+    scopes, pending = state.scopes, state.pending
+    if isinstance(scopes, list):
+        scopes = state.scopes = Paged(Pages(scopes))
     if marks:
-        state.scopes[TOP_GRAPH] = LongGraph(state.scopes[TOP_GRAPH], marks)  # type: ignore[assignment]
+        scopes[TOP_GRAPH] = LongGraph(scopes[TOP_GRAPH], marks)  # type: ignore[assignment]
+    if isinstance(pending, list):
+        pending = Paged(Pages(pending))
+    if pending:
+        state.pending = Opened(pending, _pending_decoder.decode)  # type: ignore[arg-type]
     if state.alarms is not None:
         state.alarms = Alarms.stored(bytes(state.alarms))  # type: ignore[assignment]
-    if state.pending:
-        state.pending = Opened(state.pending, _pending_decoder.decode)  # type: ignore[arg-type]
     return state
 
 

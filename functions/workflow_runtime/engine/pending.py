@@ -19,6 +19,7 @@ from workflow_runtime.engine.commands import CancelTimer, CloseTask, ControlChil
 from workflow_runtime.engine.events import ChildEnded, ChildStarted
 from workflow_runtime.engine.scopes import Scope
 from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.tables import add
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
@@ -56,7 +57,8 @@ def start_timer(
     timer = f"t{scope.turn.next_number()}"
     entry = Pending(PendingKind.TIMER, purpose, scope.id, owner, due, name, number=number, sent=sent)
     _set_alarm(scope.turn, timer, entry)
-    _open(scope, timer, entry)
+    add(scope.turn.state.pending, timer, entry)
+    _own(scope, timer, entry)
     scope.turn.commands.append(StartTimer(timer, due))
 
 
@@ -137,6 +139,10 @@ def approval_entry(number: int) -> str:
 
 def _open(scope: Scope, id: str, entry: Pending) -> None:
     scope.turn.state.pending[id] = entry
+    _own(scope, id, entry)
+
+
+def _own(scope: Scope, id: str, entry: Pending) -> None:
     scope.pending[entry.owner] = (*scope.pending.get(entry.owner, ()), id)
 
 

@@ -149,10 +149,11 @@ def _state_difference(recording: Recording, state: ExecutionState) -> Difference
 def _comparable(state: ExecutionState) -> ExecutionState:
     """A copy without what decides nothing: empty tables, which a state that was never stored may have where another has
     none, and the progress of joins that nobody asks for any more, which depends on the code that was at work."""
-    copied = state.copy()
+    copied = state.whole()
     for address in list(copied.scopes):
         scope = copied.touch(address)
         if isinstance(scope, GraphState):
+            scope.marks = bytearray(scope.marks)  # which stand in the graph then, however long it is
             over = {node for node in scope.joins if scope.marks[node] != WAITING}.union(scope.due)
             scope.joins = {node: progress for node, progress in scope.joins.items() if node not in over}
     return copied

@@ -21,7 +21,7 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.marks import LongGraph, Marks, joined
 from workflow_runtime.engine.scope_states import ChartState, GraphState, ScopeState
 from workflow_runtime.engine.suspension import Escalation, Suspension
-from workflow_runtime.engine.tables import forked
+from workflow_runtime.engine.tables import forked, storable, whole
 from workflow_runtime.engine.visits import Fate, Original, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
@@ -95,7 +95,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``part``: path of the loop whose passes this execution runs for its parent; ``failed_passes``: how many of them
       have failed; ``segments``, ``awaits_cancelled``: as its start said
 
-    Two states are equal if they are stored alike.
+    Two states are equal if they are stored alike, but for the pages of long tables.
     """
 
     execution_id: str
@@ -153,7 +153,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     awaits_cancelled: bool = False
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)
+        return isinstance(other, ExecutionState) and encode_state(self.whole()) == encode_state(other.whole())
 
     __hash__ = None  # type: ignore[assignment]  # it is changed while a turn works on it
 
@@ -184,6 +184,12 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
             copied.stopping = forked(self.stopping)
         if self.originals:
             copied.originals = forked(self.originals)
+        return copied
+
+    def whole(self) -> ExecutionState:
+        """A copy that is stored as if its long tables had never been: which pages they have depends on their past."""
+        copied = self.copy()
+        copied.scopes, copied.pending = whole(copied.scopes), whole(copied.pending)
         return copied
 
     def touch(self, address: ScopeId) -> ScopeState:
@@ -242,8 +248,8 @@ def _opened(stored: msgspec.Raw | LongGraph) -> ScopeState:
 
 def encode_state(state: ExecutionState) -> bytes:
     """The stored form; `codec.decode_state` reads it."""
-    if not state.pending and type(state.pending) is not dict:
-        state.pending = {}  # left out, whatever table it was
+    state.scopes = storable(state.scopes)
+    state.pending = storable(state.pending)
     data = _encoder.encode(replace(state, newer={}) if state.newer else state)
     if state.newer:
         newer = b"".join(b"," + _encoder.encode(name) + b":" + value for name, value in state.newer.items())

@@ -94,7 +94,7 @@ def _to(turn: Turn, event: str, apart_from: Container[str] = ()) -> dict[Subscri
     """The subscriptions to an event of this name. The plan says which entries there may be, so that no other is looked
     at."""
     plan, pending = turn.plan, turn.state.pending
-    ids = keys_at(pending, [event_id(path) for path in plan.waits_hearing(event)])
+    ids = keys_at(pending, [event_id(path) for path in plan.waits_hearing(event)], in_passes=plan.has_loops)
     ids += [_route_id(number) for number in plan.triggers_by_event.get(event, ())]
     ids += [_early_id(wait) for wait in plan.correlated_by_event.get(event, ())]
     entries = {id: pending[id] for id in ids if id in pending and id not in apart_from}

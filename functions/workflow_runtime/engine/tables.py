@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from itertools import chain, filterfalse
 from math import isqrt
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from msgspec import Raw
 
 from workflow_runtime.engine.alarms import Alarms
+from workflow_runtime.engine.pages import LONG, Pages
 from workflow_runtime.plan.addresses import static_path
 
 K = TypeVar("K")
@@ -51,19 +52,30 @@ def appended(found: list[V], value: V) -> list[V]:
     return found
 
 
-def keys_at(table: Mapping[str, V], places: Collection[str]) -> list[str]:
-    """Those keys of a table that are at one of these places of the plan: equal to it but for pass numbers. In the
-    table's order.
+def add(table: MutableMapping[K, V], key: K, value: V) -> None:
+    """Put an entry in whose key is new: in a long table that costs less than to look whether it is there."""
+    if type(table) is Opened:
+        add(table.entries, key, value)
+    elif isinstance(table, Layered):
+        table.add(key, value)
+    else:
+        table[key] = value
+
+
+def keys_at(table: Mapping[str, V], places: Collection[str], *, in_passes: bool = True) -> list[str]:
+    """Those keys of a table that are at one of these places of the plan: equal to it but for pass numbers, which there
+    are if the plan has loops (``in_passes``). In the table's order.
 
     A long table is not searched: it costs what is found, and only the keys with pass numbers are looked through.
     """
     if type(table) is Opened:
-        return keys_at(table.entries, places)
-    if isinstance(table, dict) or len(places) > len(table):
+        return keys_at(table.entries, places, in_passes=in_passes)
+    if isinstance(table, dict) or (len(places) > SHORT_MAX and len(places) > len(table)):
         return [key for key in table if (static_path(key) if "[" in key else key) in places]
     assert isinstance(table, Layered)
     found = [place for place in places if place in table]
-    found += [key for key in table.passes() if static_path(key) in places]
+    if in_passes:
+        found += [key for key in table.passes() if static_path(key) in places]
     if len(found) < 2:
         return found
     wanted = {*found}
@@ -77,7 +89,7 @@ class Layered(MutableMapping[K, V]):
 
     __slots__ = ("_added", "_base", "_base_passes", "_changed", "_gone")
 
-    def __init__(self, base: dict[K, V]) -> None:
+    def __init__(self, base: Mapping[K, V]) -> None:
         self._base = base
         self._changed: dict[K, V] = {}
         self._gone: set[K] = set()
@@ -88,8 +100,8 @@ class Layered(MutableMapping[K, V]):
     def changes_count(self) -> int:
         return len(self._changed) + len(self._gone) + len(self._added)
 
-    def copy(self) -> Layered[K, V]:
-        copied: Layered[K, V] = Layered.__new__(Layered)
+    def copy(self) -> Self:
+        copied = type(self).__new__(type(self))
         copied._base = self._base
         copied._changed = self._changed.copy()
         copied._gone = self._gone.copy()
@@ -98,7 +110,7 @@ class Layered(MutableMapping[K, V]):
         return copied
 
     def merged(self) -> dict[K, V]:
-        found = self._base | self._changed
+        found = {**self._base, **self._changed}
         for key in self._gone:
             del found[key]
         found.update(self._added)
@@ -127,6 +139,10 @@ class Layered(MutableMapping[K, V]):
         stays = key in self._base and key not in self._gone
         (self._changed if stays else self._added)[key] = value
 
+    def add(self, key: K, value: V) -> None:
+        """Put an entry in that is known not to be there."""
+        self._added[key] = value
+
     def __delitem__(self, key: K) -> None:
         if key in self._added:
             del self._added[key]
@@ -148,6 +164,9 @@ class Layered(MutableMapping[K, V]):
     def __len__(self) -> int:
         return len(self._base) - len(self._gone) + len(self._added)
 
+    def __bool__(self) -> bool:
+        return bool(self._added) or len(self._base) > len(self._gone)
+
     def values(self) -> ValuesView[V]:
         """The values as they are now."""
         return self.merged().values()
@@ -158,6 +177,29 @@ class Layered(MutableMapping[K, V]):
 
     def clear(self) -> None:
         self._base, self._changed, self._gone, self._added, self._base_passes = {}, {}, set(), {}, []
+
+
+class Paged(Layered[str, V]):
+    """A table of the state that may be very long, and is stored in pages then."""
+
+    __slots__ = ()
+
+    def merged(self) -> dict[str, V]:
+        if not isinstance(self._base, Pages):
+            return super().merged()
+        found: dict[str, V] = self._base.whole() | self._changed
+        for key in self._gone:
+            del found[key]
+        found.update(self._added)
+        return found
+
+    def __bool__(self) -> bool:
+        is_full = isinstance(self._base, Pages) and self._base.count > len(self._gone)
+        return is_full or super().__bool__()
+
+    def to_store(self) -> object:
+        """As one table: the next release stores it in pages."""
+        return self.merged()
 
 
 class Opened(MutableMapping[K, V]):
@@ -188,10 +230,31 @@ class Opened(MutableMapping[K, V]):
     def __len__(self) -> int:
         return len(self.entries)
 
+    def __bool__(self) -> bool:
+        return bool(self.entries)
+
+
+def whole(table: MutableMapping[K, V]) -> MutableMapping[K, V]:
+    """The same entries, in no layers or pages."""
+    if type(table) is Opened:
+        return Opened(whole(table.entries), table.decode)
+    return table.merged() if isinstance(table, Layered) else table
+
+
+def storable(table: MutableMapping[str, V]) -> MutableMapping[str, V]:
+    """A table of the state as it is to be encoded: the same entries. Of none, an empty dict, which is left out."""
+    if type(table) is dict and len(table) < LONG:
+        return table
+    if not table:
+        return {}
+    if type(table) is Opened:
+        return Opened(storable(table.entries), table.decode)
+    return table
+
 
 def plain(table: object) -> object:
     """A table as it is encoded. Raises `TypeError`."""
-    if isinstance(table, Alarms):
+    if isinstance(table, (Alarms, Paged)):
         return table.to_store()
     if isinstance(table, Layered):
         return table.merged()
