@@ -29,6 +29,7 @@ FED = tuple(function.name for function in TOPOLOGY.functions if function.sources
 
 
 LONG = 600  # nodes: their marks are stored otherwise than those of a short graph
+WAITS = 300  # so is what is waited for, if it is as much
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,7 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is executed: the workflows of the file, and one with a long graph."""
     nodes = [
         "{id: w, type: control, subtype: wait, duration: 30s}",
+        *(f"{{id: w{n}, type: control, subtype: wait, duration: {n % 90 + 1}s}}" for n in range(WAITS)),
         *(f'{{id: n{n}, type: tool, tool: echo, dependencies: [w], when: "${{start > 5}}"}}' for n in range(LONG)),
         '{id: z, type: tool, tool: echo, dependencies: [w], inputs: {x: "${start}"}}',
     ]

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 from msgspec import Raw
 
 from workflow_runtime.engine.alarms import Alarms
-from workflow_runtime.engine.pages import LONG, Pages
+from workflow_runtime.engine.pages import LONG, PAGES_MIN, Pages, paged
 from workflow_runtime.plan.addresses import static_path
 
 K = TypeVar("K")
@@ -198,8 +198,13 @@ class Paged(Layered[str, V]):
         return is_full or super().__bool__()
 
     def to_store(self) -> object:
-        """As one table: the next release stores it in pages."""
-        return self.merged()
+        """In pages, while it is long."""
+        if isinstance(self._base, Pages):
+            pages = self._base.stored_with(self._changed, self._gone, self._added)
+            if len(pages) > PAGES_MIN:
+                return pages
+        entries = self.merged()
+        return paged(entries) if len(entries) >= LONG else entries
 
 
 class Opened(MutableMapping[K, V]):
@@ -249,7 +254,9 @@ def storable(table: MutableMapping[str, V]) -> MutableMapping[str, V]:
         return {}
     if type(table) is Opened:
         return Opened(storable(table.entries), table.decode)
-    return table
+    if type(table) is Paged or len(table) < LONG:
+        return table
+    return Paged(table.merged() if isinstance(table, Layered) else table)
 
 
 def plain(table: object) -> object:
