@@ -59,7 +59,7 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     if event.path == OUTPUTS_PATH:
         return _accept_outputs(scopes, event)
     turn = scopes.turn
-    if awaited_as(turn.state.stopping, event.path, event.serial):
+    if turn.state.stopping and awaited_as(turn.state.stopping, event.path, event.serial):
         compensation.stopped(scopes, event)
         return ""
     found = _current_run(scopes, event.path, event.serial)

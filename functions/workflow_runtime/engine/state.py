@@ -19,6 +19,7 @@ from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.marks import LongGraph, Marks, joined
+from workflow_runtime.engine.pages import LONG
 from workflow_runtime.engine.scope_states import ChartState, GraphState, ScopeState
 from workflow_runtime.engine.suspension import Escalation, Suspension
 from workflow_runtime.engine.tables import forked, storable, whole
@@ -248,8 +249,10 @@ def _opened(stored: msgspec.Raw | LongGraph) -> ScopeState:
 
 def encode_state(state: ExecutionState) -> bytes:
     """The stored form; `codec.decode_state` reads it."""
-    state.scopes = storable(state.scopes)
-    state.pending = storable(state.pending)
+    if type(state.scopes) is not dict or len(state.scopes) >= LONG:
+        state.scopes = storable(state.scopes)
+    if type(state.pending) is not dict or len(state.pending) >= LONG:
+        state.pending = storable(state.pending)
     data = _encoder.encode(replace(state, newer={}) if state.newer else state)
     if state.newer:
         newer = b"".join(b"," + _encoder.encode(name) + b":" + value for name, value in state.newer.items())

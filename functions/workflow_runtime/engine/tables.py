@@ -248,8 +248,6 @@ def whole(table: MutableMapping[K, V]) -> MutableMapping[K, V]:
 
 def storable(table: MutableMapping[str, V]) -> MutableMapping[str, V]:
     """A table of the state as it is to be encoded: the same entries. Of none, an empty dict, which is left out."""
-    if type(table) is dict and len(table) < LONG:
-        return table
     if not table:
         return {}
     if type(table) is Opened:
