@@ -31,14 +31,15 @@ NOT_GIVEN = UNSET
 Maker = Callable[["Scopes", ScopeId, Any], "Scope"]
 
 
-class _Told(msgspec.Struct, eq=False, kw_only=True):
-    """What is known of a scope only while a turn goes on."""
+class _WithDefaults(msgspec.Struct, eq=False, kw_only=True):
+    """Fields of a scope that have a value from the start; by name only, so that the others can be given in order, which
+    takes half the time."""
 
     is_closed: bool = False
     _outer: Scope | None = None
 
 
-class Scope(_Told, eq=False):
+class Scope(_WithDefaults, eq=False):
     """A scope at work: a graph or a chart, which say what is left open here. It is not an abstract base class, since
     asking of what class a scope is, as every turn does, would then take ten times as long.
 

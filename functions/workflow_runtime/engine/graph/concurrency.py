@@ -35,16 +35,11 @@ def make_ready(scope: GraphScope, node: int) -> None:
     scope.scopes.mark(scope)
 
 
-def decides_next(scope: GraphScope) -> bool:
-    """Whether the first node of the queue, which is not empty, is one that the dispatcher runs itself."""
-    return scope.block.nodes[scope.graph.queue[0]].pool is None
-
-
 def next_to_begin(scope: GraphScope) -> int | None:
     """Takes the first node off the queue if it may start now; nodes that the dispatcher runs itself always may."""
     queue = scope.graph.queue
     limit = scope.plan.max_concurrency
-    if limit and places_taken(scope.turn.state) >= limit and not decides_next(scope):
+    if limit and places_taken(scope.turn.state) >= limit and scope.block.nodes[queue[0]].pool is not None:
         return None
     return queue.pop(0)
 
