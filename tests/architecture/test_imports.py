@@ -177,3 +177,11 @@ def test_tools_of_authors_import_only_the_sdk() -> None:
         if name.startswith(f"{PACKAGE}.") and not name.startswith(f"{PACKAGE}.sdk")
     ]
     assert not wrong
+
+
+def test_annotations_of_models_are_no_text_that_pydantic_has_to_compile_at_each_start() -> None:
+    folders = [FUNCTIONS / "workflow_runtime" / folder for folder in ("definition", "invokers/agents")]
+    texts = {path: path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.py")}
+    with_models = [path for path, text in texts.items() if "model_config =" in text or " = Field(" in text]
+    assert len(with_models) > 15
+    assert [path.name for path in with_models if "from __future__ import annotations" in texts[path]] == []

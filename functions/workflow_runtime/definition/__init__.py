@@ -6,6 +6,9 @@ mappings and values are read) → `policies`, `triggers`, `nodes` (whose types r
 `recovery` (a best effort at what has errors, and what it then lacks). `schema` renders the same models for editors;
 `rules` are the findings WF2xx.
 
+Modules with models do without `from __future__ import annotations`: pydantic would have to compile the text of each
+annotation whenever a process starts.
+
 Imports `language`, `plan`, `findings`, `errors` and pydantic. It must never know about execution. This module imports
 nothing, so that workers can use `language` without pydantic.
 """

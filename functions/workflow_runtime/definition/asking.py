@@ -1,7 +1,5 @@
 """How people are asked: by approvals, and about calls of agents."""
 
-from __future__ import annotations
-
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator

@@ -1,7 +1,5 @@
 """Budgets: what models may cost an execution, a visit of an agent, or all that name a limiter."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator

@@ -1,7 +1,5 @@
 """What those that start a workflow may know of it, from its definition."""
 
-from __future__ import annotations
-
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.plan.catalogue import CatalogueEntry
 

@@ -1,7 +1,5 @@
 """Limiters, as workflows and ``definitions/limits.yaml`` declare them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Self
 

@@ -1,7 +1,5 @@
 """What happens when a node fails: retries, fallbacks, error rules, handlers, compensation, callbacks."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Self
 
 import re2

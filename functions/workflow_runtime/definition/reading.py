@@ -4,8 +4,6 @@
 taken as "not given") and reports unknown and contradictory keys together with everything that its fields find.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, ClassVar, Self, get_origin
@@ -103,7 +101,7 @@ class Model(BaseModel):
     preferred: ClassVar[Mapping[str, str]] = {}
     noun: ClassVar[str] = "this mapping"
     recoveries: ClassVar[Mapping[str, Recovery]] = {}
-    others: ClassVar[type[Model] | None] = None
+    others: ClassVar["type[Model] | None"] = None
 
     @classmethod
     def written_names(cls) -> list[str]:

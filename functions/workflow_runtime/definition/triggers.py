@@ -1,7 +1,5 @@
 """What starts executions from outside: events, schedules, webhooks, the API."""
 
-from __future__ import annotations
-
 import re
 import zoneinfo
 from typing import Annotated, Any, ClassVar, Self

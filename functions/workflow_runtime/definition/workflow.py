@@ -4,8 +4,6 @@ Frozen pydantic models. Durations are seconds; templates and expressions stay as
 A value that may be null and was not given is `MISSING`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Self
 

@@ -4,8 +4,6 @@ An action may be written ``{type: log, params: {message: …}}``, ``{type: log, 
 where one field says most, ``{log: …}``; the other fields may stand beside it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 

@@ -4,8 +4,6 @@ Targets, names and what a kind of state may have are the compiler's business; th
 that mean nothing together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
@@ -127,7 +125,7 @@ class StateDefinition(Model):
     on_done: Reaction | None = Field(None, description="Taken when its `run` graph, or its child machine, is done.")
     on_error: Reaction | None = Field(None, description="Taken when its `run` graph failed.")
     initial: Initial | None = Field(None, description="What is entered inside it by default.")
-    states: Annotated[tuple[StateDefinition, ...], Many(limit=MAX_STATES), _ByName()] = Field(
+    states: Annotated[tuple["StateDefinition", ...], Many(limit=MAX_STATES), _ByName()] = Field(
         (), description="States inside it."
     )
     history: Annotated[str, word("shallow", "deep")] | None = Field(
@@ -227,7 +225,7 @@ class ChartDefinition(Model):
 
     initial_state: Initial | None = Field(None, description="The state or states a chart starts in.")
     final_states: Ids = Field((), description="States that end the chart; they need no entry in `states`.")
-    states: Annotated[tuple[StateDefinition, ...], Many(limit=MAX_STATES), _ByName()] = Field(
+    states: Annotated[tuple["StateDefinition", ...], Many(limit=MAX_STATES), _ByName()] = Field(
         (), description="The states of a chart."
     )
     merge_event_data: Merge = Field(

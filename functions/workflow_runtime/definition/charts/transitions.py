@@ -1,7 +1,5 @@
 """Transitions of charts: what an event, a condition or time makes of a state, and default entries."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator

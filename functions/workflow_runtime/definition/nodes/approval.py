@@ -1,7 +1,5 @@
 """The approval node: people decide, and may change what they are shown."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

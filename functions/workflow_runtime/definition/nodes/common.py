@@ -1,7 +1,5 @@
 """What nodes of all types have in common."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 

@@ -1,7 +1,5 @@
 """Control nodes: they decide in the dispatcher, without a queue hop."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator

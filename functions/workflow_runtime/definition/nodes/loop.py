@@ -1,7 +1,5 @@
 """The loop: a body that runs once for every item, a number of times, or while something holds."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 

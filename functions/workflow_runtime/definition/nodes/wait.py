@@ -1,7 +1,5 @@
 """The wait node: for a while, until a time, or for an event."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 

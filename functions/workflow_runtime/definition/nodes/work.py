@@ -1,7 +1,5 @@
 """Nodes whose work is done elsewhere: agents and tools by workers, sub-workflows by other executions."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator

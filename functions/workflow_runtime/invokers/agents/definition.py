@@ -1,7 +1,5 @@
 """What a file in ``definitions/agents`` may say about an agent."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 

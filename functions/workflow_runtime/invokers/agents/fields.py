@@ -1,7 +1,5 @@
 """Kinds of fields that definitions of agents are made of."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Annotated
 

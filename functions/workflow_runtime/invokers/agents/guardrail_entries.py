@@ -1,7 +1,5 @@
 """What an agent's definition says of the checks that its input, its output and its calls of tools have to pass."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 

@@ -1,7 +1,5 @@
 """What an agent's definition says of the models that it may ask, and where they are."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit

@@ -1,7 +1,5 @@
 """What an agent's definition says of the session in which its visits go on from one another."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field

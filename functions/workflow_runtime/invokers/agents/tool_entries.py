@@ -1,7 +1,5 @@
 """What an agent's definition says of the tools that it may use."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 
