@@ -10,7 +10,6 @@ import time
 from typing import Any
 
 import pytest
-from _pytest.runner import runtestprotocol
 
 TOGETHER = ("e2e", "infra", "architecture")  # each needs once what takes longer than most of its tests
 DEPLOYED = ("e2e", "infra")
@@ -19,9 +18,9 @@ DEPLOYED_SECONDS_MAX = 600  # of one test: the emulator's start, a dead worker's
 HUNG_SECONDS = 240  # a test that pytest-timeout cannot end, since it hangs in code of C, says where after that time
 ARMED_SECONDS = 30  # the alarm for that is a thread: it is set anew this seldom, not for each of thousands of tests
 
-QUICK_SECONDS = 0.005  # what takes less to set up or tear down is not told, as `--durations` has it, too
-
 YOUNG_OBJECTS_MAX = 200_000  # before a collection of cycles: with Python's 700, a third of the time goes into them
+
+COLLECTIONS_MAX = 5  # what a finalizer makes may be garbage, too
 
 # CDK's Node tells its age on stderr, where it would come after pytest's last line. It starts when CDK is imported.
 os.environ["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = ",".join(map(str, range(18, 40)))
@@ -55,24 +54,9 @@ class HangAlarm:
         os.close(self._stderr)
 
 
-class OneReport:
-    """Of a test that passes, a process tells the one that counts them once: to send and receive a report takes longer
-    than most tests, and pytest makes three."""
-
-    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        for report in runtestprotocol(item, log=False, nextitem=nextitem):
-            if report.when == "call" or not report.passed or report.duration >= QUICK_SECONDS:
-                item.ihook.pytest_runtest_logreport(report=report)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-        return True
-
-
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("dist", "no") == "no":  # not in a process that has others run the tests
         config.pluginmanager.register(HangAlarm())
-    if hasattr(config, "workerinput"):  # in a process that tells another
-        config.pluginmanager.register(OneReport())
     gc.set_threshold(YOUNG_OBJECTS_MAX)
     gc.disable()
 
@@ -84,8 +68,11 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_sessionfinish() -> None:
-    """Garbage is collected once; else pytest looks at all there is five times, for warnings, and Python twice more."""
-    gc.collect()
+    """Garbage is collected until there is none; else pytest looks at all there is five times, for warnings, and Python
+    twice more."""
+    for _ in range(COLLECTIONS_MAX):
+        if not gc.collect():
+            break
     gc.freeze()
 
 
