@@ -63,6 +63,8 @@ def decode_state(data: bytes) -> ExecutionState:
     if isinstance(scopes, list):
         scopes = state.scopes = Paged(Pages(scopes))
     if marks:
+        if TOP_GRAPH not in scopes:
+            raise msgspec.ValidationError("There are marks, but no graph at the top - at `$.scopes`")
         scopes[TOP_GRAPH] = LongGraph(scopes[TOP_GRAPH], marks)  # type: ignore[assignment]
     if isinstance(pending, list):
         pending = Paged(Pages(pending))

@@ -18,6 +18,8 @@ LONG = 500
 
 _BEGIN, _BETWEEN, _END = b'["', b'",', b"]"
 
+_pair_decoder = msgspec.json.Decoder(tuple[str, Raw])
+
 
 class Marks(bytearray):
     """Marks that stand apart when they are stored."""
@@ -44,9 +46,15 @@ class LongGraph:
 
 
 def cut(data: bytes) -> tuple[bytes, bytes]:
-    """A stored state without the marks that stand apart, and these; none if there are none."""
-    if not data.startswith(_BEGIN):
+    """A stored state without the marks that stand apart, and these; none if there are none.
+
+    Raises `msgspec.DecodeError` for a list that is no such pair.
+    """
+    if not data.startswith(b"["):
         return data, b""
+    if not data.startswith(_BEGIN):  # somebody has laid out the JSON
+        marks, rest = _pair_decoder.decode(data)
+        return bytes(rest), marks.encode()
     end = data.find(b'"', len(_BEGIN))
     return data[end + len(_BETWEEN) : -len(_END)], data[len(_BEGIN) : end]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode, b64encode
 from itertools import pairwise
 from random import Random
@@ -106,7 +107,36 @@ def test_what_has_no_graph_at_the_top_is_read_as_it_stands() -> None:
     assert decode_state(data).globals == {"input": LOOK_ALIKE}
 
 
-@pytest.mark.parametrize("data", [b"", b"[", b'["', b'["w', b'["w"', b'["w"]', b'["w",{}]', b'["w",1]', b"[[]]"])
+def test_a_state_that_somebody_has_laid_out_is_read() -> None:
+    plan = plan_of(chain())
+    state = taken(plan, new_execution(plan, "e", 1, 0), ExecutionStarted("start", 0))
+    stored = json.loads(encode_state(state))
+    for indent in (None, 0, 2):
+        read = decode_state(json.dumps(stored, indent=indent).encode())
+        assert json.loads(encode_state(read)) == stored
+        assert encode_state(taken(plan, read, succeeded("n0"))) == encode_state(taken(plan, state, succeeded("n0")))
+
+
+EMPTY = encode_state(ExecutionState("e", "p", 1, schema=STATE_SCHEMA))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[",
+        b'["',
+        b'["w',
+        b'["w"',
+        b'["w"]',
+        b'["w",{}]',
+        b'["w",1]',
+        b"[[]]",
+        b"[]",
+        b'[ "w"]',
+        b'["w",%b]' % EMPTY,
+    ],
+)
 def test_what_is_no_state_is_refused(data: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         decode_state(data)
