@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from cProfile import Profile
 from typing import Any
 
 import pytest
@@ -11,6 +13,10 @@ from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import CancelRequested, RetryRequested, SkipRequested
 
 Nodes = list[dict[str, Any]]
+
+SIZE = 10
+GROWTH = 4
+RATIO_MAX = 1.1  # of the growth of the edges; looking through a layer for each edge into it comes near 3
 
 FREE: Nodes = [{"id": "a"}, {"id": "b"}, {"id": "c"}]
 ALL = ["a", "b", "c"]
@@ -170,3 +176,27 @@ def test_a_cancelled_execution_leaves_no_counts_that_matter() -> None:
     driver.take(RetryRequested("control:r", START))
     assert counts(driver) == ({3: 1}, set())
     assert driver.play().status == "completed"
+
+
+@pytest.mark.parametrize(("sources", "layer"), [(GROWTH, 1), (1, GROWTH), (GROWTH, GROWTH)])
+def test_telling_a_layer_again_costs_no_more_than_its_edges(sources: int, layer: int) -> None:
+    calls = calls_of_reopening(sources * SIZE, layer * SIZE)
+    assert calls / calls_of_reopening(SIZE, SIZE) < RATIO_MAX * sources * layer
+
+
+def calls_of_reopening(sources: int, layer: int) -> int:
+    """How many functions are called when a graph goes on all of whose nodes have succeeded, but for the last."""
+    above = [f"s{number}" for number in range(sources)]
+    below = [f"t{number}" for number in range(layer)]
+    nodes = [{"id": id} for id in above] + [{"id": id, "dependencies": above} for id in below]
+    driver = Driver(plan_of([*nodes, {"id": "last", "dependencies": below}]), checked=False).start()
+    for ids in (above, below):
+        driver.take(*map(driver.success, ids))
+    driver.fail("last")
+    profile, before = Profile(), sys.getprofile()
+    try:
+        profile.runcall(driver.take, RetryRequested("control:r", START))
+    finally:
+        sys.setprofile(before)
+    assert list(driver.ordered) == ["last"]
+    return sum(entry.callcount for entry in profile.getstats())

@@ -176,11 +176,11 @@ def _tell_again(scope: GraphScope) -> None:
     block, marks = scope.block, scope.graph.marks
     kept = {node for node, mark in enumerate(marks) if mark not in OPEN_MARKS}  # others end on the way
     for index, edge in enumerate(block.edges):
-        if edge.source not in kept or all(marks[target] != Mark.WAITING for target in block.layer(edge.target)):
+        if edge.source not in kept:
             continue
         way = block.way(index)
-        if way is None:  # the first of its layer is told
-            continue
+        if way is None or all(marks[target] != Mark.WAITING for target in (way.target, *way.others)):
+            continue  # the first of its layer is told, if any of it waits
         try:
             alive = _is_alive(scope, index)
         except ValuesMissing:
