@@ -139,23 +139,28 @@ def _state_difference(recording: Recording, state: ExecutionState) -> Difference
         stored.alarms = state.alarms
     if stored.schema != state.schema:  # of another layout, only decisions can be compared
         return None
-    recorded, replayed = (msgspec.json.decode(encode_state(_comparable(one))) for one in (stored, state))
+    recorded, replayed = (
+        msgspec.json.decode(encode_state(_comparable(recording.compiled, one))) for one in (stored, state)
+    )
     if recorded == replayed:
         return None
     found = first_difference(recorded, replayed, "state") or ("state", "", "")
     return difference_at(recording.entries[-1], *found)
 
 
-def _comparable(state: ExecutionState) -> ExecutionState:
+def _comparable(plan: Plan, state: ExecutionState) -> ExecutionState:
     """A copy without what decides nothing: empty tables, which a state that was never stored may have where another has
-    none, and the progress of joins that nobody asks for any more, which depends on the code that was at work."""
+    none, and the progress of joins and layers that nobody asks for any more, which depends on the code at work."""
     copied = state.whole()
     for address in list(copied.scopes):
         scope = copied.touch(address)
         if isinstance(scope, GraphState):
             scope.marks = bytearray(scope.marks)  # which stand in the graph then, however long it is
-            over = {node for node in scope.joins if scope.marks[node] != WAITING}.union(scope.due)
-            scope.joins = {node: progress for node, progress in scope.joins.items() if node not in over}
+            waiting = {node for node, mark in enumerate(scope.marks) if mark == WAITING}.difference(scope.due)
+            layer = plan.blocks[scope.block].layer
+            scope.joins = {node: progress for node, progress in scope.joins.items() if node in waiting}
+            open_layers = {first for first in scope.layers if not waiting.isdisjoint(layer(first))}
+            scope.layers = {first: count for first, count in scope.layers.items() if first in open_layers}
     return copied
 
 

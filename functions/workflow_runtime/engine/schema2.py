@@ -38,5 +38,5 @@ def _count_layers(block: GraphBlock, graph: GraphState) -> None:
         layer = block.layer(node)
         if len(layer) > 1:
             del graph.joins[node]
-            if graph.marks[node] == WAITING:  # the counts of all that wait are the same
+            if graph.marks[node] == WAITING and node not in graph.due:  # the counts of all that wait are the same
                 graph.layers[layer[0]] = decided if alive else -decided

@@ -14,11 +14,12 @@ import msgspec
 import pytest
 from tests.unit.engine.driver import START, Driver, aggregation, control, plan_of
 
-from workflow_runtime.engine.codec import encode_state
-from workflow_runtime.engine.events import CancelRequested
+from workflow_runtime.engine.codec import current, decode_state, encode_state
+from workflow_runtime.engine.events import CancelRequested, SkipRequested
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.recording import Recording, decode_recording, encode_recording, first_deviation
 from workflow_runtime.engine.replay import first_difference
+from workflow_runtime.engine.state import STATE_SCHEMA
 from workflow_runtime.engine.tables import SHORT_MAX
 from workflow_runtime.plan.plan import encode_plan
 
@@ -108,6 +109,52 @@ def test_progress_of_joins_that_nobody_asks_for_makes_no_difference() -> None:
     found = first_deviation(recording_of(driver, state.replace(kept, b'"joins":{"3":[1,0,0]},"due":[2]')))
     assert found is not None
     assert found.place == "state.scopes..joins.3[1]"
+
+
+def as_schema_2(driver: Driver) -> None:
+    """What the deployment before would have stored of the execution."""
+    stored = msgspec.json.decode(encode_state(driver.state))
+    stored["schema"] = 2
+    graph = stored["scopes"][""]
+    joins = graph.setdefault("joins", {})
+    for first, count in graph.pop("layers", {}).items():
+        for node in driver.plan.blocks[0].layer(int(first)):
+            joins[str(node)] = [abs(count), max(count, 0), 0]
+    for node in graph.get("due", ()):
+        sources = len(driver.plan.blocks[0].nodes[node].incoming)
+        joins[str(node)] = [sources, sources, 0]
+    driver.state = decode_state(msgspec.json.encode(stored))
+
+
+def test_counts_of_layers_that_nobody_asks_for_make_no_difference() -> None:
+    """Of a graph that has ended, they are not among what is read of the schema before."""
+    nodes = [{"id": "a", "compensate": {"tool": "t"}}, {"id": "b"}]
+    layer = [{"id": id, "dependencies": ["a", "b"]} for id in ("x", "y")]
+    driver = Driver(plan_of([*nodes, *layer], compensation={"on": ["cancel"]})).start()
+    driver.succeed("a")
+    driver.take(CancelRequested("control:c", driver.now))
+    assert driver.status == "compensating"
+    assert driver.state.graph().layers == {2: 1}
+    as_schema_2(driver)
+    driver.play()
+    assert driver.status == "cancelled"
+    assert driver.state.schema == STATE_SCHEMA
+    assert not driver.state.graph().layers
+    assert first_deviation(recording_of(driver, encode_state(driver.state))) is None
+
+
+def test_a_layer_that_was_put_aside_by_the_schema_before_is_counted_no_more() -> None:
+    failing = aggregation("f", "collect", items="${[1]}", outputs={"x": "${1 / 0}"}, dependencies=["b"])
+    layer = [{"id": id, "dependencies": ["a", "b"]} for id in ("x", "y")]
+    driver = Driver(plan_of([{"id": "a"}, {"id": "b"}, failing, *layer], error_handlers=[{"action": "escalate"}]))
+    driver.start().succeed("a")
+    driver.succeed("b")
+    assert driver.state.graph().due == (3, 4)
+    as_schema_2(driver)
+    assert current(driver.plan, driver.state).graph().layers == {}
+    driver.take(SkipRequested("control:s", driver.now, node="f", output=1))
+    assert driver.ordered.keys() == {"x", "y"}
+    assert first_deviation(recording_of(driver, encode_state(driver.state))) is None
 
 
 def test_what_the_recording_lacks_is_a_difference() -> None:
