@@ -182,8 +182,8 @@ def advance(
     else:
         if plan.triggers:
             changed = _subscribe(scopes) or changed
-    if turn.missing is not None:
-        return turn.missing.needs(turn.replaced_before)
+    if (needs := turn.needs) is not None:
+        return needs
     if after.backlog or len(turn.commands) > COMMANDS_MAX:
         turn.bound()
     changed = changed or bool(turn.commands)  # of the backlog

@@ -59,7 +59,7 @@ def spare(turn: Turn) -> None:
     if state.originals:  # how they end is known once what runs in their place has
         open = {(original.path, original.serial) for original in state.originals.values()}
         turn.commands[:] = [c for c in turn.commands if not (isinstance(c, CancelRun) and (c.path, c.serial) in open)]
-        state.withdrawn[:] = [run for run in state.withdrawn if run not in open]
+        state.withdrawn = [run for run in state.withdrawn if run not in open]
 
 
 def _is_spared(turn: Turn, path: str, serial: int) -> bool:

@@ -231,7 +231,7 @@ class Turn(msgspec.Struct, eq=False):
     @property
     def has_room(self) -> bool:
         """Whether this commit may still order something."""
-        return len(self.commands) + len(self.state.backlog) < COMMANDS_MAX
+        return len(self.commands) < self.commands_max
 
     @property
     def commands_max(self) -> int:

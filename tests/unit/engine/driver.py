@@ -1,14 +1,15 @@
 """Drives the pure engine by hand: plays the workers, the table of recorded runs and the journal, for one execution.
 
-Every step is checked on the way: `advance` leaves its argument alone, decides the same twice, obeys the bound of a
-commit, the state survives its encoding, and what is kept to save a search is what the search would find.
+Every step is checked on the way: `advance` leaves its argument alone, and puts nothing into the empty tables that it
+shares with its copy; it decides the same twice, obeys the bound of a commit, the state survives its encoding, and what
+is kept to save a search is what the search would find.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 from msgspec.structs import replace
@@ -117,6 +118,44 @@ def on(event: str | list[str], target: str | None = None, *actions: Any, **field
     """A transition; without a target it stays."""
     found: dict[str, Any] = {"event": event, "actions": list(actions), **fields}
     return found if target is None else {**found, "target": target}
+
+
+def _refuse(*_: Any) -> NoReturn:
+    raise AssertionError("put into an empty table that copies of the state share: see `tables.entered`")
+
+
+class SharedTable(dict[Any, Any]):
+    __setitem__ = setdefault = update = __ior__ = _refuse  # type: ignore[assignment]
+
+
+class SharedList(list[Any]):
+    __setitem__ = append = extend = insert = __iadd__ = _refuse  # type: ignore[assignment]
+
+
+def _shared_fields() -> tuple[str, ...]:
+    """Of a state, the tables and lists that its copies share while they are empty."""
+    empty = ExecutionState("e", "p", 1)
+    return tuple(name for name in empty.__struct_fields__ if getattr(empty, name) in ({}, []) and name != "pending")
+
+
+SHARED_FIELDS = _shared_fields()
+
+
+def guarded(state: ExecutionState) -> ExecutionState:
+    """A state that tells when something is put into what its copies share."""
+    found = replace(state)
+    for name in SHARED_FIELDS:
+        if not (value := getattr(state, name)):
+            setattr(found, name, SharedList() if isinstance(value, list) else SharedTable())
+    return found
+
+
+def unguarded(state: ExecutionState) -> ExecutionState:
+    """The opposite, of what is still empty."""
+    for name in SHARED_FIELDS:
+        if type(value := getattr(state, name)) in (SharedTable, SharedList):
+            setattr(state, name, [] if isinstance(value, list) else {})
+    return state
 
 
 def assert_timers_in_order(state: ExecutionState) -> None:
@@ -430,8 +469,9 @@ class Driver:
     ) -> Decision:
         known = Known(applied=frozenset(self.applied))
         for _ in range(self.nodes_count + 3):
-            answer = advance(self.plan, state, events, self.now, known)
+            answer = advance(self.plan, guarded(state), events, self.now, known)
             if isinstance(answer, Decision):
+                unguarded(answer.state)
                 return answer
             assert answer.reads or answer.globals or answer.blobs or answer.orders or answer.passes
             known = fetch(answer, known)
