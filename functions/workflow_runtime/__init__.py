@@ -38,7 +38,7 @@ state         a place of a chart; the active ones are its **configuration**. A *
               and **actions**; all that one event brings about is a **macrostep**
 signal        an event from outside for one execution; a **timer** is one from time
 edge          from a node to one that waits for it; once its source ended it is **alive** or **dead**
-join          when a node with several incoming edges runs
+join          when a node with several incoming edges runs; nodes in a row that wait for all of the same are a **layer**
 event         a fact about the past, for a mailbox; a **command** is an order, carried out once its commit is stored
 trigger       what starts executions from outside, or carries events to those that wait for a **correlation key**
 journal       the commits of an execution: events taken, commands given; replaying it gives the state

@@ -40,7 +40,7 @@ def private_names() -> dict[tuple[str, str], int]:
     """Private names that are used and not the test's own, by file, each with a line."""
     found: dict[tuple[str, str], int] = {}
     attribute = r"\._(?<!\bself\._)(?<!\bcls\._)(?!\w*__\b)|\.(self|cls)\._"
-    imported = r"import [^\n]*\b_(?!\w*__\b)|\n +_\w+( as \w+)?,\n"
+    imported = r"import [^\n]*\b_(?!\w*__\b)|\n +_\w+( as \w+)?,"
     for name, node in suspects(pattern=f"{attribute}|{imported}"):
         match node:
             case ast.Attribute(value=ast.Name(id="self" | "cls")):
@@ -59,13 +59,24 @@ def test_tests_use_public_names_only() -> None:
     assert EXCEPTIONS.keys() <= found.keys(), "no longer needed: take it off the list"
 
 
+def imported(node: ast.AST) -> set[str]:
+    """What an import names, each part of a dotted name by itself; nothing of anything else."""
+    match node:
+        case ast.Import(names=aliases):
+            names = [alias.name for alias in aliases]
+        case ast.ImportFrom(module=module, names=aliases):
+            names = [module or "", *(alias.name for alias in aliases)]
+        case _:
+            names = []
+    return {part for name in names for part in name.split(".")}
+
+
 def test_tests_patch_nothing() -> None:
     """Fakes implement ports; environment variables and modules that are not installed may be set."""
     wrong = [
         f"tests/{name}:{node.lineno}"
         for name, node in suspects(pattern=r"\.setattr\b|\bmock\b")
-        if (isinstance(node, ast.Attribute) and node.attr == "setattr")
-        or (isinstance(node, ast.Import | ast.ImportFrom) and "mock" in {alias.name for alias in node.names})
+        if (isinstance(node, ast.Attribute) and node.attr == "setattr") or "mock" in imported(node)
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -74,8 +85,9 @@ def test_what_is_pure_does_not_sleep() -> None:
     """Time is virtual there. A coroutine may say `asyncio.sleep`: to let others go on, or to be cancelled in it."""
     wrong = [
         f"tests/{name}:{node.lineno}"
-        for name, node in suspects("unit/", "simulation/", "contract/", pattern=r"\btime\.sleep\b")
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "time.sleep"
+        for name, node in suspects("unit/", "simulation/", "contract/", pattern=r"\btime\.sleep\b|\bfrom time\b")
+        if (isinstance(node, ast.Call) and ast.unparse(node.func) == "time.sleep")
+        or (isinstance(node, ast.ImportFrom) and node.module == "time" and "sleep" in imported(node))
     ]
     assert not wrong, "\n".join(wrong)
 

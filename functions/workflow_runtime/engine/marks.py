@@ -13,7 +13,7 @@ from msgspec import Raw
 
 T = TypeVar("T")
 
-LONG = 500
+LONG_NODES = 500
 """Nodes of a graph whose marks stand apart; those of a shorter one are sooner encoded than moved."""
 
 _BEGIN, _BETWEEN, _END = b'["', b'",', b"]"

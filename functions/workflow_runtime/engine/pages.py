@@ -17,7 +17,7 @@ from msgspec import Raw
 Entries = dict[str, Any]
 """Of a page: as they were stored, or as they are now."""
 
-LONG = 256
+LONG_ENTRIES = 256
 """Entries of a table that is stored in pages: a shorter one is sooner read whole."""
 
 PAGES_MIN = 2

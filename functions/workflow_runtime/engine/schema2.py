@@ -6,7 +6,7 @@ more.
 from __future__ import annotations
 
 from workflow_runtime.engine.lifecycle import WAITING
-from workflow_runtime.engine.marks import LONG, Marks
+from workflow_runtime.engine.marks import LONG_NODES, Marks
 from workflow_runtime.engine.scope_states import GraphState
 from workflow_runtime.engine.state import STATE_SCHEMA, ExecutionState
 from workflow_runtime.plan.addresses import TOP_GRAPH
@@ -23,7 +23,7 @@ def placed(plan: Plan, old: ExecutionState) -> ExecutionState:
         graph = state.look(address)
         if not isinstance(graph, GraphState):
             continue
-        is_long = address == TOP_GRAPH and len(graph.marks) >= LONG
+        is_long = address == TOP_GRAPH and len(graph.marks) >= LONG_NODES
         if graph.joins or is_long:
             graph = state.scopes[address] = graph.copy()
             _count_layers(plan.blocks[graph.block], graph)

@@ -19,7 +19,7 @@ from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.marks import LongGraph, Marks, joined
-from workflow_runtime.engine.pages import LONG
+from workflow_runtime.engine.pages import LONG_ENTRIES
 from workflow_runtime.engine.scope_states import ChartState, GraphState, ScopeState
 from workflow_runtime.engine.suspension import Escalation, Suspension
 from workflow_runtime.engine.tables import forked, storable, whole
@@ -249,9 +249,9 @@ def _opened(stored: msgspec.Raw | LongGraph) -> ScopeState:
 
 def encode_state(state: ExecutionState) -> bytes:
     """The stored form; `codec.decode_state` reads it."""
-    if type(state.scopes) is not dict or len(state.scopes) >= LONG:
+    if type(state.scopes) is not dict or len(state.scopes) >= LONG_ENTRIES:
         state.scopes = storable(state.scopes)
-    if type(state.pending) is not dict or len(state.pending) >= LONG:
+    if type(state.pending) is not dict or len(state.pending) >= LONG_ENTRIES:
         state.pending = storable(state.pending)
     data = _encoder.encode(replace(state, newer={}) if state.newer else state)
     if state.newer:

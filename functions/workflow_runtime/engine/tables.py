@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 from msgspec import Raw
 
 from workflow_runtime.engine.alarms import Alarms
-from workflow_runtime.engine.pages import LONG, PAGES_MIN, Pages, paged
+from workflow_runtime.engine.pages import LONG_ENTRIES, PAGES_MIN, Pages, paged
 from workflow_runtime.plan.addresses import static_path
 
 K = TypeVar("K")
@@ -44,12 +44,12 @@ def entered(table: MutableMapping[K, V], key: K, value: V) -> MutableMapping[K, 
     return table
 
 
-def appended(found: list[V], value: V) -> list[V]:
-    """The same of a list."""
-    if not found:
+def appended(items: list[V], value: V) -> list[V]:
+    """A list with one more item at its end: the same of lists."""
+    if not items:
         return [value]
-    found.append(value)
-    return found
+    items.append(value)
+    return items
 
 
 def add(table: MutableMapping[K, V], key: K, value: V) -> None:
@@ -204,7 +204,7 @@ class Paged(Layered[str, V]):
             if len(pages) > PAGES_MIN:
                 return pages
         entries = self.merged()
-        return paged(entries) if len(entries) >= LONG else entries
+        return paged(entries) if len(entries) >= LONG_ENTRIES else entries
 
 
 class Opened(MutableMapping[K, V]):
@@ -252,7 +252,7 @@ def storable(table: MutableMapping[str, V]) -> MutableMapping[str, V]:
         return {}
     if type(table) is Opened:
         return Opened(storable(table.entries), table.decode)
-    if type(table) is Paged or len(table) < LONG:
+    if type(table) is Paged or len(table) < LONG_ENTRIES:
         return table
     return Paged(table.merged() if isinstance(table, Layered) else table)
 

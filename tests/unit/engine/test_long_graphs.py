@@ -25,7 +25,7 @@ from workflow_runtime.engine.events import (
     SignalReceived,
     run_event_id,
 )
-from workflow_runtime.engine.marks import LONG
+from workflow_runtime.engine.marks import LONG_NODES
 from workflow_runtime.engine.state import STATE_SCHEMA, ExecutionState
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
@@ -36,7 +36,7 @@ REFUSED = ErrorDocument.of("refused", "no", "")
 
 
 def chain() -> list[dict[str, Any]]:
-    nodes: list[dict[str, Any]] = [{"id": f"n{number}"} for number in range(LONG)]
+    nodes: list[dict[str, Any]] = [{"id": f"n{number}"} for number in range(LONG_NODES)]
     for before, node in pairwise(nodes):
         node["dependencies"] = [before["id"]]
     return nodes
@@ -45,7 +45,7 @@ def chain() -> list[dict[str, Any]]:
 def fan_out() -> list[dict[str, Any]]:
     rules = {"on_error": "continue"}
     ends = [{"id": "any", "join": "any"}, {"id": "all", "join": "all_done"}]
-    leaves = [{"id": f"n{number}", **(rules if number % 2 else {})} for number in range(LONG)]
+    leaves = [{"id": f"n{number}", **(rules if number % 2 else {})} for number in range(LONG_NODES)]
     return [*leaves, *({**end, "dependencies": [leaf["id"] for leaf in leaves[:50]]} for end in ends)]
 
 
@@ -66,14 +66,14 @@ def test_it_makes_no_difference_whether_a_long_graph_was_stored_in_between(shape
     assert list(stored.graph().marks) == list(kept.graph().marks)
 
 
-@pytest.mark.parametrize("nodes", [LONG - 1, LONG, LONG + 1])
+@pytest.mark.parametrize("nodes", [LONG_NODES - 1, LONG_NODES, LONG_NODES + 1])
 def test_marks_of_a_long_graph_stand_as_letters_before_the_rest(nodes: int) -> None:
     plan = plan_of([{"id": f"n{number}"} for number in range(nodes)])
     state = taken(plan, new_execution(plan, "e", 1, 0), ExecutionStarted("start", 0))
     state = taken(plan, state, succeeded("n1"))
     data = encode_state(state)
     stored = msgspec.json.decode(data)
-    if nodes < LONG:
+    if nodes < LONG_NODES:
         assert b64decode(stored["scopes"][""]["marks"]) == b"rs" + b"r" * (nodes - 2)
         return
     marks, rest = stored
@@ -87,7 +87,7 @@ def test_marks_of_a_long_graph_stand_as_letters_before_the_rest(nodes: int) -> N
     assert encode_state(untouched) == data
 
 
-LOOK_ALIKE = ["w" * LONG, {"scopes": {"": {"is": "graph", "marks": "", "open_count": 1}}}]
+LOOK_ALIKE = ["w" * LONG_NODES, {"scopes": {"": {"is": "graph", "marks": "", "open_count": 1}}}]
 
 
 @pytest.mark.parametrize("shape", [chain, lambda: [{"id": "n0"}]], ids=["long", "short"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from string import ascii_lowercase
 from types import FrameType
 from typing import Any
 
@@ -177,3 +178,7 @@ def test_only_a_new_visit_leads_out_of_an_end() -> None:
     ended = {(mark, change) for mark, change in MARK_ROWS if mark not in lifecycle.OPEN_MARKS}
     assert {change for _, change in ended} == {Change.REOPEN}
     assert {mark for mark, _ in ended} == set(Mark) - set(lifecycle.OPEN_MARKS)
+
+
+def test_marks_are_letters_which_stand_in_a_stored_state_as_they_are() -> None:
+    assert {chr(mark) for mark in Mark} <= set(ascii_lowercase)

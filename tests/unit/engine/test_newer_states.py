@@ -9,13 +9,13 @@ import pytest
 from tests.unit.engine.driver import Driver, plan_of
 
 from workflow_runtime.engine.codec import decode_state, encode_state
-from workflow_runtime.engine.marks import LONG, joined
+from workflow_runtime.engine.marks import LONG_NODES, joined
 
 TWO = [{"id": "a"}, {"id": "b", "dependencies": ["a"]}]
 ADDED = {"invented_later": {"deep": [1, "二", None]}, "一": 2**60, "text": '"quoted"'}
 
 
-@pytest.mark.parametrize("others", [0, LONG])
+@pytest.mark.parametrize("others", [0, LONG_NODES])
 def test_fields_that_are_not_known_here_survive_any_number_of_commits(others: int) -> None:
     driver = Driver(plan_of([*TWO, *({"id": f"n{n}", "when": "${false}"} for n in range(others))])).start()
     *marks, stored = decoded(driver)

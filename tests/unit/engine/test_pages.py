@@ -13,7 +13,7 @@ from tests.unit.engine.driver import START, Driver, control, plan_of
 
 from workflow_runtime.engine.codec import decode_state, encode_state
 from workflow_runtime.engine.events import CancelRequested
-from workflow_runtime.engine.pages import LONG, Pages
+from workflow_runtime.engine.pages import LONG_ENTRIES, Pages
 from workflow_runtime.engine.tables import Paged, add, forked, storable
 
 SEEDS = 20
@@ -56,7 +56,7 @@ def test_whatever_is_changed_between_being_stored_it_holds_what_a_dict_would() -
     for seed in range(SEEDS):
         print(f"seed {seed}")
         random = Random(seed)
-        model = entries(random.randrange(LONG, 4 * LONG))
+        model = entries(random.randrange(LONG_ENTRIES, 4 * LONG_ENTRIES))
         table = read(stored(dict(model)))
         next_number = 10_000
         for _ in range(12):
@@ -103,13 +103,13 @@ def test_only_pages_in_which_something_changes_are_stored_anew() -> None:
 
 
 def test_a_table_that_has_become_short_is_stored_whole() -> None:
-    table = read(stored(entries(LONG)))
-    for number in range(LONG - 10):
+    table = read(stored(entries(LONG_ENTRIES)))
+    for number in range(LONG_ENTRIES - 10):
         del table[key_at(number)]
     data = stored(table)
     assert data.startswith(b"{")
-    assert list(plain(read(data))) == [key_at(number) for number in range(LONG - 10, LONG)]
-    assert stored(read(stored(entries(LONG - 1)))).startswith(b"{")
+    assert list(plain(read(data))) == [key_at(number) for number in range(LONG_ENTRIES - 10, LONG_ENTRIES)]
+    assert stored(read(stored(entries(LONG_ENTRIES - 1)))).startswith(b"{")
     for key in list(table):
         del table[key]
     assert not table
@@ -132,7 +132,7 @@ def test_few_entries_do_not_lie_in_many_pages() -> None:
 
 
 def test_keys_that_somebody_has_written_otherwise_are_found() -> None:
-    model = entries(LONG)
+    model = entries(LONG_ENTRIES)
     data = json.dumps(json.loads(stored(dict(model))), indent=1).encode()
     assert b"\\u5ba1" in data
     for key in model:
@@ -150,8 +150,10 @@ def test_a_table_of_which_much_is_asked_is_read_whole() -> None:
 
 @pytest.mark.parametrize("seconds", [1, 10_000])
 def test_an_execution_with_long_tables_goes_on_as_one_that_is_never_stored(seconds: int) -> None:
-    waits = [control(f"w{number}", "wait", seconds=seconds + number % 7) for number in range(2 * LONG)]
-    driver = Driver(plan_of([*waits, {"id": "a"}, {"id": "b", "dependencies": ["a", "w0", f"w{LONG}"]}])).start()
+    waits = [control(f"w{number}", "wait", seconds=seconds + number % 7) for number in range(2 * LONG_ENTRIES)]
+    driver = Driver(
+        plan_of([*waits, {"id": "a"}, {"id": "b", "dependencies": ["a", "w0", f"w{LONG_ENTRIES}"]}])
+    ).start()
     assert isinstance(msgspec.json.decode(pages(encode_state(driver.state))[1])["pending"], list)
     driver.succeed("a")
     driver.elapse(5)
