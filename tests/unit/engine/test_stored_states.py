@@ -6,6 +6,7 @@ The golden states in tests/golden/states are written once for each schema (see `
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from tests.unit.engine.driver import Driver, plan_of
 from tests.unit.engine.stored_states import resume
 
 from workflow_runtime.engine.codec import decode_state, encode_state
+from workflow_runtime.engine.marks import LONG_NODES
+from workflow_runtime.engine.state import STATE_SCHEMA
+from workflow_runtime.storage.payloads import unpack_bytes
 
 STATES = Path(__file__).parents[2] / "golden/states"
 
@@ -31,6 +35,20 @@ def test_a_stored_execution_goes_on_to_its_end(path: Path) -> None:
     assert execution.end() == document["end"]
     assert execution.state.status.terminal
     assert execution.replayed() == execution.state
+
+
+def stored_in(situation: str) -> Any:
+    """The state of a situation, as this schema has it."""
+    return json.loads((STATES / f"schema{STATE_SCHEMA}" / f"{situation}.json").read_bytes())["item"]["state"]
+
+
+def test_the_states_of_this_schema_cover_what_is_stored_otherwise_when_it_is_long() -> None:
+    marks, rest = stored_in("long_graph")
+    assert len(marks) >= LONG_NODES
+    assert rest["scopes"][""]["layers"]
+    tables = msgspec.json.decode(unpack_bytes(b64decode(stored_in("many_waits"))))
+    assert isinstance(tables["scopes"], list)
+    assert isinstance(tables["pending"], list)
 
 
 def test_a_state_of_newer_code_is_refused() -> None:
