@@ -52,11 +52,11 @@ def cut(data: bytes) -> tuple[bytes, bytes]:
     """
     if not data.startswith(b"["):
         return data, b""
-    if not data.startswith(_BEGIN):  # somebody has laid out the JSON
-        marks, rest = _pair_decoder.decode(data)
-        return bytes(rest), marks.encode()
     end = data.find(b'"', len(_BEGIN))
-    return data[end + len(_BETWEEN) : -len(_END)], data[len(_BEGIN) : end]
+    if data.startswith(_BEGIN) and data.startswith(_BETWEEN, end) and data.endswith(_END):
+        return data[end + len(_BETWEEN) : -len(_END)], data[len(_BEGIN) : end]
+    marks, rest = _pair_decoder.decode(data)  # somebody has laid out the JSON
+    return bytes(rest), marks.encode()
 
 
 def joined(encoded: bytes, marks: bytes | bytearray) -> bytes:

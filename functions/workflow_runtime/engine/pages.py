@@ -99,7 +99,7 @@ class Pages(Mapping[str, Any]):
                     self._open(number)
             return self._places.get(key, -1)
         self._searches += 1
-        needle: bytes = msgspec.json.encode(key) + b":"
+        needle: bytes = msgspec.json.encode(key)
         # The graph at the top is in the first page, what began lately in the last ones.
         for number in chain((0,), range(self.count - 1, 0, -1)):
             if number not in self._opened and self._may_have(number, needle) and key in self._open(number):

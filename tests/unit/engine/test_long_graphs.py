@@ -111,8 +111,8 @@ def test_a_state_that_somebody_has_laid_out_is_read() -> None:
     plan = plan_of(chain())
     state = taken(plan, new_execution(plan, "e", 1, 0), ExecutionStarted("start", 0))
     stored = json.loads(encode_state(state))
-    for indent in (None, 0, 2):
-        read = decode_state(json.dumps(stored, indent=indent).encode())
+    for laid_out in (json.dumps(stored), json.dumps(stored, indent=2), json.dumps(stored, separators=(" , ", " : "))):
+        read = decode_state(laid_out.encode() + b"\n")
         assert json.loads(encode_state(read)) == stored
         assert encode_state(taken(plan, read, succeeded("n0"))) == encode_state(taken(plan, state, succeeded("n0")))
 
