@@ -78,7 +78,7 @@ class Version:
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Version]:
     """The release."""
-    assert pack.RELEASE.stat().st_size < pack.RELEASE_BYTES_MAX
+    assert pack.WHEEL.stat().st_size < pack.WHEEL_BYTES_MAX
     folder = tmp_path_factory.mktemp("release")
     pack.unpack(folder)
     with closing(Version(folder)) as version:
