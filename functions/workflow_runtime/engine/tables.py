@@ -2,7 +2,10 @@
 
 `forked` copies a short table. Of a long one it makes a `Layered` table: the entries as they were, shared and never
 changed again, under a layer of changes. Once the changes are many they are merged, so that a copy costs the square root
-of the table on average, and a look-up two or three steps always.
+of the table on average, and a look-up two or three steps always. The longest are `Paged`, too: of them, not all need be
+read.
+
+Empty tables and lists are not copied at all, but shared: something is put into them by `entered` and `appended`.
 """
 
 from __future__ import annotations

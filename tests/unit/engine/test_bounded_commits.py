@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.engine.driver import START, Driver, chart_of, control, on, plan_of, state
+from tests.unit.engine.driver import START, Driver, chart_of, control, loop, on, plan_of, state
 
 from workflow_runtime.engine.commands import (
     CancelTimer,
@@ -13,6 +13,7 @@ from workflow_runtime.engine.commands import (
     StartTimer,
 )
 from workflow_runtime.engine.events import CancelRequested, ResumeRequested, SuspendRequested
+from workflow_runtime.engine.graph.parts import PART_PASSES
 from workflow_runtime.engine.replay import replay
 from workflow_runtime.engine.turn import COMMANDS_MAX, Known
 
@@ -75,3 +76,12 @@ def test_what_was_put_off_replays() -> None:
     driver = started(CHILD)
     known = Known(globals=driver.globals)
     assert replay(driver.plan, driver.first, driver.journal, lambda _: known) == driver.state
+
+
+def test_parts_of_a_loop_for_which_a_commit_has_no_room_are_started_by_the_next() -> None:
+    before = [{"id": f"n{number}"} for number in range(COMMANDS_MAX - 3)]
+    parts = loop("each", {"id": "x"}, items="${input.items}", distribution="executions", max_concurrency=0)
+    driver = Driver(plan_of([*before, parts]), {"items": list(range(4 * PART_PASSES))}).start()
+    started = [sum(isinstance(command, StartChild) for command in commit) for commit in driver.commits]
+    assert started[0] < 4
+    assert sum(started) == 4
