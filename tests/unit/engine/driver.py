@@ -52,6 +52,7 @@ from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.passes import PassEnd
 from workflow_runtime.engine.replay import replay
+from workflow_runtime.engine.scope_states import GraphState
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.subscriptions import open_routes, subscriptions
 from workflow_runtime.engine.turn import COMMANDS_MAX, VALUE_KEPT_BYTES_MAX, Known, Needs, Turn, ValuesMissing
@@ -165,6 +166,14 @@ def assert_timers_in_order(state: ExecutionState) -> None:
         assert state.alarms.ids == sorted(timers, key=lambda id: (timers[id], int(id[1:])))
 
 
+def assert_marks_are_stored(state: ExecutionState) -> None:
+    """Those that stand apart are left out of their graph, which only that at the top may be."""
+    stored = decode_state(encode_state(state))
+    for address, scope in state.all_scopes():
+        if isinstance(scope, GraphState):
+            assert stored.graph(address).marks == scope.marks
+
+
 class Driver:
     """One execution. ``ordered``: runs that were ordered and not answered yet, by path, in order; ``told``: those
     that were told to stop. ``timers``: due
@@ -228,6 +237,7 @@ class Driver:
             )
             assert len(decision.commands) <= COMMANDS_MAX + SLACK
             assert decode_state(encode_state(decision.state)) == decision.state
+            assert_marks_are_stored(decision.state)
             assert_timers_in_order(decision.state)
         self.ignored += decision.ignored
         self.sent += events
