@@ -21,7 +21,7 @@ The modules in that order:
   chart runs scopes, a node may hold one; neither says how the other works;
 - `requests`: what people ask of an execution (`suspending`, and `holding`: what comes meanwhile); `ending`: how
   executions end, over `compensation`; `subscriptions`;
-- `values`: what formulas see, for workers too;
+- `values`: what formulas see, for workers too; `keeping`: which of it the state remembers;
 - `preview` (what could happen next, for people) and `replay` (a `journal`, taken again).
 
 It imports `plan`, `language`, `errors`, msgspec and the standard library. It must never know the clock, chance, or how

@@ -50,6 +50,7 @@ from workflow_runtime.engine.events import (
     TimerFired,
 )
 from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.keeping import keep_values
 from workflow_runtime.engine.lifecycle import AT_REST, EXECUTION_ROWS, SUSPENDED, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.passes import LoopState
@@ -61,21 +62,15 @@ from workflow_runtime.engine.subscriptions import subscribe
 from workflow_runtime.engine.suspending import suspend_escalated
 from workflow_runtime.engine.turn import (
     COMMANDS_MAX,
-    VALUE_KEPT_BYTES_MAX,
-    VALUES_KEPT_BYTES_MAX,
     Known,
     Needs,
     Turn,
     ValuesMissing,
 )
-from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
-from workflow_runtime.plan.graph import OUTPUTS
 from workflow_runtime.plan.limiters import Share
 from workflow_runtime.plan.plan import Plan
-
-GLOBALS_KEPT_BYTES_MAX = 512  # parts of the input that decisions read, kept in the state instead of read again
 
 NOTHING_KNOWN = Known()
 
@@ -191,7 +186,7 @@ def advance(
         turn.commands.append(Continue())
     if after.status is SUSPENDED:
         _put_aside(scopes)
-    _keep_values(scopes)
+    keep_values(scopes)
     scopes.release()
     return Decision(after, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps), tuple(turn.applied))
 
@@ -351,50 +346,3 @@ def _put_aside(scopes: Scopes) -> None:
     for scope in scopes.loaded.values():
         if isinstance(scope, GraphScope):
             scope.put_aside()
-
-
-def _keep_values(scopes: Scopes) -> None:
-    """Between turns the state keeps small values whose readers have not decided yet; larger ones are read again."""
-    turn = scopes.turn
-    state = turn.state
-    graphs: list[GraphScope] = []
-    for scope in scopes.loaded.values():
-        if isinstance(scope, GraphScope) and (scope.fresh or scope.graph.values):
-            graphs.append(scope)
-            _forget_decided(scope)
-    if (not graphs and turn.known.globals is None) or state.status.terminal:
-        return
-    for scope in graphs:
-        for node, value in scope.fresh.items() if not scope.is_closed else ():
-            if not _has_open_reader(scope, node):
-                continue
-            pruned = prune(value, scope.block.nodes[node].decision_paths)
-            size = _size(pruned)
-            if size <= min(VALUES_KEPT_BYTES_MAX - state.kept_bytes, VALUE_KEPT_BYTES_MAX):
-                scope.graph.values[node] = pruned
-                scope.graph.kept_bytes += size
-                state.kept_bytes += size
-    if turn.known.globals is not None and state.globals is None and not turn.plan.has_chart:
-        globals_ = turn.need_globals()
-        if _size(globals_) <= GLOBALS_KEPT_BYTES_MAX:
-            state.globals = globals_
-
-
-def _forget_decided(scope: GraphScope) -> None:
-    """Drop the values whose readers have all decided."""
-    kept = scope.graph.values
-    for node in [node for node in kept if not _has_open_reader(scope, node)]:
-        size = _size(kept.pop(node))
-        scope.graph.kept_bytes -= size
-        scope.turn.state.kept_bytes -= size
-
-
-def _has_open_reader(scope: GraphScope, node: int) -> bool:
-    """Whether any reader of the value may still decide something by it. Readers later in the file are more likely to be
-    open, so they are asked first."""
-    readers = scope.block.readers[node]
-    return OUTPUTS in readers[:1] or any(scope.is_open(reader) for reader in reversed(readers))
-
-
-def _size(value: Any) -> int:
-    return len(msgspec.json.encode(value))
