@@ -237,6 +237,7 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
         state.scopes[TOP_CHART] = ChartState(configuration=chart.configuration)
     state.in_flight = len(state.stopping)
     state.aborted = True
+    state.queued, state.crowded = {}, {}  # of scopes that are gone
     state.unannounced.clear()
     scopes = settling.scopes_of(turn)
     ending.break_off(scopes, error)

@@ -5,7 +5,7 @@ Each function that takes a request returns why it has no effect, or ``""``; each
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import UNSET
@@ -82,7 +82,7 @@ def accept_retry(scopes: Scopes, request: RetryRequested) -> str:
         return ""
     root = scopes.root
     assert isinstance(root, GraphScope)
-    again = reopening.all_after(root, turn.plan.root.index[request.node]) if request.node else set()
+    again = {TOP_GRAPH: reopening.all_after(root, turn.plan.root.index[request.node])} if request.node else {}
     _reopen(scopes, again, variables)
     return ""
 
@@ -193,10 +193,11 @@ def reopen_for_parent(scopes: Scopes) -> None:
     state = scopes.turn.state
     state.goes_on = False
     state.status = ExecutionStatus.RUNNING
-    _reopen(scopes, set(), {})
+    _reopen(scopes, {}, {})
 
 
-def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None:
+def _reopen(scopes: Scopes, again: Mapping[ScopeId, set[int]], variables: dict[str, Json]) -> None:
+    """Have what was lost run again, and these nodes, by scope, whatever their outcome."""
     turn, state, root = scopes.turn, scopes.turn.state, scopes.root
     assert isinstance(root, GraphScope)
     state.attempt += 1
@@ -211,8 +212,10 @@ def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None
     root.pending.clear()  # what it waited for when it ended
     settling.start_deadline(scopes, turn.now)
     with_lost = turn.status_before is not ExecutionStatus.COMPLETED
-    undone = _forget_undone(scopes)
-    reopening.reopen(root, again | undone.get(TOP_GRAPH, set()), with_lost=with_lost)
+    anew = _forget_undone(scopes)
+    for address, nodes in again.items():
+        anew.setdefault(address, set()).update(nodes)
+    reopening.reopen(root, anew.get(TOP_GRAPH, set()), with_lost=with_lost)
     if turn.plan.has_chart and TOP_CHART not in scopes:  # it was cancelled before it began
         settling.start(scopes)
         return
@@ -220,7 +223,7 @@ def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None
     for address in list(state.scopes):
         scope = scopes.get(address)  # a loop is forgotten when all of it runs anew
         if isinstance(scope, GraphScope) and address != TOP_GRAPH:
-            reopening.reopen(scope, undone.get(address, set()))
+            reopening.reopen(scope, anew.get(address, set()))
         elif isinstance(scope, ChartScope):
             interpreter.resume(scope)
 
@@ -274,7 +277,9 @@ def accept_skip(scopes: Scopes, request: SkipRequested) -> str:
     if problem:
         return problem
     if turn.status_before.terminal:
-        _reopen(scopes, set(), {})
+        place = turn.plan.locate(request.node)
+        assert place is not None, "`cannot_skip` has looked"
+        _reopen(scopes, {place.scope: {place.node}}, {})  # it may be no part of what was lost
     elif turn.state.escalated is not None and turn.state.escalated.path == request.node:
         go_on(scopes, request.reason)
         retries.begin_visit(*node_at(scopes, request.node))

@@ -191,6 +191,9 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
         """A copy that is stored as if its long tables had never been: which pages they have depends on their past."""
         copied = self.copy()
         copied.scopes, copied.pending = whole(copied.scopes), whole(copied.pending)
+        for name in ("queued", "applied", "fates", "crowded", "stopping", "originals"):
+            if not getattr(copied, name):
+                setattr(copied, name, {})  # not stored, whatever table has become empty
         return copied
 
     def touch(self, address: ScopeId) -> ScopeState:

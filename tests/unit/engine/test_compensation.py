@@ -500,6 +500,21 @@ def test_the_limit_on_concurrency_holds() -> None:
 # ---- ends outside the plan, and after the end
 
 
+def test_an_abort_forgets_compensations_that_wait_for_a_place() -> None:
+    nodes = [{"id": id, "compensate": {"tool": "u"}} for id in ("a", "b")]
+    fields = {"compensation": {"order": "parallel"}, "limits": {"max_concurrency": 1}}
+    driver = Driver(plan_of([*nodes, {"id": "c", "dependencies": ["a", "b"]}], **fields)).start()
+    driver.succeed("a")
+    driver.succeed("b")
+    driver.take(CancelRequested("control:c", START))
+    driver.take(RunStopped("stop:c#1", START, "c", 1))
+    assert driver.status == "compensating"
+    assert driver.state.queued
+    ends = abort(driver.plan, driver.state, ErrorDocument.of("state_too_large", "too large"))
+    assert ends.state.status.value == "cancelled"
+    assert not ends.state.queued
+
+
 def test_an_abort_undoes_too_and_a_second_one_ends_it() -> None:
     driver = booked(trip())
     error = ErrorDocument.of("state_too_large", "too large")

@@ -95,6 +95,17 @@ def test_long_tables_that_emptied_make_no_difference() -> None:
     assert found.place == "state.scopes..open_count"
 
 
+def test_a_table_of_the_execution_that_was_long_and_emptied_makes_no_difference() -> None:
+    body = {"body": [{"id": "b"}], "times": 2 * SHORT_MAX, "max_concurrency": 2 * SHORT_MAX}
+    driver = Driver(plan_of([control("each", "loop", **body)], limits={"max_concurrency": 1})).start()
+    assert len(driver.state.queued) > SHORT_MAX
+    driver.succeed("each[0]/b")
+    driver.take(CancelRequested("control:c", driver.now))
+    assert not driver.state.queued
+    assert first_deviation(recording_of(driver, encode_state(driver.state))) is None
+    assert driver.replayed() == driver.state
+
+
 def test_progress_of_joins_that_nobody_asks_for_makes_no_difference() -> None:
     """Older code kept it of nodes that were put aside while the execution is suspended."""
     failing = aggregation("b", "collect", items="${[1]}", outputs={"x": "${1 / 0}"}, dependencies=["a"])

@@ -449,6 +449,21 @@ def test_a_failed_node_is_skipped_and_the_rest_goes_on() -> None:
     assert driver.replayed() == driver.state
 
 
+@pytest.mark.parametrize("given", [{}, {"output": {"v": 1}}])
+def test_a_node_whose_failure_others_could_do_without_is_skipped_too(given: dict[str, Any]) -> None:
+    nodes = [{"id": "a"}, {"id": "b"}, {"id": "c", "dependencies": ["a", "b"], "join": {"at_least": 1}}]
+    driver = Driver(plan_of(nodes)).start()
+    driver.fail("a")
+    driver.succeed("b")
+    driver.fail("c")
+    assert driver.status == "failed"
+    assert skip(driver, "a", **given).ignored == ()
+    assert driver.nodes == {"a": "success" if given else "skipped", "b": "success", "c": "ready"}
+    driver.play()
+    assert driver.status == "completed"
+    assert driver.replayed() == driver.state
+
+
 def test_a_failed_node_is_skipped_without_an_output() -> None:
     driver = failed()
     skip(driver, "b")
