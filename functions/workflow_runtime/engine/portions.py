@@ -20,8 +20,8 @@ Run = tuple[str, int]
 """Path and serial of a recorded run."""
 
 
-def part_of(plan: Plan, state: ExecutionState, portion: Portion) -> tuple[Part, list[Run]] | None:
-    """How the execution begins that runs these passes, and the runs that they read. None: the loop is over."""
+def part_of(plan: Plan, state: ExecutionState, portion: Portion) -> Part | None:
+    """How the execution begins that runs these passes. None: the loop is over."""
     if portion.loop not in state.scopes:
         return None
     place = plan.locate(portion.loop)
@@ -29,14 +29,24 @@ def part_of(plan: Plan, state: ExecutionState, portion: Portion) -> tuple[Part, 
     spec = plan.blocks[place.block].nodes[place.node].spec
     assert isinstance(spec, LoopSpec)
     scopes: dict[ScopeId, ScopeState] = {}
-    runs: list[Run] = []
     for address, held in state.all_scopes():
         if address == portion.loop:
             assert isinstance(held, LoopState)
             scopes[address] = _loop(held, portion)
         elif _is_around(address, portion.loop):
-            scopes[address] = _around(plan, address, held, portion.loop, spec, runs)
-    return Part(portion.loop, scopes), runs
+            scopes[address] = _around(plan, address, held, portion.loop, spec)
+    return Part(portion.loop, scopes)
+
+
+def runs_read(plan: Plan, part: Part) -> list[Run]:
+    """The runs that its passes read of the scopes around it."""
+    return [
+        (_prefix(address) + node.id, graph.serial(index))
+        for address, graph in part.scopes.items()
+        if isinstance(graph, GraphState)
+        for index, node in enumerate(plan.blocks[graph.block].nodes)
+        if _can_be_read(graph.marks[index])
+    ]
 
 
 def _is_around(address: ScopeId, loop: str) -> bool:
@@ -49,7 +59,7 @@ def _loop(held: LoopState, portion: Portion) -> LoopState:
     return LoopState(held.node, passes, items=items, portion=portion)
 
 
-def _around(plan: Plan, address: ScopeId, held: ScopeState, loop: str, spec: LoopSpec, runs: list[Run]) -> ScopeState:
+def _around(plan: Plan, address: ScopeId, held: ScopeState, loop: str, spec: LoopSpec) -> ScopeState:
     match held:
         case ChartState():
             return ChartState(
@@ -70,20 +80,18 @@ def _around(plan: Plan, address: ScopeId, held: ScopeState, loop: str, spec: Loo
                 portion=held.portion,
             )
         case GraphState():
-            return _graph(plan, address, held, loop, spec, runs)
+            return _graph(plan, address, held, loop, spec)
 
 
-def _graph(plan: Plan, address: ScopeId, held: GraphState, loop: str, spec: LoopSpec, runs: list[Run]) -> GraphState:
+def _graph(plan: Plan, address: ScopeId, held: GraphState, loop: str, spec: LoopSpec) -> GraphState:
     """A graph in which nothing runs but what the loop is in."""
     block = plan.blocks[held.block]
     marks = bytearray([Mark.SKIPPED]) * len(block.nodes)
-    prefix = f"{address}/" if address else ""
     for number in spec.reads:
         node = number - block.first
-        if 0 <= node < len(marks) and (held.marks[node] == SUCCESS or held.marks[node] in FAILED_MARKS):
+        if 0 <= node < len(marks) and _can_be_read(held.marks[node]):
             marks[node] = held.marks[node]
-            runs.append((prefix + block.nodes[node].id, held.serial(node)))
-    step = static_path(loop[len(prefix) :]).partition("/")[0]
+    step = static_path(loop[len(_prefix(address)) :]).partition("/")[0]
     running = next((node for node, each in enumerate(block.nodes) if each.id == step), -1)
     if running >= 0:
         marks[running] = Mark.RUNNING
@@ -96,3 +104,11 @@ def _graph(plan: Plan, address: ScopeId, held: GraphState, loop: str, spec: Loop
         visits=dict(held.visits),
         begun={running: held.begun[running]} if running in held.begun else {},
     )
+
+
+def _can_be_read(mark: int) -> bool:
+    return mark == SUCCESS or mark in FAILED_MARKS
+
+
+def _prefix(address: ScopeId) -> str:
+    return f"{address}/" if address else ""

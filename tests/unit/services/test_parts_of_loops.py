@@ -113,6 +113,17 @@ def test_it_runs_in_the_graph_of_a_state_and_reads_the_charts_variables(world: W
     assert_replays(world.services, part_of(parent, path="运行/各"))
 
 
+def test_passes_decide_by_what_ran_before_the_loop(world: World) -> None:
+    before = "{id: first, type: tool, tool: act, inputs: {x: 7, i: 0}}"
+    when = '}, when: "${first.x + index > 7}"}]'
+    body = loop(', first: "${first.x}"', ", dependencies: [first]").replace("}}]", when)
+    parent = begun(world, f"workflow: {{id: w, nodes: [{before}, {body}]}}")
+    assert world.run(parent) == "completed", document(world, parent)["error"]
+    assert document(world, parent)["output"] == [None, *({"x": x, "i": x, "first": 7} for x in (1, 2))]
+    assert_replays(world.services, parent)
+    assert_replays(world.services, part_of(parent))
+
+
 def test_it_runs_in_a_pass_of_another_loop(world: World) -> None:
     inner = loop(', row: "${row}"').replace("${input.xs}", "${row}")
     outer = f'{{id: 行, type: control, subtype: loop, as: row, items: "${{input.xs}}", body: [{inner}]}}'

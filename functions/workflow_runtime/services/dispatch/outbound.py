@@ -40,7 +40,7 @@ from workflow_runtime.engine.events import (
 from workflow_runtime.engine.identity import child_execution_id, child_key
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.passes import Portion
-from workflow_runtime.engine.portions import part_of
+from workflow_runtime.engine.portions import part_of, runs_read
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.subscriptions import subscriptions
 from workflow_runtime.errors import ErrorDocument, RequestError
@@ -175,16 +175,16 @@ class Courier:
         correlation_id: str,
     ) -> None:
         """Start the execution that runs these passes of a loop, unless the loop is over by now."""
-        found = part_of(plan, state, portion)
-        if found is None:
+        part = part_of(plan, state, portion)
+        if part is None:
             return
-        part, runs = found
         loop = plan.numbers[static_path(portion.loop)]
         known = self._part_plans.get((plan.hash, loop))
         if known is None:
             known = self._part_plans[plan.hash, loop] = part_plan(plan, loop)
         child = _child(state, command)
-        self._starter().start_part(known, child, state, replace(parent, part=part), runs, correlation_id)
+        parent, runs = replace(parent, part=part), runs_read(plan, part)
+        self._starter().start_part(known, child, state, parent, runs, correlation_id)
 
     def _goes_on(self, state: ExecutionState, command: StartChild) -> bool:
         """Have the child go on that an earlier order started; False if there is none."""

@@ -10,6 +10,7 @@ from workflow_runtime.engine.codec import encode_state
 from workflow_runtime.engine.commands import AskApproval, CancelRun, RecordNode, ReplaceVariables, StorePages
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, NodeYielded
 from workflow_runtime.engine.journal import JournalEntry
+from workflow_runtime.engine.portions import runs_read
 from workflow_runtime.engine.recording import NO_STATE, RecordedRun, Recording
 from workflow_runtime.engine.turn import Visit
 from workflow_runtime.engine.values.evaluation import NodeValue
@@ -66,7 +67,7 @@ class Recordings:
             raise RequestError("not_found", f"there is no execution {execution_id!r}")
         plan = self._workflows.plan(header.plan_hash)
         entries: list[JournalEntry] = []
-        runs: list[RecordedRun] = []
+        runs = [*self._runs_before(plan, header)] if not after else []
         replaced: dict[int, dict[str, Json]] = {}
         blobs: dict[str, Json] = {}
         size, more = 0, True
@@ -132,12 +133,17 @@ class Recordings:
     def _ended_runs(self, plan: Plan, execution_id: str, entry: JournalEntry) -> Sequence[RecordedRun]:
         """The runs that have ended by this commit, or in it, as far as decisions read them; also those of agents that
         wait for others."""
-        wanted = {
-            keys.run(execution_id, item.path, item.serial): item.path
-            for item in (*entry.events, *entry.commands)
-            if isinstance(item, (NodeSucceeded, NodeFailed, NodeYielded, RecordNode, CancelRun))
-        }
-        items = self._table.get(list(wanted))
+        ended = (NodeSucceeded, NodeFailed, NodeYielded, RecordNode, CancelRun)
+        items = (*entry.events, *entry.commands)
+        return self._recorded(plan, execution_id, [(i.path, i.serial) for i in items if isinstance(i, ended)])
+
+    def _runs_before(self, plan: Plan, header: Header) -> Sequence[RecordedRun]:
+        """Of an execution that runs passes of another one's loop, the runs around the loop that these read."""
+        part = header.parent.part if header.parent is not None else None
+        return self._recorded(plan, header.execution_id, runs_read(plan, part)) if part is not None else ()
+
+    def _recorded(self, plan: Plan, execution_id: str, runs: Iterable[tuple[str, int]]) -> Sequence[RecordedRun]:
+        items = self._table.get(list(dict.fromkeys(keys.run(execution_id, *run) for run in runs)))
         return [
             RecordedRun(
                 run.path, run.serial, _value(plan, run), self._runs.order_of(item), self._visit(plan, run, item)
