@@ -307,6 +307,25 @@ def test_an_execution_that_nothing_can_move_exits_5_and_says_why(
     assert f"--resume {execution_id} --db x.db" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ("{id: kid, type: sub_workflow, workflow_id: child}", "kid (running) waits for its execution ex-"),
+        (
+            "{id: each, type: control, subtype: loop, items: [1], distribution: executions, body: [NEWS]}",
+            "each (running) waits for its passes, which executions of their own run",
+        ),
+    ],
+)
+def test_a_node_whose_executions_wait_says_so(awr: Awr, tmp_path: Path, node: str, said: str) -> None:
+    news = "{id: news, type: control, subtype: wait, event: go}"
+    for id, nodes in (("child", news), ("parent", node.replace("NEWS", news))):
+        (tmp_path / f"{id}.yaml").write_text(f"workflow: {{id: {id}, nodes: [{nodes}]}}\n", encoding="utf-8")
+    result = awr("run", tmp_path / "parent.yaml")
+    assert result.exit_code == 5
+    assert said in result.stderr
+
+
 def _interrupted(workflow: Path, mocks: Path, database: Path) -> str:
     """An execution whose node b was being run when its process died."""
     with LocalRuntime(open_backend(database), None, Mocks.load(mocks)) as runtime:

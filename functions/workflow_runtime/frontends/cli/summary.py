@@ -122,6 +122,10 @@ def _waits(entry: Mapping[str, Json]) -> str:
         return WAITS[entry["waiting_on"]]
     if entry["status"] == "waiting":
         return "for nodes before it"
+    if entry.get("child"):
+        return f"for its execution {entry['child']} (awr why says what that waits for)"
+    if entry.get("passes"):
+        return "for its passes, which executions of their own run (awr list --all shows them)"
     return "for a worker: it was ordered, and its order or result is in no queue any more"
 
 
