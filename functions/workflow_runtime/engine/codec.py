@@ -10,7 +10,7 @@ import msgspec
 from workflow_runtime.engine import schema1, schema2
 from workflow_runtime.engine.alarms import Alarms
 from workflow_runtime.engine.awaited import Pending
-from workflow_runtime.engine.marks import LongGraph, cut
+from workflow_runtime.engine.marks import LongGraph, cut, parted
 from workflow_runtime.engine.pages import Pages
 from workflow_runtime.engine.state import STATE_SCHEMA, UNNUMBERED_SCHEMA, ExecutionState, encode_state
 from workflow_runtime.engine.tables import Opened, Paged
@@ -52,7 +52,8 @@ def decode_state(data: bytes) -> ExecutionState:
     rest, marks = cut(data)
     try:
         state: _Stored = _decoder.decode(rest)
-    except msgspec.ValidationError:  # looking for unknown fields first would be a second walk through every state
+    except msgspec.DecodeError:  # looking for unknown fields first would be a second walk through every state
+        rest, marks = parted(data)
         state = _decoder_elsewhere.decode(rest)
         state.newer = {name: bytes(value) for name, value in _fields.decode(rest).items() if name not in _KNOWN}
     if state.schema > STATE_SCHEMA:

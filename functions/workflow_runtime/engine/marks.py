@@ -17,6 +17,7 @@ LONG_NODES = 500
 """Nodes of a graph whose marks stand apart; those of a shorter one are sooner encoded than moved."""
 
 _BEGIN, _BETWEEN, _END = b'["', b'",', b"]"
+_FIRST, _APART = len(_BEGIN), len(_BETWEEN)
 
 _pair_decoder = msgspec.json.Decoder(tuple[str, Raw])
 
@@ -48,14 +49,19 @@ class LongGraph:
 def cut(data: bytes) -> tuple[bytes, bytes]:
     """A stored state without the marks that stand apart, and these; none if there are none.
 
-    Raises `msgspec.DecodeError` for a list that is no such pair.
+    Of a pair that somebody has laid out otherwise than `joined` the rest is no JSON: then it must be `parted`.
     """
-    if not data.startswith(b"["):
+    if data[:_FIRST] != _BEGIN:
         return data, b""
-    end = data.find(b'"', len(_BEGIN))
-    if data.startswith(_BEGIN) and data.startswith(_BETWEEN, end) and data.endswith(_END):
-        return data[end + len(_BETWEEN) : -len(_END)], data[len(_BEGIN) : end]
-    marks, rest = _pair_decoder.decode(data)  # somebody has laid out the JSON
+    end = data.find(b'"', _FIRST)
+    return data[end + _APART : -1], data[_FIRST:end]
+
+
+def parted(data: bytes) -> tuple[bytes, bytes]:
+    """The same, however the JSON is laid out. Raises `msgspec.DecodeError` for a list that is no such pair."""
+    if not data.lstrip().startswith(b"["):
+        return data, b""
+    marks, rest = _pair_decoder.decode(data)
     return bytes(rest), marks.encode()
 
 
