@@ -177,8 +177,8 @@ def advance(
     else:
         if plan.triggers:
             changed = _subscribe(scopes) or changed
-    if (needs := turn.needs) is not None:
-        return needs
+    if turn.missing is not None:
+        return turn.needs()
     if after.backlog or len(turn.commands) > COMMANDS_MAX:
         turn.bound()
     changed = changed or bool(turn.commands)  # of the backlog

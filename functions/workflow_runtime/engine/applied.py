@@ -11,6 +11,7 @@ import hashlib
 from functools import lru_cache
 
 from workflow_runtime.engine.events import ControlEvent, Event, SignalReceived
+from workflow_runtime.engine.tables import entered
 from workflow_runtime.engine.turn import Turn
 
 APPLIED_MS = 24 * 3600 * 1000
@@ -25,7 +26,7 @@ def is_known(turn: Turn, event_id: str) -> bool:
 
 def remember(turn: Turn, event_id: str) -> None:
     """The event is taken now. Ids that older deployments kept in the state are forgotten when their time has come."""
-    turn.applied[identity(event_id)] = None
+    turn.applied = entered(turn.applied, identity(event_id), None)
     old = turn.state.applied
     while old and old[oldest := next(iter(old))] <= turn.now - APPLIED_MS:
         del old[oldest]

@@ -20,7 +20,7 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.scope_states import initial_graph_state
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import ExecutionState
-from workflow_runtime.engine.tables import entered
+from workflow_runtime.engine.tables import entered, included
 from workflow_runtime.engine.turn import COMMANDS_MAX, Turn
 from workflow_runtime.engine.visits import Fate, Original, Undoable, Undoing, awaited_as
 from workflow_runtime.errors import ErrorDocument
@@ -140,7 +140,7 @@ def stopped(scopes: Scopes, event: NodeSucceeded | NodeFailed | NodeYielded | Ru
             state.undo += (Undoable(done.node, done.serial, done.prefix or ""),)
     elif original is not None:
         if state.awaits_cancelled:
-            turn.idle.add((original.path, original.serial))
+            turn.idle = included(turn.idle, (original.path, original.serial))
         turn.cancel(original.path, original.serial, original.started_at, original.child)
     if not state.stopping and state.status is ExecutionStatus.COMPENSATING:
         pending.drop_owned(scopes.root, -1)

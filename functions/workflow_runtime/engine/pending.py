@@ -19,7 +19,7 @@ from workflow_runtime.engine.commands import CancelTimer, CloseTask, ControlChil
 from workflow_runtime.engine.events import ChildEnded, ChildStarted
 from workflow_runtime.engine.scopes import Scope
 from workflow_runtime.engine.state import ExecutionState
-from workflow_runtime.engine.tables import add
+from workflow_runtime.engine.tables import add, entered
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
@@ -227,7 +227,7 @@ def _remove(turn: Turn, id: str, entry: Pending) -> None:
 def note_listener(turn: Turn, id: str) -> None:
     """An event is about to be waited for, otherwise or no more: what is known of it before the first change counts."""
     if id not in turn.listened_before:
-        turn.listened_before[id] = turn.state.pending.get(id)
+        turn.listened_before = entered(turn.listened_before, id, turn.state.pending.get(id))
 
 
 # ---- the order of timers

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from itertools import chain, filterfalse
 from math import isqrt
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 from msgspec import Raw
@@ -39,8 +40,16 @@ def forked(table: MutableMapping[K, V]) -> MutableMapping[K, V]:
     return table.copy() if is_light else forked(table.merged())
 
 
+NO_ENTRIES: MutableMapping[Any, Any] = MappingProxyType({})  # type: ignore[assignment]
+"""What tables begin with that stay empty in most turns, and are put into by `entered` only: to make each anew takes its
+time."""
+
+NO_MEMBERS: set[Any] = frozenset()  # type: ignore[assignment]
+"""The same of sets, and `included`."""
+
+
 def entered(table: MutableMapping[K, V], key: K, value: V) -> MutableMapping[K, V]:
-    """A table with one more entry: another one if it was empty, as copies of a state share empty tables."""
+    """A table with one more entry: another one if it was empty, as empty tables are shared."""
     if not table:
         return {key: value}
     table[key] = value
@@ -53,6 +62,14 @@ def appended(items: list[V], value: V) -> list[V]:
         return [value]
     items.append(value)
     return items
+
+
+def included(members: set[K], member: K) -> set[K]:
+    """The same of sets."""
+    if not members:
+        return {member}
+    members.add(member)
+    return members
 
 
 def add(table: MutableMapping[K, V], key: K, value: V) -> None:

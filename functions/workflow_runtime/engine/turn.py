@@ -7,7 +7,7 @@ has at hand (`Needs`); then the whole turn is thrown away and taken again with t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, MutableMapping, Sequence, Set
 
 import msgspec
 
@@ -26,7 +26,7 @@ from workflow_runtime.engine.lifecycle import SUSPENDED, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.passes import Page
 from workflow_runtime.engine.state import ExecutionState
-from workflow_runtime.engine.tables import appended
+from workflow_runtime.engine.tables import NO_ENTRIES, NO_MEMBERS, appended
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.engine.visits import Original, awaited_as
 from workflow_runtime.language.json_values import Json
@@ -152,15 +152,15 @@ class Turn(msgspec.Struct, eq=False):
     macrosteps: list[Macrostep] = []
     missing: Missing | None = None
     evaluations: int = 0
-    listened_before: dict[str, Pending | None] = {}
-    replacing: dict[str, Json] = {}
+    listened_before: MutableMapping[str, Pending | None] = NO_ENTRIES
+    replacing: Mapping[str, Json] = NO_ENTRIES
     reason: str = ""
-    applied: dict[str, None] = {}
+    applied: MutableMapping[str, None] = NO_ENTRIES
     reported: Set[tuple[str, int]] = frozenset()
-    ordered: set[tuple[str, int]] = set()
-    followers: dict[tuple[str, int], list[tuple[str, int]]] = {}
-    idle: set[tuple[str, int]] = set()
-    originals: dict[tuple[str, int], Original] = {}
+    ordered: set[tuple[str, int]] = NO_MEMBERS
+    followers: MutableMapping[tuple[str, int], list[tuple[str, int]]] = NO_ENTRIES
+    idle: set[tuple[str, int]] = NO_MEMBERS
+    originals: MutableMapping[tuple[str, int], Original] = NO_ENTRIES
     stored: dict[str, Json] = {}
 
     @classmethod
@@ -209,10 +209,9 @@ class Turn(msgspec.Struct, eq=False):
             self.missing = Missing()
         return self.missing
 
-    @property
-    def needs(self) -> Needs | None:
-        """What must be read first, if anything."""
-        return None if self.missing is None else self.missing.needs(self.replaced_before)
+    def needs(self) -> Needs:
+        """What must be read first, as something must."""
+        return self.lacks().needs(self.replaced_before)
 
     @property
     def globals(self) -> dict[str, Json] | None:

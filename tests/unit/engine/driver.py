@@ -497,8 +497,7 @@ class Driver:
                 open_routes(settling.scopes_of(turn))
                 answered = True
             except ValuesMissing:
-                assert turn.needs is not None
-                known = self._known(turn.needs, known)
+                known = self._known(turn.needs(), known)
         assert dict(turn.state.pending) == dict(self.state.pending)
         assert self.subscribed == set(subscriptions(self.plan, self.state.pending))
 

@@ -35,13 +35,10 @@ def make_ready(scope: GraphScope, node: int) -> None:
     scope.scopes.mark(scope)
 
 
-def next_to_begin(scope: GraphScope) -> int | None:
-    """Takes the first node off the queue if it may start now; nodes that the dispatcher runs itself always may."""
-    queue = scope.graph.queue
-    limit = scope.plan.max_concurrency
-    if limit and places_taken(scope.turn.state) >= limit and scope.block.nodes[queue[0]].pool is not None:
-        return None
-    return queue.pop(0)
+def may_begin_next(scope: GraphScope, limit: int) -> bool:
+    """Whether the first node of the queue may start now, of an execution in which ``limit`` may run at once. Nodes that
+    the dispatcher runs itself always may."""
+    return places_taken(scope.turn.state) < limit or scope.block.nodes[scope.graph.queue[0]].pool is None
 
 
 def may_begin_branch(scope: GraphScope, node: int) -> bool:

@@ -12,6 +12,7 @@ from workflow_runtime.engine.graph.outcome import Yielded, ended
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import order
 from workflow_runtime.engine.lifecycle import ALIVE_MARKS, Change
+from workflow_runtime.engine.tables import entered
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
 from workflow_runtime.errors import NodeError
 from workflow_runtime.language.expressions import Scope, equals, render_text
@@ -114,7 +115,7 @@ def _switch_targets(scope: GraphScope, node: int, spec: SwitchSpec) -> tuple[int
 
 
 def _select(scope: GraphScope, node: int, targets: tuple[int, ...]) -> None:
-    scope.selections[node] = targets
+    scope.selections = entered(scope.selections, node, targets)
     ended(scope, node, Yielded({"selected": [scope.block.nodes[target].id for target in targets]}))
     for index in scope.block.nodes[node].outgoing:
         edge = scope.block.edges[index]

@@ -32,6 +32,7 @@ from workflow_runtime.engine.graph.work import order_again
 from workflow_runtime.engine.lifecycle import SUCCEED, SUSPENDED, WAITING, Change
 from workflow_runtime.engine.passes import Passes
 from workflow_runtime.engine.suspension import Escalation
+from workflow_runtime.engine.tables import entered
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, NodeError
@@ -176,7 +177,7 @@ def _substituted(scope: GraphScope, node: int, output_of: Read, result: NodeSucc
     if result.has_values:
         scope.keep(node, result.values)
     else:
-        scope.stand_ins[node] = output_of.node - scope.block.first
+        scope.stand_ins = entered(scope.stand_ins, node, output_of.node - scope.block.first)
     if result.values_bytes:
         _count_bytes(scope, node, result.values_bytes)
     original = scope.stands_in_for(node)
@@ -238,7 +239,7 @@ def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
 def fail_for_good(scope: GraphScope, node: int, error: ErrorDocument) -> None:
     """Nobody deals with the failure of an attempt, which is recorded."""
     scope.end(node, Change.FAIL)
-    scope.errors[node] = error
+    scope.errors = entered(scope.errors, node, error)
     failures.failed(scope, node, error)
 
 
@@ -306,7 +307,7 @@ def _case(scope: GraphScope, node: int, failure: Failure) -> Case:
 def _end_failed(scope: GraphScope, node: int, failure: Failure, change: Change, *, handled: bool) -> None:
     _record_failure(scope, node, failure, handled=handled)
     scope.end(node, change)
-    scope.errors[node] = failure.error
+    scope.errors = entered(scope.errors, node, failure.error)
 
 
 def _record_failure(scope: GraphScope, node: int, failure: Failure, *, handled: bool, falls_back: bool = False) -> None:

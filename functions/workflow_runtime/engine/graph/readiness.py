@@ -43,7 +43,8 @@ def settle(scope: GraphScope) -> None:
             _begin(scope, due.popleft())
         elif not (queue and len(commands) < most and _begin_queued(scope)):
             break
-    scope.scopes.unmark(scope)  # whatever marked it meanwhile was done above
+    if scope.scopes.marked:  # whatever marked it meanwhile was done above
+        scope.scopes.unmark(scope)
     if queue:
         state.queued = entered(state.queued, scope.id, True)
     elif state.queued:
@@ -160,10 +161,11 @@ def _begin(scope: GraphScope, node: int) -> None:
 
 
 def _begin_queued(scope: GraphScope) -> bool:
-    """Start the first of the ready nodes that may start now. False when none may."""
-    node = concurrency.next_to_begin(scope)
-    if node is None:
+    """Start the first of the ready nodes, if it may start now. False if not."""
+    limit = scope.plan.max_concurrency
+    if limit and not concurrency.may_begin_next(scope, limit):
         return False
+    node = scope.graph.queue.pop(0)
     try:
         KINDS[type(scope.block.nodes[node].spec)].start(scope, node)
     except ValuesMissing:

@@ -23,6 +23,7 @@ from workflow_runtime.engine.lifecycle import (
     Change,
     Mark,
 )
+from workflow_runtime.engine.tables import NO_ENTRIES, NO_MEMBERS, entered, included
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.engine.values.evaluation import View, doubt_text, error_value, evaluate
 from workflow_runtime.engine.values.visibility import NOTHING_SEEN, Seen, charts_seen, loops_seen
@@ -51,10 +52,10 @@ class GraphScope(GraphValues):
     """
 
     moved: set[int] = msgspec.field(default_factory=set)
-    covered: set[int] = msgspec.field(default_factory=set)
+    covered: set[int] = NO_MEMBERS
     ended: deque[int] = msgspec.field(default_factory=deque)
     due: deque[int] = msgspec.field(default_factory=deque)
-    selections: dict[int, tuple[int, ...]] = msgspec.field(default_factory=dict)
+    selections: MutableMapping[int, tuple[int, ...]] = NO_ENTRIES
 
     @property
     def commands(self) -> list[Command]:
@@ -98,7 +99,7 @@ class GraphScope(GraphValues):
             graph.children.pop(node, None)
         is_covered = bool(graph.fallbacks) and self._is_undone_by_fallback(node)
         if is_covered:
-            self.covered.add(node)
+            self.covered = included(self.covered, node)
         if type(plan.spec) is LoopSpec and change not in (Change.FAIL, Change.CANCEL):
             self.forget_inside(node)
         if graph.notes:
@@ -135,20 +136,20 @@ class GraphScope(GraphValues):
         run = path, graph.serial(node)
         if self.turn.state.segments and graph.marks[node] == Mark.READY and node not in graph.serials:
             after = [each for each in segments.after(self.block, node) if each not in graph.serials]
-            self.turn.followers[run] = [
-                (self.path(each), graph.serial(each)) for each in after if self.block.nodes[each].compensate >= 0
-            ]
+            undone = [(self.path(each), graph.serial(each)) for each in after if self.block.nodes[each].compensate >= 0]
+            self.turn.followers = entered(self.turn.followers, run, undone)
             self.renumber(after)
         if node in graph.fallbacks or graph.marks[node] in (Mark.RETRYING, Mark.QUEUED):
-            self.turn.idle.add(run)
+            self.turn.idle = included(self.turn.idle, run)
         original = self.stands_in_for(node)
         while original >= 0 and self.block.nodes[original].compensate < 0:
             original = self.stands_in_for(original)
         if original >= 0:
             begun = graph.begun.get(original, 0)
-            self.turn.originals[run] = Original(
+            stood_in_for = Original(
                 self.path(original), graph.serial(original), begun, self.attempt(original), self.child(original)
             )
+            self.turn.originals = entered(self.turn.originals, run, stood_in_for)
         self.turn.cancel(*run, graph.begun.get(node, 0), self.child(node))
 
     def renumber(self, nodes: Iterable[int]) -> None:
@@ -243,7 +244,7 @@ class GraphScope(GraphValues):
 
     def keep(self, node: int, values: Json) -> None:
         """Remember a node's decision values for this turn."""
-        self.fresh[node] = values
+        self.fresh = entered(self.fresh, node, values)
 
     def note(self, node: int, text: str) -> None:
         """Something that the run of an open node is to tell people."""

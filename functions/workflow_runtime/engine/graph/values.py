@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from typing import Self
-
-import msgspec
 
 from workflow_runtime.engine.commands import Read
 from workflow_runtime.engine.lifecycle import (
@@ -19,6 +18,7 @@ from workflow_runtime.engine.lifecycle import (
 from workflow_runtime.engine.passes import Page
 from workflow_runtime.engine.scope_states import GraphState
 from workflow_runtime.engine.scopes import NOT_GIVEN, Scope, Scopes
+from workflow_runtime.engine.tables import NO_ENTRIES
 from workflow_runtime.engine.values.evaluation import NodeValue, error_value
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
@@ -36,9 +36,9 @@ class GraphValues(Scope):
 
     block: GraphBlock
     graph: GraphState
-    fresh: dict[int, Json] = msgspec.field(default_factory=dict)
-    errors: dict[int, ErrorDocument] = msgspec.field(default_factory=dict)
-    stand_ins: dict[int, int] = msgspec.field(default_factory=dict)
+    fresh: MutableMapping[int, Json] = NO_ENTRIES
+    errors: MutableMapping[int, ErrorDocument] = NO_ENTRIES
+    stand_ins: MutableMapping[int, int] = NO_ENTRIES
 
     @classmethod
     def of(cls, scopes: Scopes, id: ScopeId, graph: GraphState) -> Self:

@@ -18,6 +18,7 @@ from workflow_runtime.engine.lifecycle import (
     SUCCESS,
     WAITING,
 )
+from workflow_runtime.engine.tables import included
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.engine.values.visibility import loops_seen
 from workflow_runtime.language.json_values import Json
@@ -48,7 +49,7 @@ def order(scope: GraphScope, node: int) -> None:
     state.in_flight += 1
     turn.commands.append(command)
     if state.segments:
-        turn.ordered.add((command.path, command.serial))
+        turn.ordered = included(turn.ordered, (command.path, command.serial))
     if "node" in turn.plan.events and command.serial == command.visit:
         turn.publish("node.started", path=command.path, status="running")
 
