@@ -233,11 +233,6 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         """Per node: those of the edges out of it."""
         return ByNode(lambda node: tuple(filter(None, map(self.way, self.nodes[node].outgoing))))
 
-    @cached_property
-    def ranks(self) -> ByNode[tuple[bool, int]]:
-        """Per node: its place among those that are ready. What the dispatcher runs itself comes first."""
-        return ByNode(lambda node: (self.nodes[node].pool is not None, -self.nodes[node].priority))
-
     def layer(self, node: int) -> range:
         """The nodes next to each other in the file, this one among them, that wait for all of the same nodes, whatever
         those yield: their joins are met, or lost, by the same event, so that one count is enough for all of them.

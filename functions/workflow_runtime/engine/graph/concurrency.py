@@ -21,11 +21,12 @@ def places_taken(state: ExecutionState) -> int:
 
 def enqueue(scope: GraphScope, node: int) -> None:
     """A ready node of a scope that is being settled joins the queue, behind those of the same priority."""
-    queue, ranks = scope.graph.queue, scope.block.ranks
-    if not queue or ranks[queue[-1]] <= ranks[node]:  # as nearly always
+    queue, nodes = scope.graph.queue, scope.block.nodes
+    plan = nodes[node]
+    if not queue or (plan.pool is not None and plan.priority == nodes[queue[-1]].priority):  # as nearly always
         queue.append(node)
     else:
-        insort(queue, node, key=ranks.__getitem__)
+        insort(queue, node, key=lambda each: (nodes[each].pool is not None, -nodes[each].priority))
 
 
 def make_ready(scope: GraphScope, node: int) -> None:
