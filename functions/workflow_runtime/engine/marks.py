@@ -22,15 +22,6 @@ _FIRST, _APART = len(_BEGIN), len(_BETWEEN)
 _pair_decoder = msgspec.json.Decoder(tuple[str, Raw])
 
 
-class Marks(bytearray):
-    """Marks that stand apart when they are stored."""
-
-    __slots__ = ()
-
-    def copy(self) -> Marks:
-        return Marks(self)
-
-
 class LongGraph:
     """A stored graph, to be opened, and its ``marks``, which stood apart."""
 
@@ -42,7 +33,7 @@ class LongGraph:
     def opened(self, decoder: msgspec.json.Decoder[T]) -> T:
         """The graph, to change. Raises `msgspec.ValidationError`."""
         graph = decoder.decode(self.rest)
-        graph.marks = Marks(self.marks)  # type: ignore[attr-defined]
+        graph.marks = bytearray(self.marks)  # type: ignore[attr-defined]
         return graph
 
 

@@ -139,13 +139,18 @@ def _state_difference(recording: Recording, state: ExecutionState) -> Difference
         stored.alarms = state.alarms
     if stored.schema != state.schema:  # of another layout, only decisions can be compared
         return None
-    recorded, replayed = (
-        msgspec.json.decode(encode_state(_comparable(recording.compiled, one))) for one in (stored, state)
-    )
+    recorded, replayed = (_as_json(_comparable(recording.compiled, one)) for one in (stored, state))
     if recorded == replayed:
         return None
     found = first_difference(recorded, replayed, "state") or ("state", "", "")
     return difference_at(recording.entries[-1], *found)
+
+
+def _as_json(state: ExecutionState) -> dict[str, Json]:
+    """As it is stored, with what stands apart under ``marks``."""
+    stored = msgspec.json.decode(encode_state(state))
+    marks, rest = stored if isinstance(stored, list) else ("", stored)
+    return {**rest, "marks": marks}
 
 
 def _comparable(plan: Plan, state: ExecutionState) -> ExecutionState:
@@ -155,7 +160,6 @@ def _comparable(plan: Plan, state: ExecutionState) -> ExecutionState:
     for address in list(copied.scopes):
         scope = copied.touch(address)
         if isinstance(scope, GraphState):
-            scope.marks = bytearray(scope.marks)  # which stand in the graph then, however long it is
             waiting = {node for node, mark in enumerate(scope.marks) if mark == WAITING}.difference(scope.due)
             layer = plan.blocks[scope.block].layer
             scope.joins = {node: progress for node, progress in scope.joins.items() if node in waiting}

@@ -6,10 +6,8 @@ more.
 from __future__ import annotations
 
 from workflow_runtime.engine.lifecycle import WAITING
-from workflow_runtime.engine.marks import LONG_NODES, Marks
 from workflow_runtime.engine.scope_states import GraphState
 from workflow_runtime.engine.state import STATE_SCHEMA, ExecutionState
-from workflow_runtime.plan.addresses import TOP_GRAPH
 from workflow_runtime.plan.graph import GraphBlock
 from workflow_runtime.plan.plan import Plan
 
@@ -21,14 +19,9 @@ def placed(plan: Plan, old: ExecutionState) -> ExecutionState:
     state = old.copy()
     for address in [*state.scopes]:
         graph = state.look(address)
-        if not isinstance(graph, GraphState):
-            continue
-        is_long = address == TOP_GRAPH and len(graph.marks) >= LONG_NODES
-        if graph.joins or is_long:
+        if isinstance(graph, GraphState) and graph.joins:
             graph = state.scopes[address] = graph.copy()
             _count_layers(plan.blocks[graph.block], graph)
-            if is_long:
-                graph.marks = Marks(graph.marks)
     state.schema = STATE_SCHEMA
     return state
 

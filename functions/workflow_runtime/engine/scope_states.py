@@ -11,7 +11,6 @@ from workflow_runtime.engine.awaited import Child, Yields
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import Mark
 from workflow_runtime.engine.macrosteps import Raised
-from workflow_runtime.engine.marks import LONG_NODES, Marks
 from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.tables import forked
 from workflow_runtime.errors import ErrorDocument
@@ -183,6 +182,5 @@ ScopeState: TypeAlias = GraphState | ChartState | LoopState
 def initial_graph_state(plan: Plan, number: int, first_serial: int = 1) -> GraphState:
     """A scope of this block none of whose nodes has been looked at."""
     block = plan.blocks[number]
-    is_apart = number == 0 and len(block.nodes) >= LONG_NODES
     marks = bytearray([Mark.WAITING]) * len(block.nodes)
-    return GraphState(Marks(marks) if is_apart else marks, len(block.nodes) - block.called_count, number, first_serial)
+    return GraphState(marks, len(block.nodes) - block.called_count, number, first_serial)

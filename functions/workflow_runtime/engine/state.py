@@ -18,7 +18,7 @@ from workflow_runtime.engine.awaited import Pending, PendingKind
 from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.marks import LongGraph, Marks, joined
+from workflow_runtime.engine.marks import LONG_NODES, LongGraph, joined
 from workflow_runtime.engine.pages import LONG_ENTRIES
 from workflow_runtime.engine.scope_states import ChartState, GraphState, ScopeState
 from workflow_runtime.engine.suspension import Escalation, Suspension
@@ -237,8 +237,6 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
 
 def _plain(part: object) -> object:
     """Of a state, what no encoder knows."""
-    if type(part) is Marks:
-        return ""  # they stand apart
     return part.rest if type(part) is LongGraph else tables.plain(part)
 
 
@@ -256,11 +254,25 @@ def encode_state(state: ExecutionState) -> bytes:
         state.scopes = storable(state.scopes)
     if type(state.pending) is not dict or len(state.pending) >= LONG_ENTRIES:
         state.pending = storable(state.pending)
-    data = _encoder.encode(replace(state, newer={}) if state.newer else state)
-    if state.newer:
-        newer = b"".join(b"," + _encoder.encode(name) + b":" + value for name, value in state.newer.items())
-        data = data[:-1] + newer + b"}"
     top = state.scopes.get(TOP_GRAPH)
-    if isinstance(top, LongGraph) or (isinstance(top, GraphState) and type(top.marks) is Marks):
-        return joined(data, top.marks)
-    return data
+    if isinstance(top, LongGraph):
+        return joined(_encoded(state), top.marks)
+    if not isinstance(top, GraphState) or len(top.marks) < LONG_NODES:
+        return _encoded(state)
+    marks, top.marks = top.marks, _NO_MARKS
+    try:
+        return joined(_encoded(state), marks)
+    finally:
+        top.marks = marks
+
+
+_NO_MARKS = bytearray()
+"""Of a graph whose marks stand apart."""
+
+
+def _encoded(state: ExecutionState) -> bytes:
+    if not state.newer:
+        return _encoder.encode(state)
+    data = _encoder.encode(replace(state, newer={}))
+    newer = b"".join(b"," + _encoder.encode(name) + b":" + value for name, value in state.newer.items())
+    return data[:-1] + newer + b"}"
