@@ -69,7 +69,7 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     is_suspended = turn.state.status is SUSPENDED
     if not isinstance(event, NodeSucceeded):
         result: outcome.Result = policy.Failure(event.error, event.command)
-    elif not loops.awaits_items(scope, node):
+    elif not turn.plan.has_loops or not loops.awaits_items(scope, node):
         result = event
     elif is_suspended:
         return holding.hold(turn, event)

@@ -230,12 +230,7 @@ class Turn(msgspec.Struct, eq=False):
     @property
     def has_room(self) -> bool:
         """Whether this commit may still order something."""
-        return len(self.commands) < self.commands_max
-
-    @property
-    def commands_max(self) -> int:
-        """How many commands this commit may have before it orders nothing more; the same throughout the turn."""
-        return COMMANDS_MAX - len(self.state.backlog)
+        return len(self.commands) + len(self.state.backlog) < COMMANDS_MAX
 
     def bound(self) -> None:
         """Leave to the commits to come what is too much for this one; what earlier ones left comes first."""

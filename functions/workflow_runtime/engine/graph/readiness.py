@@ -13,7 +13,7 @@ from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ALIVE_MARKS, ENQUEUE, SUSPENDED, WAITING, Change
 from workflow_runtime.engine.scope_states import Progress
 from workflow_runtime.engine.tables import entered
-from workflow_runtime.engine.turn import ValuesMissing
+from workflow_runtime.engine.turn import COMMANDS_MAX, ValuesMissing
 from workflow_runtime.errors import NodeError
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.plan.edges import GATE, ORDER, Edge, Way
@@ -33,7 +33,7 @@ def settle(scope: GraphScope) -> None:
     """
     turn, graph = scope.turn, scope.graph
     state, ended, due, queue, nodes = turn.state, scope.ended, scope.due, graph.queue, scope.block.nodes
-    commands, most = turn.commands, turn.commands_max
+    commands, most = turn.commands, COMMANDS_MAX - len(state.backlog)  # `Turn.has_room`, asked at each step
     while True:
         if ended:
             _resolve(scope, ended.popleft())
