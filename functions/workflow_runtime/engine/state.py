@@ -191,9 +191,10 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
         """A copy that is stored as if its long tables had never been: which pages they have depends on their past."""
         copied = self.copy()
         copied.scopes, copied.pending = whole(copied.scopes), whole(copied.pending)
-        for name in ("queued", "applied", "fates", "crowded", "stopping", "originals"):
-            if not getattr(copied, name):
-                setattr(copied, name, {})  # not stored, whatever table has become empty
+        for name in copied.__struct_fields__:
+            table = getattr(copied, name)
+            if type(table) is tables.Layered and not table:
+                setattr(copied, name, {})  # which is not stored
         return copied
 
     def touch(self, address: ScopeId) -> ScopeState:

@@ -167,7 +167,7 @@ def assert_timers_in_order(state: ExecutionState) -> None:
 
 
 def assert_marks_are_stored(state: ExecutionState) -> None:
-    """Those that stand apart are left out of their graph, which only that at the top may be."""
+    """Also those of the graph at the top, which stand apart if it is long."""
     stored = decode_state(encode_state(state))
     for address, scope in state.all_scopes():
         if isinstance(scope, GraphState):
