@@ -5,12 +5,13 @@ changed again, under a layer of changes. Once the changes are many they are merg
 of the table on average, and a look-up two or three steps always. The longest are `Paged`, too: of them, not all need be
 read.
 
-Empty tables and lists are not copied at all, but shared: something is put into them by `entered` and `appended`.
+Empty tables, lists and sets are not copied at all, but shared: something is put into them by `entered`, `appended` and
+`included`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
+from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, MutableMapping, Set, ValuesView
 from itertools import chain, filterfalse
 from math import isqrt
 from types import MappingProxyType
@@ -40,20 +41,22 @@ def forked(table: MutableMapping[K, V]) -> MutableMapping[K, V]:
     return table.copy() if is_light else forked(table.merged())
 
 
-NO_ENTRIES: MutableMapping[Any, Any] = MappingProxyType({})  # type: ignore[assignment]
+NO_ENTRIES: Mapping[Any, Any] = MappingProxyType({})
 """What tables begin with that stay empty in most turns, and are put into by `entered` only: to make each anew takes its
 time."""
 
-NO_MEMBERS: set[Any] = frozenset()  # type: ignore[assignment]
+NO_MEMBERS: Set[Any] = frozenset()
 """The same of sets, and `included`."""
 
 
-def entered(table: MutableMapping[K, V], key: K, value: V) -> MutableMapping[K, V]:
-    """A table with one more entry: another one if it was empty, as empty tables are shared."""
+def entered(table: Mapping[K, V], key: K, value: V) -> MutableMapping[K, V]:
+    """A table with one more entry: another one if it was empty, as empty tables are shared. One that has entries must
+    be the caller's own. Fields that begin with `NO_ENTRIES` are declared as `Mapping`: so nothing else may put into
+    them."""
     if not table:
         return {key: value}
-    table[key] = value
-    return table
+    table[key] = value  # type: ignore[index]
+    return table  # type: ignore[return-value]
 
 
 def appended(items: list[V], value: V) -> list[V]:
@@ -64,11 +67,11 @@ def appended(items: list[V], value: V) -> list[V]:
     return items
 
 
-def included(members: set[K], member: K) -> set[K]:
+def included(members: Set[K], member: K) -> Set[K]:
     """The same of sets."""
     if not members:
         return {member}
-    members.add(member)
+    members.add(member)  # type: ignore[attr-defined]
     return members
 
 

@@ -7,7 +7,7 @@ has at hand (`Needs`); then the whole turn is thrown away and taken again with t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, MutableMapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 
@@ -152,15 +152,15 @@ class Turn(msgspec.Struct, eq=False):
     macrosteps: list[Macrostep] = []
     missing: Missing | None = None
     evaluations: int = 0
-    listened_before: MutableMapping[str, Pending | None] = NO_ENTRIES
+    listened_before: Mapping[str, Pending | None] = NO_ENTRIES
     replacing: Mapping[str, Json] = NO_ENTRIES
     reason: str = ""
-    applied: MutableMapping[str, None] = NO_ENTRIES
+    applied: Mapping[str, None] = NO_ENTRIES
     reported: Set[tuple[str, int]] = frozenset()
-    ordered: set[tuple[str, int]] = NO_MEMBERS
-    followers: MutableMapping[tuple[str, int], list[tuple[str, int]]] = NO_ENTRIES
-    idle: set[tuple[str, int]] = NO_MEMBERS
-    originals: MutableMapping[tuple[str, int], Original] = NO_ENTRIES
+    ordered: Set[tuple[str, int]] = NO_MEMBERS
+    followers: Mapping[tuple[str, int], list[tuple[str, int]]] = NO_ENTRIES
+    idle: Set[tuple[str, int]] = NO_MEMBERS
+    originals: Mapping[tuple[str, int], Original] = NO_ENTRIES
     stored: dict[str, Json] = {}
 
     @classmethod
@@ -210,8 +210,9 @@ class Turn(msgspec.Struct, eq=False):
         return self.missing
 
     def needs(self) -> Needs:
-        """What must be read first, as something must."""
-        return self.lacks().needs(self.replaced_before)
+        """What must be read first. Only for a turn that lacks something."""
+        assert self.missing is not None, "who cannot decide says what is missing"
+        return self.missing.needs(self.replaced_before)
 
     @property
     def globals(self) -> dict[str, Json] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Set
 from functools import partial
 
 import msgspec
@@ -52,10 +52,10 @@ class GraphScope(GraphValues):
     """
 
     moved: set[int] = msgspec.field(default_factory=set)
-    covered: set[int] = NO_MEMBERS
+    covered: Set[int] = NO_MEMBERS
     ended: deque[int] = msgspec.field(default_factory=deque)
     due: deque[int] = msgspec.field(default_factory=deque)
-    selections: MutableMapping[int, tuple[int, ...]] = NO_ENTRIES
+    selections: Mapping[int, tuple[int, ...]] = NO_ENTRIES
 
     @property
     def commands(self) -> list[Command]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping
 from typing import Self
 
 from workflow_runtime.engine.commands import Read
@@ -36,9 +36,9 @@ class GraphValues(Scope):
 
     block: GraphBlock
     graph: GraphState
-    fresh: MutableMapping[int, Json] = NO_ENTRIES
-    errors: MutableMapping[int, ErrorDocument] = NO_ENTRIES
-    stand_ins: MutableMapping[int, int] = NO_ENTRIES
+    fresh: Mapping[int, Json] = NO_ENTRIES
+    errors: Mapping[int, ErrorDocument] = NO_ENTRIES
+    stand_ins: Mapping[int, int] = NO_ENTRIES
 
     @classmethod
     def of(cls, scopes: Scopes, id: ScopeId, graph: GraphState) -> Self:
