@@ -49,6 +49,7 @@ class GraphScope(GraphValues):
     - ``covered``: nodes that have succeeded by others, which have compensations of their own
     - ``ended``: nodes whose outgoing edges are to be resolved
     - ``due``: nodes whose join is satisfied
+    - ``selections``: by node that chooses, the nodes that it has chosen in this turn
     """
 
     moved: set[int] = msgspec.field(default_factory=set)
