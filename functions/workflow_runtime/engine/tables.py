@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, 
 from itertools import chain, filterfalse
 from math import isqrt
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Raw
 
@@ -33,12 +33,8 @@ def forked(table: MutableMapping[K, V]) -> MutableMapping[K, V]:
     """An independent table with the same entries in the same order. ``table`` itself must not be changed any more."""
     if isinstance(table, dict):
         return table.copy() if len(table) <= SHORT_MAX else Layered(table)
-    if type(table) is Opened:  # whether it is an instance takes longer to tell, of abstract classes
-        return Opened(forked(table.entries), table.decode)
-    assert isinstance(table, Layered)
-    changes_count = table.changes_count
-    is_light = changes_count <= SHORT_MAX or changes_count <= isqrt(len(table))
-    return table.copy() if is_light else forked(table.merged())
+    # The others are of this module; whether one is an instance takes long to tell, of abstract classes.
+    return table.forked()  # type: ignore[attr-defined, no-any-return]
 
 
 NO_ENTRIES: Mapping[Any, Any] = MappingProxyType({})
@@ -105,6 +101,9 @@ def keys_at(table: Mapping[str, V], places: Collection[str], *, in_passes: bool 
     return [key for key in table if key in wanted]
 
 
+_made = object.__new__
+
+
 class Layered(MutableMapping[K, V]):
     """Entries in the order of a dict. Every key of ``base`` is as it was there, or in one of ``changed`` and ``gone``.
     In ``added`` are those that are not in ``base``, and those that were set again after they had gone.
@@ -119,16 +118,17 @@ class Layered(MutableMapping[K, V]):
         self._added: dict[K, V] = {}
         self._base_passes: list[K] | None = None  # of ``base``, which does not change: kept for the copies
 
-    @property
-    def changes_count(self) -> int:
-        return len(self._changed) + len(self._gone) + len(self._added)
-
-    def copy(self) -> Self:
-        copied = type(self).__new__(type(self))
+    def forked(self) -> MutableMapping[K, V]:
+        """An independent table with the same entries: under the same layer or, once its changes are many, a new one."""
+        changed, gone, added = self._changed, self._gone, self._added
+        count = len(changed) + len(gone) + len(added)
+        if count > SHORT_MAX and count > isqrt(len(self)):
+            return forked(self.merged())
+        copied = _made(type(self))
         copied._base = self._base
-        copied._changed = self._changed.copy()
-        copied._gone = self._gone.copy()
-        copied._added = self._added.copy()
+        copied._changed = changed.copy()
+        copied._gone = gone.copy()
+        copied._added = added.copy()
         copied._base_passes = self._base_passes
         return copied
 
@@ -148,18 +148,22 @@ class Layered(MutableMapping[K, V]):
         added = [key for key in self._added if "[" in key]
         return [*filterfalse(self._gone.__contains__, self._base_passes), *added] if self._base_passes else added
 
+    # What has changed is asked for again, so that it is looked for first, and the base, which may be in pages, last.
+
     def __getitem__(self, key: K) -> V:
+        if key in self._changed:
+            return self._changed[key]
         if key in self._added:
             return self._added[key]
         if key in self._gone:
             raise KeyError(key)
-        return self._changed[key] if key in self._changed else self._base[key]
+        return self._base[key]
 
     def __contains__(self, key: object) -> bool:
-        return key in self._added or (key in self._base and key not in self._gone)
+        return key in self._changed or key in self._added or (key not in self._gone and key in self._base)
 
     def __setitem__(self, key: K, value: V) -> None:
-        stays = key in self._base and key not in self._gone
+        stays = key in self._changed or (key not in self._gone and key in self._base)
         (self._changed if stays else self._added)[key] = value
 
     def add(self, key: K, value: V) -> None:
@@ -251,6 +255,9 @@ class Opened(MutableMapping[K, V]):
 
     def __delitem__(self, key: K) -> None:
         del self.entries[key]
+
+    def forked(self) -> MutableMapping[K, V]:
+        return Opened(forked(self.entries), self.decode)
 
     def __iter__(self) -> Iterator[K]:
         return iter(self.entries)
