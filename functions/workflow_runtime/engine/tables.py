@@ -181,7 +181,7 @@ class Layered(MutableMapping[K, V]):
 
     def pop(self, key: K, *default: Any) -> Any:
         """As of a dict. Most keys that are asked for are not there, and an exception costs more than looking first."""
-        if default and key not in self:
+        if default and key not in self._added and (key in self._gone or key not in self._base):
             return default[0]
         return super().pop(key)
 
@@ -192,7 +192,7 @@ class Layered(MutableMapping[K, V]):
         return len(self._base) - len(self._gone) + len(self._added)
 
     def __bool__(self) -> bool:
-        return bool(self._added) or len(self._base) > len(self._gone)
+        return len(self._base) > len(self._gone) or bool(self._added)
 
     def values(self) -> ValuesView[V]:
         """The values as they are now."""
