@@ -141,7 +141,9 @@ def advance(
     ``known``: values read because an earlier call with the same arguments returned `Needs`. ``state`` is not changed.
     Raises `InvalidEvent` if one of the events can never have been sent to this execution; then none of them was taken.
     """
-    turn = Turn.on(plan, state if state.schema == STATE_SCHEMA else current(plan, state), known)
+    if state.schema != STATE_SCHEMA:  # looked at here, as the call would take longer than the look
+        state = current(plan, state)
+    turn = Turn.on(plan, state, known)
     after = turn.state
     after.version += 1
     if now > after.now:

@@ -130,6 +130,9 @@ def _values(*marks: Mark) -> frozenset[int]:
 OPEN_MARKS = _values(Mark.WAITING, Mark.QUEUED, Mark.READY, Mark.RUNNING, Mark.RETRYING, Mark.ESCALATED)
 ALIVE_MARKS = _values(Mark.SUCCESS, Mark.PASSED_OVER, Mark.EXCUSED)
 FAILED_MARKS = _values(Mark.FAILED, Mark.EXCUSED, Mark.HANDLED)
+READABLE_MARKS = FAILED_MARKS | _values(Mark.SUCCESS)
+"""Of nodes whose run is recorded, and may be read."""
+
 SKIPPED_MARKS = _values(Mark.SKIPPED, Mark.DROPPED, Mark.PASSED_OVER)
 
 STATUS_OF_MARK: dict[int, NodeStatus] = {

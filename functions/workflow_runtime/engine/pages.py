@@ -69,6 +69,10 @@ class Pages(Mapping[str, Any]):
             found.update(self._open(number))
         return found
 
+    def __or__(self, changed: Entries) -> Entries:
+        """As of dicts: all entries, with these in the place of theirs."""
+        return self.whole() | changed
+
     def stored_with(self, changed: Mapping[str, Any], gone: Collection[str], added: Entries) -> list[Any]:
         """The pages of the table that has these changes."""
         pages: list[Any] = [*self._pages]
@@ -95,8 +99,7 @@ class Pages(Mapping[str, Any]):
             return place
         if self._searches == _SEARCHES_MAX:
             if len(self._opened) < len(self._pages):
-                for number in range(len(self._pages)):
-                    self._open(number)
+                self.whole()
             return self._places.get(key, -1)
         self._searches += 1
         needle: bytes = msgspec.json.encode(key)

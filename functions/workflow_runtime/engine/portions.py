@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from workflow_runtime.engine.lifecycle import FAILED_MARKS, SUCCESS, Mark
+from workflow_runtime.engine.lifecycle import READABLE_MARKS, Mark
 from workflow_runtime.engine.passes import LoopState, Passes, Portion
 from workflow_runtime.engine.scope_states import ChartState, GraphState, ScopeState
 from workflow_runtime.engine.state import ExecutionState, Part
@@ -45,7 +45,7 @@ def runs_read(plan: Plan, part: Part) -> list[Run]:
         for address, graph in part.scopes.items()
         if isinstance(graph, GraphState)
         for index, node in enumerate(plan.blocks[graph.block].nodes)
-        if _can_be_read(graph.marks[index])
+        if graph.marks[index] in READABLE_MARKS
     ]
 
 
@@ -89,7 +89,7 @@ def _graph(plan: Plan, address: ScopeId, held: GraphState, loop: str, spec: Loop
     marks = bytearray([Mark.SKIPPED]) * len(block.nodes)
     for number in spec.reads:
         node = number - block.first
-        if 0 <= node < len(marks) and _can_be_read(held.marks[node]):
+        if 0 <= node < len(marks) and held.marks[node] in READABLE_MARKS:
             marks[node] = held.marks[node]
     step = static_path(loop[len(_prefix(address)) :]).partition("/")[0]
     running = next((node for node, each in enumerate(block.nodes) if each.id == step), -1)
@@ -104,10 +104,6 @@ def _graph(plan: Plan, address: ScopeId, held: GraphState, loop: str, spec: Loop
         visits=dict(held.visits),
         begun={running: held.begun[running]} if running in held.begun else {},
     )
-
-
-def _can_be_read(mark: int) -> bool:
-    return mark == SUCCESS or mark in FAILED_MARKS
 
 
 def _prefix(address: ScopeId) -> str:

@@ -101,9 +101,6 @@ def keys_at(table: Mapping[str, V], places: Collection[str], *, in_passes: bool 
     return [key for key in table if key in wanted]
 
 
-_made = object.__new__
-
-
 class Layered(MutableMapping[K, V]):
     """Entries in the order of a dict. Every key of ``base`` is as it was there, or in one of ``changed`` and ``gone``.
     In ``added`` are those that are not in ``base``, and those that were set again after they had gone.
@@ -124,7 +121,7 @@ class Layered(MutableMapping[K, V]):
         count = len(changed) + len(gone) + len(added)
         if count > SHORT_MAX and count > isqrt(len(self)):
             return forked(self.merged())
-        copied = _made(type(self))
+        copied = object.__new__(type(self))
         copied._base = self._base
         copied._changed = changed.copy()
         copied._gone = gone.copy()
@@ -133,7 +130,7 @@ class Layered(MutableMapping[K, V]):
         return copied
 
     def merged(self) -> dict[K, V]:
-        found = {**self._base, **self._changed}
+        found: dict[K, V] = self._base | self._changed  # type: ignore[operator]  # it is a dict, or `Pages`
         for key in self._gone:
             del found[key]
         found.update(self._added)
@@ -210,15 +207,6 @@ class Paged(Layered[str, V]):
     """A table of the state that may be very long, and is stored in pages then."""
 
     __slots__ = ()
-
-    def merged(self) -> dict[str, V]:
-        if not isinstance(self._base, Pages):
-            return super().merged()
-        found: dict[str, V] = self._base.whole() | self._changed
-        for key in self._gone:
-            del found[key]
-        found.update(self._added)
-        return found
 
     def __bool__(self) -> bool:
         is_full = isinstance(self._base, Pages) and self._base.count > len(self._gone)

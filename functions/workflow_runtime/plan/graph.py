@@ -221,11 +221,11 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     def way(self, index: int) -> Way | None:
         """Of the edge of this index; None of one to a node that is not the first of its layer."""
         edge = self.edges[index]
-        join, counts = self.nodes[edge.target].join, self.incoming_counts[edge.target]
-        suffices = counts == (1, 0) and join.count <= 1
         layer = self.layer(edge.target)
         if edge.target != layer[0]:
             return None
+        join, counts = self.nodes[edge.target].join, self.incoming_counts[edge.target]
+        suffices = counts == (1, 0) and join.count <= 1
         return Way(index, edge.target, edge.kind is ORDER, quorum(join, counts[0]), suffices, tuple(layer[1:]))
 
     @cached_property

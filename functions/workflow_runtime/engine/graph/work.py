@@ -11,9 +11,9 @@ from workflow_runtime.engine.graph import retries
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import (
     ALIVE_MARKS,
-    FAILED_MARKS,
     OPEN_MARKS,
     ORDER,
+    READABLE_MARKS,
     STATUS_OF_MARK,
     SUCCESS,
     WAITING,
@@ -201,7 +201,7 @@ def _known(scope: GraphScope, numbers: Iterable[int]) -> tuple[tuple[Read, ...],
     statuses: dict[int, str] = {}
     for number in numbers:
         mark, read = scope.find(number)
-        if mark == SUCCESS or mark in FAILED_MARKS:
+        if mark in READABLE_MARKS:
             reads.append(read)
         if mark != SUCCESS:
             statuses[number] = STATUS_OF_MARK[mark].value
