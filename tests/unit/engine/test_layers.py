@@ -90,6 +90,16 @@ def test_if_only_some_are_alive_all_of_the_layer_runs() -> None:
     assert ordered(driver) == ["x", "y", "z"]
 
 
+def test_what_was_alive_before_counts_when_the_last_is_not() -> None:
+    free = [{"id": "a"}, {"id": "b"}, {"id": "c", "dependencies": ["b"], "when": "${false}"}]
+    driver = Driver(plan_of([*free, *LAYER])).start()
+    driver.succeed("a")
+    assert counts(driver) == ({3: 1}, set())
+    driver.succeed("b")
+    assert driver.nodes["c"] == "skipped"
+    assert ordered(driver) == ["x", "y", "z"]
+
+
 def test_if_none_is_alive_all_of_the_layer_is_skipped() -> None:
     free = [{"id": id, "when": "${false}"} for id in ALL]
     driver = Driver(plan_of([*free, *LAYER, {"id": "last", "dependencies": ["x", "y"]}])).start()
