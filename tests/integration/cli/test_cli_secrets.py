@@ -19,7 +19,7 @@ from tests.integration.cli.conftest import Awr
 SECRETS = {
     "TOKEN": "Canary1-ghp/Zq3vXw+91 LmT8",
     "LONGER": "Canary1-ghp/Zq3vXw+91 LmT8-and-CanaryRest",
-    "DATABASE": '{"user": "svc", "password": "Canary2-pässword", "port": 48213, "nested": [{"pin": "Canary3-pin"}]}',
+    "DATABASE": '{"user": "svc", "password": "Canary2-pässword", "port": 48213091, "nested": [{"pin": "Canary3-pin"}]}',
     "PIN": "7391046258",
     "URL": "postgres://svc:Canary4-pa55@db.internal:5432/app",
     "PEM": "-----BEGIN KEY-----\nCanary5MIIEowIBAAKCAQEA\n-----END KEY-----\n",
@@ -27,7 +27,7 @@ SECRETS = {
 LOOKED_FOR = (
     r"canary",
     r"zq3vxw",
-    r"7391046258|48213",
+    r"7391046258|48213091",  # too long to stand in an id or a time by chance
     b"Canary".hex(),
     r"Q2FuYXJ5|NhbmFye|DYW5hcn",  # base64 of "Canary", wherever it begins
     r"yranac",
