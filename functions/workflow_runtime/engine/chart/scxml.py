@@ -96,10 +96,13 @@ def _without_conflicts(
     chart: ChartPlan, configuration: Collection[int], chosen: list[TransitionPlan], history: History
 ) -> list[TransitionPlan]:
     """Of two transitions that exit a state both, the one from inside the other's source stays, else the earlier."""
-    active, above = _mask(chart, configuration), chart.tree.above
+    all_exits = _exits(chart, chosen, _mask(chart, configuration), history)
+    if sum(all_exits) == reduce(or_, all_exits):  # a bit that two of them had would count twice: none has a rival
+        return chosen
+    above = chart.tree.above
     kept: list[tuple[TransitionPlan, int]] = []
     exited = 0  # by any of those that are or were kept: who exits none of it has no rival
-    for transition, exits in zip(chosen, _exits(chart, chosen, active, history), strict=True):
+    for transition, exits in zip(chosen, all_exits, strict=True):
         if exits & exited:
             rivals = [other for other, theirs in kept if exits & theirs]
             if not all(above[transition.source] >> rival.source & 1 for rival in rivals):
