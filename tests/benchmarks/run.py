@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-SMOKE_SECONDS_MAX = 120
+SMOKE_SECONDS_MAX = 170
 
 
 def names() -> list[str]:

@@ -46,7 +46,7 @@ def lost(system: System) -> str:
         nodes = system.engine.get_execution_status(execution_id)["node_executions"]
         return nodes["long"]["status"] == "running"  # type: ignore[index,call-overload]
 
-    eventually(runs, 60, "the slow node runs")
+    eventually(runs, 240, "the slow node runs")
     assert system.emulator.kill_workers(system.function("RunNodeTool")) > 0
     return execution_id
 

@@ -20,8 +20,8 @@ from tests.e2e.emulator import PYTHON, ROOT
 from workflow_runtime.deployment.topology import EVENTS, TOPOLOGY, Function, Queue, Topology
 
 STACK = "WorkflowRuntime"
-NODE_TIMEOUT_SECONDS = 20  # of workers: when they die, their messages are seen again after this time
-SLOW_SECONDS = 6  # that the mocked tool `slow` takes: long enough to be killed meanwhile
+NODE_TIMEOUT_SECONDS = 30  # of workers: when they die, their messages are seen again after this time
+SLOW_SECONDS = 12  # that the mocked tool `slow` takes: long enough to be killed meanwhile
 EVENTS_TIMEOUT_SECONDS = 5
 EVENTS_RECEIVES_MAX = 2
 

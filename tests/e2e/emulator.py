@@ -29,8 +29,8 @@ ACCOUNT = "000000000000"
 REGION = "eu-central-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}  # of its account's root
 INHERITED = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")  # nothing else of ours gets into the functions
-START_SECONDS_MAX = 30
-DEPLOY_SECONDS_MAX = 60
+START_SECONDS_MAX = 120
+DEPLOY_SECONDS_MAX = 240
 POLL_SECONDS = 0.1
 
 Found = TypeVar("Found")
@@ -47,10 +47,10 @@ def eventually(look: Callable[[], Found | None], seconds: float, what: str) -> F
 
 
 class Emulator:
-    """A running emulator; ``folder`` takes its files and its log."""
+    """A running emulator; ``folder`` takes its files and its log. ``port``: a reserved one."""
 
-    def __init__(self, folder: Path, *, secure: bool = False) -> None:
-        self._port = _free_port()
+    def __init__(self, folder: Path, port: int, *, secure: bool = False) -> None:
+        self._port = port
         self.log = folder / "emulator.log"
         self.certificate: Path | None = None
         environment = {
@@ -204,12 +204,6 @@ def _session_of(process: Path) -> int:
     """Every process of an emulator belongs to the session that it leads."""
     after_name = (process / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     return int(after_name[3])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:

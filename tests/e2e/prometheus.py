@@ -16,7 +16,7 @@ import yaml
 PLACE = Path(__file__).parents[2] / ".e2e" / "prometheus"
 PACKAGE = "prometheus"
 PROGRAMS = ("prometheus", "promtool")
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 SCRAPE_SECONDS = 1
 
 
@@ -52,7 +52,7 @@ class Prometheus:
 
     def query(self, text: str) -> list[dict[str, Any]]:
         """The series that an instant query gives. Raises `AssertionError` for one that Prometheus refuses."""
-        answer = httpx.get(f"{self._url}/api/v1/query", params={"query": text}).json()
+        answer = httpx.get(f"{self._url}/api/v1/query", params={"query": text}, timeout=START_SECONDS).json()
         assert answer["status"] == "success", answer
         result: list[dict[str, Any]] = answer["data"]["result"]
         return result
@@ -93,7 +93,7 @@ def _wait_ready(url: str) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         try:
-            if httpx.get(f"{url}/-/ready").is_success:
+            if httpx.get(f"{url}/-/ready", timeout=START_SECONDS).is_success:
                 return
         except httpx.TransportError:
             pass

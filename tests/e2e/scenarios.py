@@ -14,6 +14,7 @@ from tests.e2e.emulator import eventually
 from tests.e2e.system import SECRET, System, shipped_input
 
 QUIET_SECONDS = 3
+PATIENCE_SECONDS = 120
 
 
 def start_by_events(system: System) -> None:
@@ -39,11 +40,11 @@ def start_by_webhook(system: System) -> None:
     ).hexdigest()
     url = f"{system.url}/hooks/on_hook/{quote('订单')}"
     headers = {"content-type": "application/json", "x-timestamp": now, "x-signature": signature}
-    accepted = httpx.post(url, content=body, headers=headers, timeout=30)
+    accepted = httpx.post(url, content=body, headers=headers, timeout=PATIENCE_SECONDS)
     assert accepted.status_code == 202, accepted.text
     assert system.ended(accepted.json()["execution_id"])["output"] == {"order": "订单-2"}
-    assert httpx.post(url, content=body, headers=headers, timeout=30).status_code == 409
-    assert httpx.post(url, content=body + b" ", headers=headers, timeout=30).status_code == 401
+    assert httpx.post(url, content=body, headers=headers, timeout=PATIENCE_SECONDS).status_code == 409
+    assert httpx.post(url, content=body + b" ", headers=headers, timeout=PATIENCE_SECONDS).status_code == 401
 
 
 def lead_an_order_through_its_states(system: System) -> None:
@@ -57,7 +58,9 @@ def lead_an_order_through_its_states(system: System) -> None:
     execution_id = system.engine.execute_workflow("order_state_machine", input)
     system.reaches(execution_id, "created")
     eventually(
-        lambda: len(system.schedules()) > before, 20, "the order is cancelled in half an hour, unless it is paid"
+        lambda: len(system.schedules()) > before,
+        PATIENCE_SECONDS,
+        "the order is cancelled in half an hour, unless it is paid",
     )
     system.put_event("bank", "payment.succeeded", {"order_id": order_id, "payment_method": "card"})
     system.reaches(execution_id, "paid")
@@ -71,7 +74,7 @@ def lead_an_order_through_its_states(system: System) -> None:
     document = system.ended(execution_id)
     assert document["status"] == "completed", document["error"]
     assert document["output"]["tracking_no"] == "SF1042"
-    eventually(lambda: len(system.schedules()) == before, 20, "its timers are cancelled")
+    eventually(lambda: len(system.schedules()) == before, PATIENCE_SECONDS, "its timers are cancelled")
 
 
 def respond_to_an_incident(system: System) -> None:
@@ -109,4 +112,4 @@ def publish_events(system: System, received: Any) -> None:
         kinds = [event["detail-type"] for event in received()]
         return {"execution.completed", "order.taken"} <= set(kinds)
 
-    eventually(both, 20, "the subscriber has both events")
+    eventually(both, PATIENCE_SECONDS, "the subscriber has both events")

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from tests.e2e.deployment import STACK
 from tests.e2e.emulator import ACCOUNT, CREDENTIALS, REGION, ROOT, Emulator, eventually
+from tests.ports import reserved_port
 
 from workflow_runtime.deployment.settings import SECRETS_PREFIX
 from workflow_runtime.frontends.client import SyncWorkflowEngine
 from workflow_runtime.runtime.workflow_files import workflow_files
 
-EXECUTION_SECONDS_MAX = 60
+EXECUTION_SECONDS_MAX = 240
 SECRET = "s3cr3t-钥匙"  # the deployment's HOOK_KEY
 WORKFLOWS = Path(__file__).parent / "workflows"
 DEFINITIONS = ROOT / "definitions"
@@ -196,8 +197,8 @@ class System:
 def deployed(assembly: Path, folder: Path, *, secure: bool = False) -> Iterator[System]:
     """The stack on an emulator that keeps its files in ``folder``; this process has its credentials meanwhile.
     ``secure``: with TLS, and every call checked against its caller's policies."""
-    emulator = Emulator(folder, secure=secure)
-    with pytest.MonkeyPatch.context() as environment:
+    with reserved_port() as port, pytest.MonkeyPatch.context() as environment:
+        emulator = Emulator(folder, port, secure=secure)
         for name, value in {**CREDENTIALS, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}.items():
             environment.setenv(name, value)
         if emulator.certificate is not None:

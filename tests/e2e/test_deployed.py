@@ -12,6 +12,7 @@ import httpx
 import pytest
 from tests.e2e import scenarios
 from tests.e2e.emulator import eventually
+from tests.e2e.scenarios import PATIENCE_SECONDS
 from tests.e2e.system import System, shipped_input
 
 from workflow_runtime.frontends.client.signing import SigV4
@@ -19,7 +20,7 @@ from workflow_runtime.frontends.client.signing import SigV4
 
 @pytest.mark.usefixtures("lost")
 def test_the_api_takes_only_signed_requests(system: System) -> None:
-    assert httpx.get(f"{system.url}/workflows").status_code == 403
+    assert httpx.get(f"{system.url}/workflows", timeout=PATIENCE_SECONDS).status_code == 403
 
 
 @pytest.mark.parametrize("workflow_id", ["customer_support", "parallel_research"])
@@ -68,7 +69,7 @@ def test_events_that_a_broken_deployment_could_not_take_are_redriven_when_it_is_
     with system.consumers_stopped("DeadLetter"):
         system.break_("IngestEvent")
         system.put_event("shop", "order.created", {"region": "eu", "id": "late"})
-        assert eventually(lambda: system.depth("DeadLetters"), 60, "the event is a dead letter") == 1
+        assert eventually(lambda: system.depth("DeadLetters"), PATIENCE_SECONDS, "the event is a dead letter") == 1
         system.mend("IngestEvent")
         assert system.redrive("DeadLetters", "Events") == 1
     newest = system.executions("on_order", before + 1)[0]
@@ -77,9 +78,9 @@ def test_events_that_a_broken_deployment_could_not_take_are_redriven_when_it_is_
 
 def test_a_message_that_nobody_understands_ends_as_a_recorded_dead_letter(system: System) -> None:
     system.send("Timers", "no timer")
-    letters = eventually(system.dead_letters, 30, "the dead letter is recorded")
+    letters = eventually(system.dead_letters, PATIENCE_SECONDS, "the dead letter is recorded")
     assert len(letters) >= 1
-    eventually(lambda: system.depth("DeadLetters") == 0, 30, "the message is deleted once it is recorded")
+    eventually(lambda: system.depth("DeadLetters") == 0, PATIENCE_SECONDS, "the message is deleted once it is recorded")
 
 
 def test_a_schedule_of_a_workflow_starts_executions_until_it_is_unpublished(system: System) -> None:
@@ -95,7 +96,7 @@ def test_a_schedule_of_a_workflow_starts_executions_until_it_is_unpublished(syst
     system.executions("on_schedule")
     time.sleep(scenarios.QUIET_SECONDS)
     assert len(system.engine.list_executions("on_schedule")) == 1
-    answer = httpx.delete(f"{system.url}/workflows/on_schedule", auth=SigV4(), timeout=30)
+    answer = httpx.delete(f"{system.url}/workflows/on_schedule", auth=SigV4(), timeout=PATIENCE_SECONDS)
     assert answer.status_code in (200, 204), answer.text
     assert schedule["Name"] not in [each["Name"] for each in system.schedules()]
 

@@ -12,7 +12,7 @@ from workflow_runtime.frontends.client.signing import SigV4
 
 def test_the_api_refuses_who_does_not_sign(secure_system: System) -> None:
     assert secure_system.url.startswith("https://")
-    assert httpx.get(f"{secure_system.url}/workflows").status_code == 403
+    assert httpx.get(f"{secure_system.url}/workflows", timeout=60).status_code == 403
 
 
 @pytest.mark.parametrize("workflow_id", ["customer_support", "parallel_research"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import time
 import warnings
@@ -17,6 +16,7 @@ from infra.grafana.panels import ALERTS, PROMETHEUS
 from infra.grafana.rendering import FOLDER
 from tests.e2e.prometheus import Prometheus, Unavailable, programs, watching
 from tests.integration.dev.dev_process import SERVE, DevProcess
+from tests.ports import reserved_port
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.deployment.metrics import AttemptEnded, Metric
@@ -28,7 +28,7 @@ from workflow_runtime.services.tally import Sums, Tally
 
 RULES = FOLDER / "alerts.yaml"
 WINDOW = "[15s]"  # in place of Grafana's own
-FOUND_SECONDS = 40.0
+FOUND_SECONDS = 150.0
 AGENT = "{id: writer, model: test, instructions: Write.}"
 WORKFLOW = """
 workflow:
@@ -74,19 +74,17 @@ def server(folder: Path, token: str) -> Iterator[DevProcess]:  # noqa: ARG001  i
 
 @pytest.fixture(scope="module")
 def prometheus(server: DevProcess, token: str, folder: Path) -> Iterator[Prometheus]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with watching(server.url, token, folder, RULES, port) as prometheus:
+    with reserved_port() as port, watching(server.url, token, folder, RULES, port) as prometheus:
         yield prometheus
 
 
 def test_what_the_server_says_is_what_prometheus_wants(server: DevProcess, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"}
-    modern = httpx.get(f"{server.url}/metrics", headers={**headers, "Accept": "application/openmetrics-text"})
+    accepted = {**headers, "Accept": "application/openmetrics-text"}
+    modern = httpx.get(f"{server.url}/metrics", headers=accepted, timeout=60)
     assert modern.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     assert modern.text.endswith("# EOF\n")
-    plain = httpx.get(f"{server.url}/metrics", headers=headers)
+    plain = httpx.get(f"{server.url}/metrics", headers=headers, timeout=60)
     checked = subprocess.run(
         [programs()["promtool"], "check", "metrics"], input=plain.content, capture_output=True, check=False
     )
@@ -118,7 +116,7 @@ def test_every_panel_and_every_alert_finds_data_under_load(
 
     def start(number: int) -> None:
         url, headers = f"{server.url}/workflows/load/execute", {"Authorization": f"Bearer {token}"}
-        httpx.post(url, json={"input": {"i": number}}, headers=headers, timeout=30).raise_for_status()
+        httpx.post(url, json={"input": {"i": number}}, headers=headers, timeout=60).raise_for_status()
 
     missing = {*_panel_queries(), *_alert_queries()}
     until = time.monotonic() + FOUND_SECONDS

@@ -108,7 +108,7 @@ def test_the_image_has_what_lambda_starts_it_with(tmp_path: Path) -> None:
         command = [sys.executable, *IMAGE_ENTRYPOINT[1:], "function.handler"]
         process = subprocess.Popen(command, cwd=tmp_path, env=variables, stderr=subprocess.DEVNULL)
         try:
-            has_answered.wait(60)
+            has_answered.wait(150)
         finally:
             process.kill()
             process.wait()

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 
-PATIENCE_SECONDS = 40
+PATIENCE_SECONDS = 120
 
 
 def eventually(holds: Callable[[], bool]) -> None:

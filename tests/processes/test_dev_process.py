@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import httpx
 from tests.benchmarks.load_dev import Load
 from tests.integration.dev.dev_process import DevProcess, refused
+from tests.processes.living import PATIENCE_SECONDS, eventually
 
 EXECUTIONS = 60
+get = partial(httpx.get, timeout=PATIENCE_SECONDS)
 
 
 def test_no_execution_is_lost_or_run_twice_when_the_process_is_killed_half_way(tmp_path: Path) -> None:
@@ -26,15 +28,16 @@ def test_no_execution_is_lost_or_run_twice_when_the_process_is_killed_half_way(t
 
 
 def test_a_request_that_waits_is_answered_when_the_server_is_told_to_stop(tmp_path: Path) -> None:
-    slow = "workflow: {id: slow, nodes: [{id: a, type: control, subtype: wait, duration: 20}]}"
-    with DevProcess(tmp_path / "log") as server:
-        yaml = {"content-type": "application/yaml"}
-        httpx.post(f"{server.url}/workflows", content=slow, headers=yaml).raise_for_status()
+    definitions, mocks = tmp_path / "definitions", tmp_path / "mocks.yaml"
+    (definitions / "workflows").mkdir(parents=True)
+    slow = "workflow: {id: slow, nodes: [{id: a, type: agent, agent: sleeper}]}"
+    (definitions / "workflows" / "slow.yaml").write_text(slow)
+    mocks.write_text("agents: {sleeper: {delay: 3600}}")
+    with DevProcess(tmp_path / "log", "--definitions", definitions, "--mocks", mocks) as server:
         with ThreadPoolExecutor(2) as pool:
             execute = f"{server.url}/workflows/slow/execute?wait=25"
-            waiting = [pool.submit(httpx.post, execute, json={}, timeout=30) for _ in range(2)]
-            while len(httpx.get(f"{server.url}/executions?workflow=slow").json()["items"]) < 2:
-                time.sleep(0.01)
+            waiting = [pool.submit(httpx.post, execute, json={}, timeout=PATIENCE_SECONDS) for _ in range(2)]
+            eventually(lambda: len(get(f"{server.url}/executions?workflow=slow").json()["items"]) == 2)
             assert server.stop() == 0
             answers = [request.result() for request in waiting]
         log = server.log.read_text()
@@ -50,8 +53,8 @@ def test_a_second_process_is_told_who_has_the_port_and_the_database(tmp_path: Pa
         port = server.url.rpartition(":")[2]
         assert f"port {port} is in use by another process" in refused("--port", port)
         assert f"{database} is in use by process" in refused("--port", "0", "--db", database)
-        assert httpx.get(f"{server.url}/health").status_code == 200
-        assert httpx.get(f"{server.url}/health", headers={"Host": "evil.example"}).status_code == 403
+        assert get(f"{server.url}/health").status_code == 200
+        assert get(f"{server.url}/health", headers={"Host": "evil.example"}).status_code == 403
         assert server.stop() == 0
     assert "stopped" in server.log.read_text()
 
@@ -59,7 +62,7 @@ def test_a_second_process_is_told_who_has_the_port_and_the_database(tmp_path: Pa
 def raw_answer(url: str, data: bytes) -> httpx.Response:
     """What the server answers to these bytes before it closes the connection."""
     host, _, port = url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(data)
         with connection.makefile("rb") as file:
             head, _, body = file.read().partition(b"\r\n\r\n")

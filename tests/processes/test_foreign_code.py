@@ -76,7 +76,7 @@ async def waits():
 @tool
 def blocks():
     print("blocking", file=sys.stderr, flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 
 @tool
 def spins():
@@ -86,7 +86,7 @@ def spins():
 @tool
 async def blocks_the_loop():
     print("blocking", file=sys.stderr, flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 
 @tool
 async def spins_in_the_loop():
@@ -100,15 +100,13 @@ async def fine():
 KINDS = (
     "cancelled", "exits", "exits_blocking", "exits_in_a_task", "interrupts", "groups", "mute", "quits_in_validation",
 )  # fmt: skip
-BLOCKING = ("blocks", "spins", "blocks_the_loop", "spins_in_the_loop")
-INTERRUPTED_SECONDS_MAX = 4  # two, on a machine that has time
+BLOCKING = ("blocks", "spins", "blocks_the_loop", "spins_in_the_loop")  # for longer than any test may take
 SDK = """
 import sys
 from workflow_runtime import SyncWorkflowEngine
 with SyncWorkflowEngine.local("definitions") as engine:
     for kind in sys.argv[1:]:
-        execution = engine.execute_workflow(kind, wait=20)
-        document = engine.get_execution_status(execution)
+        document = engine.wait(engine.execute_workflow(kind), 100)
         print(kind, document["status"], (document["error"] or {}).get("type"))
 """
 
@@ -120,10 +118,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind in ("tools", "workflows"):
         (folder / "definitions" / kind).mkdir(parents=True)
     (folder / "definitions" / "tools" / "mine.py").write_text(TOOLS)
-    for kind in (*KINDS, *BLOCKING, "waits", "fine"):
-        inputs = "inputs: {a: 1}" if kind == "quits_in_validation" else "inputs: {}"
-        text = f"workflow: {{id: {kind}, nodes: [{{id: a, type: tool, tool: {kind}, timeout: 3, {inputs}}}]}}"
-        (folder / "definitions" / "workflows" / f"{kind}.yaml").write_text(text)
+    nodes = {kind: f"tool: {kind}, timeout: 1h" for kind in (*KINDS, *BLOCKING, "waits", "fine")}
+    nodes["quits_in_validation"] += ", inputs: {a: 1}"
+    nodes |= {f"{kind}_too_long": f"tool: {kind}, timeout: 3" for kind in BLOCKING}
+    for id, node in nodes.items():
+        text = f"workflow: {{id: {id}, nodes: [{{id: a, type: tool, {node}}}]}}"
+        (folder / "definitions" / "workflows" / f"{id}.yaml").write_text(text)
     return folder
 
 
@@ -165,10 +165,8 @@ def test_ctrl_c_ends_a_run_in_the_middle_of_a_tool_that_blocks_and_it_can_be_res
     with subprocess.Popen(command, env=environment(), cwd=project, stdout=pipe, stderr=pipe, text=True) as process:
         wait_for_line(process, "blocking")
         process.send_signal(signal.SIGINT)
-        began = time.monotonic()
-        _, stderr = process.communicate(timeout=DEADLINE_SECONDS)
+        _, stderr = process.communicate(timeout=DEADLINE_SECONDS)  # an hour, if it waited for the tool
     assert process.returncode == 130
-    assert time.monotonic() - began < INTERRUPTED_SECONDS_MAX
     assert "interrupted while a ran" in stderr
     assert "Traceback" not in stderr
     resumed = run(project, *AWR, "run", "--resume", "--db", str(database), "--timeout", "0.5", "--json")
@@ -179,7 +177,7 @@ def test_ctrl_c_ends_awr_dev_while_it_imports_a_tool_that_takes_long(tmp_path: P
     tools = tmp_path / "definitions" / "tools"
     tools.mkdir(parents=True)
     text = "import sys, time\nfrom workflow_runtime.sdk import tool\nprint('importing', file=sys.stderr, flush=True)\n"
-    (tools / "slow.py").write_text(f"{text}time.sleep(60)\n")
+    (tools / "slow.py").write_text(f"{text}time.sleep(3600)\n")
     command = [*AWR, "dev", "--port", "0"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment(), cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:
@@ -196,17 +194,23 @@ def test_the_local_engine_goes_on_after_each(project: Path) -> None:
     assert done.stdout.splitlines() == [*expected, "fine completed None"]
 
 
+def start(client: httpx.Client, workflow: str) -> str:
+    return str(client.post(f"/workflows/{workflow}/execute", json={}).raise_for_status().json()["execution_id"])
+
+
+def ended(client: httpx.Client, execution_id: str) -> Any:
+    """The execution's document, once it has ended."""
+    while (document := client.get(f"/executions/{execution_id}").json())["ended_at"] is None:
+        time.sleep(0.05)
+    return document
+
+
 def test_awr_dev_goes_on_after_each(project: Path, tmp_path: Path) -> None:
     with DevProcess(tmp_path / "log", "--definitions", project / "definitions") as dev:
         with httpx.Client(base_url=dev.url, timeout=DEADLINE_SECONDS) as client:
-
-            def execute(kind: str) -> Any:
-                started = client.post(f"/workflows/{kind}/execute?wait=20", json={}).raise_for_status()
-                return started.json()
-
             for kind in KINDS:
-                assert execute(kind)["error"]["type"] == "execution_error", kind
-            assert execute("fine")["status"] == "completed"
+                assert ended(client, start(client, kind))["error"]["type"] == "execution_error", kind
+            assert ended(client, start(client, "fine"))["status"] == "completed"
         assert dev.stop() == 0
 
 
@@ -214,14 +218,12 @@ def test_awr_dev_answers_while_tools_block_and_their_timeouts_hold(project: Path
     """The API, the dispatcher and other tools go on; a warning names who blocks; Ctrl-C ends it all."""
     with DevProcess(tmp_path / "log", "--definitions", project / "definitions") as dev:
         with httpx.Client(base_url=dev.url, timeout=DEADLINE_SECONDS) as client:
-            started = [client.post(f"/workflows/{kind}/execute", json={}).json()["execution_id"] for kind in BLOCKING]
+            started = [start(client, f"{kind}_too_long") for kind in BLOCKING]
             while "blocks its event loop" not in dev.log.read_text():
-                assert client.get("/health").elapsed.total_seconds() < 1
+                client.get("/health").raise_for_status()  # in an hour, if it waited for the tools
                 time.sleep(0.05)
-            assert client.post("/workflows/fine/execute?wait=20", json={}).json()["status"] == "completed"
+            assert ended(client, start(client, "fine"))["status"] == "completed"
             for execution_id in started:
-                while (document := client.get(f"/executions/{execution_id}").json())["status"] == "running":
-                    time.sleep(0.05)
-                assert document["error"]["message"] == "no result within 3 s", document
+                assert ended(client, execution_id)["error"]["message"] == "no result within 3 s"
         assert dev.interrupt() == 130
     assert "tool 'blocks_the_loop' blocks its event loop" in dev.log.read_text()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from tests.custom_resources import check
 from tests.integration.dev.dev_process import FUNCTIONS, SERVE, DevProcess
 from tests.integration.operator.kubernetes_api import NAMESPACE, KubernetesApi
 from tests.integration.operator.objects import echo
+from tests.ports import reserved_port
 
 from workflow_runtime.frontends.api.route import Scope
 from workflow_runtime.frontends.operator.resources import Kind
@@ -22,21 +22,13 @@ from workflow_runtime.frontends.serve.tokens import add_token
 
 AWR = (sys.executable, "-c", "from workflow_runtime.frontends.cli import main; main()", "operator")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("KUBERNETES_", "AWR_"))}
-PATIENCE_SECONDS = 60
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+PATIENCE_SECONDS = 120
 
 
 def test_it_publishes_to_a_server_with_its_token_and_ends_when_it_is_told_to(tmp_path: Path) -> None:
     token = add_token(tmp_path / "tokens.yaml", "operator", [Scope.READ, Scope.RUN, Scope.OPERATE])
-    health = free_port()
 
-    async def use(server: DevProcess) -> None:
+    async def use(server: DevProcess, health: int) -> None:
         kubernetes = KubernetesApi(check)
         kubernetes.apply(Kind.WORKFLOW, "greeting", echo())
         kubernetes.apply(Kind.RUN, "first", {"workflow": "greeting"})
@@ -48,7 +40,7 @@ def test_it_publishes_to_a_server_with_its_token_and_ends_when_it_is_told_to(tmp
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     while kubernetes.status(Kind.RUN, "first").get("phase") != "Completed":
                         await asyncio.sleep(0.05)
-                async with httpx.AsyncClient() as client:
+                async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as client:
                     answer = await client.get(f"http://127.0.0.1:{health}/health/live")
                 assert answer.json() == {"status": "ok"}
                 assert kubernetes.status(Kind.WORKFLOW, "greeting")["version"] == 1
@@ -63,14 +55,13 @@ def test_it_publishes_to_a_server_with_its_token_and_ends_when_it_is_told_to(tmp
                     await process.wait()
 
     arguments = ("--db", tmp_path / "awr.db", "--tokens", tmp_path / "tokens.yaml")
-    with DevProcess(tmp_path / "log", *arguments, program=SERVE) as server:
-        asyncio.run(use(server))
+    with reserved_port() as health, DevProcess(tmp_path / "log", *arguments, program=SERVE) as server:
+        asyncio.run(use(server, health))
 
 
 def test_outside_of_a_pod_it_says_what_it_needs() -> None:
-    ended = subprocess.run(
-        AWR, env={**ENVIRONMENT, "PYTHONPATH": str(FUNCTIONS)}, capture_output=True, text=True, timeout=60, check=False
-    )
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(FUNCTIONS)}
+    ended = subprocess.run(AWR, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert ended.returncode == 1
     assert "--kubernetes-url" in ended.stderr
     assert "Traceback" not in ended.stderr

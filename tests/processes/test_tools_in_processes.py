@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.processes.living import is_running
+from tests.processes.living import PATIENCE_SECONDS, is_running
 from tests.unit.invokers.tools.tool_calls import FixedClock, node_call
 
 from workflow_runtime.errors import NodeError, WrongArguments
@@ -91,9 +91,14 @@ def folder(tmp_path: Path) -> Path:
     return tools
 
 
-def with_processes(folder: Path, use: Callable[[Invoke, Processes], Awaitable[None]], count: int = 2) -> None:
+def with_processes(
+    folder: Path,
+    use: Callable[[Invoke, Processes], Awaitable[None]],
+    count: int = 2,
+    stop_seconds: float = PATIENCE_SECONDS,
+) -> None:
     async def run() -> None:
-        processes = Processes(folder, count, stop_seconds=0.2)
+        processes = Processes(folder, count, stop_seconds)
         invoker = ToolInvoker(ToolRegistry.load(folder), FixedClock(), processes)
 
         async def invoke(tool: str, inputs: dict[str, Any], **more: Any) -> NodeResult:
@@ -114,7 +119,7 @@ async def failure(call: Awaitable[NodeResult]) -> NodeError:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not holds():
             await asyncio.sleep(0.01)
 
@@ -200,7 +205,7 @@ def test_a_tool_that_does_not_stop_is_killed_and_its_place_is_free_again(folder:
         assert result["text"] == "next"
         assert not is_running(int(begun.read_text()))
 
-    with_processes(folder, use, count=1)
+    with_processes(folder, use, count=1, stop_seconds=0.2)
 
 
 def test_a_task_token_is_asked_of_the_server(folder: Path) -> None:

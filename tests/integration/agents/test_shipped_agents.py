@@ -13,7 +13,8 @@ import pytest
 import yaml
 from tests.integration.cli.conftest import Awr, awr  # noqa: F401  a fixture
 from tests.model_server import ModelServer, Reply, Request, calls, serving, text
-from tests.processes.mcp.test_mcp_tools import at, free_port
+from tests.ports import reserved_port
+from tests.processes.mcp.test_mcp_tools import at
 from tests.processes.mcp.test_mcp_tools import serving as serving_mcp
 
 from workflow_runtime import WorkflowEngine
@@ -192,8 +193,7 @@ def test_the_refund_desk_may_use_the_tools_of_a_server(
         return output(asked, {"decision": "refused", "amount": 0, "reply": "可以换货。"})
 
     server.answer(desk)
-    port = free_port()
-    with serving_mcp(port):
+    with reserved_port() as port, serving_mcp(port):
         (definitions / "mcp").mkdir()
         (definitions / "mcp" / "stock.yaml").write_text(yaml.safe_dump(at(port)))
         assert awr("tools", "pull", "stock", "--definitions", definitions).exit_code == 0

@@ -21,7 +21,7 @@ PROJECT = Path(__file__).parents[3]
 TERMINAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 """Ctrl-C works as in a terminal: processes of tests that run in the background inherit that it is ignored."""
 AWR = (sys.executable, "-c", f"{TERMINAL}; from workflow_runtime.frontends.cli import main; main()")
-DEADLINE_SECONDS = 60  # of a subprocess: far beyond what it takes, so that a hang fails instead of blocking
+DEADLINE_SECONDS = 120  # of a subprocess: far beyond what it takes, so that a hang fails instead of blocking
 
 Awr = Callable[..., Result]
 

@@ -19,15 +19,17 @@ from tests.integration.cli.conftest import Awr
 SECRETS = {
     "TOKEN": "Canary1-ghp/Zq3vXw+91 LmT8",
     "LONGER": "Canary1-ghp/Zq3vXw+91 LmT8-and-CanaryRest",
-    "DATABASE": '{"user": "svc", "password": "Canary2-pässword", "port": 48213091, "nested": [{"pin": "Canary3-pin"}]}',
-    "PIN": "7391046258",
+    "DATABASE": (
+        '{"user": "svc", "password": "Canary2-pässword", "port": 482130917260354, "nested": [{"pin": "Canary3-pin"}]}'
+    ),
+    "PIN": "739104625830917",
     "URL": "postgres://svc:Canary4-pa55@db.internal:5432/app",
     "PEM": "-----BEGIN KEY-----\nCanary5MIIEowIBAAKCAQEA\n-----END KEY-----\n",
 }
 LOOKED_FOR = (
     r"canary",
     r"zq3vxw",
-    r"7391046258|48213091",  # too long to stand in an id or a time by chance
+    r"739104625830917|482130917260354",  # so long that no id, time or fraction has them by chance
     b"Canary".hex(),
     r"Q2FuYXJ5|NhbmFye|DYW5hcn",  # base64 of "Canary", wherever it begins
     r"yranac",

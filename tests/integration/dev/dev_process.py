@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 FUNCTIONS = Path(__file__).parents[3] / "functions"
+DEADLINE_SECONDS = 120  # far beyond what anything takes, so that a hang fails instead of blocking
 
 
 DEV = ("-m", "workflow_runtime.frontends.dev")
@@ -24,7 +25,7 @@ def refused(*arguments: str | Path, program: tuple[str, ...] = DEV) -> str:
         env={"PYTHONPATH": str(FUNCTIONS)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE_SECONDS,
         check=False,
     )
     assert ended.returncode == 1
@@ -101,7 +102,7 @@ class DevProcess:
 
     def _ended_by(self, number: signal.Signals) -> int:
         self._process.send_signal(number)
-        code = self._process.wait(20)
+        code = self._process.wait(DEADLINE_SECONDS)
         self._copier.join()
         return code
 

@@ -7,7 +7,6 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 
 import pytest
 from tests.integration.cli.conftest import Awr, awr  # noqa: F401  a fixture
+from tests.ports import reserved_port
+from tests.processes.living import eventually
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.errors import DefinitionError
@@ -30,24 +31,19 @@ workflow:
 AGENT = "workflow: {id: ask, nodes: [{id: ask, type: agent, agent: clerk}]}"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def serving(port: int, *arguments: str) -> Iterator[None]:
     process = subprocess.Popen(
         [sys.executable, str(SERVER), str(port), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        for _ in range(600):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+
+        def listens() -> bool:
             assert process.poll() is None
-            time.sleep(0.05)
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
+        eventually(listens)
         yield
     finally:
         process.kill()
@@ -56,8 +52,7 @@ def serving(port: int, *arguments: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    number = free_port()
-    with serving(number):
+    with reserved_port() as number, serving(number):
         yield number
 
 
@@ -111,8 +106,18 @@ def test_an_agent_uses_what_it_is_allowed(awr: Awr, port: int, tmp_path: Path) -
     assert "in_stock" in error["message"]
 
 
-def test_a_tool_that_changed_is_refused_unless_that_is_wanted(awr: Awr, tmp_path: Path) -> None:  # noqa: F811
-    number = free_port()
+@pytest.fixture
+def other_port() -> Iterator[int]:
+    with reserved_port() as number:
+        yield number
+
+
+def test_a_tool_that_changed_is_refused_unless_that_is_wanted(
+    awr: Awr,  # noqa: F811
+    other_port: int,
+    tmp_path: Path,
+) -> None:
+    number = other_port
     folder = declare(tmp_path, at(number), {"mcp": "stock", "pin": True, "allow": ["in_stock"]})
     with serving(number):
         assert awr("tools", "pull", "stock", "--definitions", folder).exit_code == 0
@@ -136,7 +141,7 @@ def test_a_program_is_started_on_one_machine_only(awr: Awr, tmp_path: Path) -> N
     assert tool.description == "How much of an article there is."
 
 
-def test_what_goes_wrong_is_said(awr: Awr, port: int, tmp_path: Path) -> None:  # noqa: F811
+def test_what_goes_wrong_is_said(awr: Awr, port: int, other_port: int, tmp_path: Path) -> None:  # noqa: F811
     folder = declare(tmp_path, at(port), {"mcp": "stock"})
     unpinned = ended(folder, AGENT)["error"]
     assert "nothing is pinned" in unpinned["message"]
@@ -148,7 +153,7 @@ def test_what_goes_wrong_is_said(awr: Awr, port: int, tmp_path: Path) -> None:  
     failed = ended(folder, order, {"article": "abc"})["error"]
     assert failed["type"] == "execution_error"
     assert "order.article" in failed["message"]
-    declare(tmp_path, at(free_port()))
+    declare(tmp_path, at(other_port))
     away = ended(folder, NODE, {"article": "abc"})["error"]
     assert "cannot be reached" in away["message"]
     (folder / "mcp" / "stock.lock").write_text("{")

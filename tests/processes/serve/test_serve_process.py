@@ -13,7 +13,7 @@ import httpx
 import pytest
 from tests.benchmarks.load_dev import Load
 from tests.integration.dev.dev_process import SERVE, DevProcess, refused
-from tests.processes.living import eventually
+from tests.processes.living import PATIENCE_SECONDS, eventually
 
 from workflow_runtime.backends.embedded.copies import check_backup, restore
 from workflow_runtime.frontends.api.route import Scope
@@ -34,6 +34,15 @@ workflow:
 
 def serve(log: Path, db: Path, *arguments: str | Path) -> DevProcess:
     return DevProcess(log, "--db", db, "--tokens", db.parent / "tokens.yaml", *arguments, program=SERVE)
+
+
+def asking(headers: dict[str, str]) -> httpx.Client:
+    return httpx.Client(headers=headers, timeout=PATIENCE_SECONDS)
+
+
+def ask(url: str, token: str | None = None, method: str = "GET") -> httpx.Response:
+    headers = bearer(token) if token else {}
+    return httpx.request(method, url, headers=headers, json=None if method == "GET" else {}, timeout=PATIENCE_SECONDS)
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -60,7 +69,10 @@ def test_no_execution_is_lost_or_run_twice_however_the_server_ends(
 
 def test_a_backup_under_load_is_a_database_in_which_all_its_executions_end(tmp_path: Path, token: str) -> None:
     headers, backup = bearer(token), tmp_path / "backup.db"
-    with serve(tmp_path / "log", tmp_path / "awr.db") as server, httpx.Client(headers=headers, timeout=60) as client:
+    with (
+        serve(tmp_path / "log", tmp_path / "awr.db") as server,
+        asking(headers) as client,
+    ):
         yaml = {"content-type": "application/yaml"}
         client.post(f"{server.url}/workflows", content=WAITING, headers=yaml).raise_for_status()
 
@@ -69,14 +81,18 @@ def test_a_backup_under_load_is_a_database_in_which_all_its_executions_end(tmp_p
 
         with ThreadPoolExecutor(4) as pool:
             starts = [pool.submit(start, number) for number in range(100)]
-            starts[20].result()  # the copy is made in the middle
+            for done in starts[:20]:
+                done.result()  # the copy is made in the middle
             copied = client.get(f"{server.url}/backup")
             for done in starts:
                 done.result()
         backup.write_bytes(copied.content)
     check_backup(backup)
     restore(backup, tmp_path / "restored.db")
-    with serve(tmp_path / "log2", tmp_path / "restored.db") as server, httpx.Client(headers=headers) as client:
+    with (
+        serve(tmp_path / "log2", tmp_path / "restored.db") as server,
+        asking(headers) as client,
+    ):
         ended = executions_when_ended(client, server.url)
         assert {document["status"] for document in ended} == {"completed"}
         assert 20 <= len(ended) <= 100
@@ -86,7 +102,7 @@ def test_a_backup_under_load_is_a_database_in_which_all_its_executions_end(tmp_p
 
 
 def executions_when_ended(client: httpx.Client, url: str) -> list[dict[str, str]]:
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
         found: list[dict[str, str]] = client.get(f"{url}/executions?workflow=waiting&limit=100").json()["items"]
         if found and all(document["status"] in ("completed", "failed", "cancelled") for document in found):
@@ -99,33 +115,33 @@ def test_tokens_are_noticed_while_it_runs_and_a_broken_file_changes_nothing(tmp_
     file = tmp_path / "tokens.yaml"
     with serve(tmp_path / "log", tmp_path / "awr.db") as server:
         url = f"{server.url}/workflows"
-        assert httpx.get(url).status_code == 401
-        assert httpx.get(url, headers=bearer("awr_wrong")).status_code == 401
-        assert httpx.get(url, headers=bearer(token)).status_code == 200
+        assert ask(url).status_code == 401
+        assert ask(url, "awr_wrong").status_code == 401
+        assert ask(url, token).status_code == 200
         reader = add_token(file, "读者", [Scope.READ])
-        eventually(lambda: httpx.get(url, headers=bearer(reader)).status_code == 200)
-        answer = httpx.post(url, headers=bearer(reader), json={})
+        eventually(lambda: ask(url, reader).status_code == 200)
+        answer = ask(url, reader, "POST")
         assert answer.status_code == 403
         assert answer.json()["detail"] == "this needs the scope operate; the token '读者' has read"
         good = file.read_text("utf-8")
         file.write_text("- {name: x}\n")
         eventually(lambda: "the tokens stay as they were" in server.log.read_text())
-        assert httpx.get(url, headers=bearer(reader)).status_code == 200
+        assert ask(url, reader).status_code == 200
         file.write_text(good, "utf-8")
         revoke_token(file, "读者")
-        eventually(lambda: httpx.get(url, headers=bearer(reader)).status_code == 401)
+        eventually(lambda: ask(url, reader).status_code == 401)
 
 
 def test_health_is_open_and_definitions_are_read_again_on_hang_up(tmp_path: Path, token: str) -> None:
     workflows = tmp_path / "definitions" / "workflows"
     workflows.mkdir(parents=True)
     with serve(tmp_path / "log", tmp_path / "awr.db", "--definitions", tmp_path / "definitions") as server:
-        assert httpx.get(f"{server.url}/health/live").json() == {"status": "ok"}
-        assert httpx.get(f"{server.url}/health/ready").json() == {"status": "ok"}
+        assert ask(f"{server.url}/health/live").json() == {"status": "ok"}
+        assert ask(f"{server.url}/health/ready").json() == {"status": "ok"}
         (workflows / "waiting.yaml").write_text(WAITING)
         server.hang_up()
         url = f"{server.url}/workflows/waiting"
-        eventually(lambda: httpx.get(url, headers=bearer(token)).status_code == 200)
+        eventually(lambda: ask(url, token).status_code == 200)
         assert server.stop() == 0
         lines = [json.loads(line) for line in server.log.read_text().splitlines()]
     assert lines[-1]["message"] == "stopped"

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.integration.dev.dev_process import SERVE, DevProcess
-from tests.processes.living import eventually, is_running
+from tests.processes.living import PATIENCE_SECONDS, eventually, is_running
 
 from workflow_runtime.frontends.api.route import Scope
 from workflow_runtime.frontends.serve.tokens import add_token
@@ -47,7 +47,7 @@ class Bench:
             (definitions / name).parent.mkdir(parents=True)
             (definitions / name).write_text(text)
         token = add_token(folder / "tokens.yaml", "tests", [scope for scope in Scope if scope is not Scope.OPEN])
-        self.client = httpx.Client(headers={"Authorization": f"Bearer {token}"})
+        self.client = httpx.Client(headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_SECONDS)
 
     def serve(self) -> DevProcess:
         arguments = ("--db", self.folder / "awr.db", "--definitions", self.folder / "definitions", "--workers", "2")

@@ -27,7 +27,7 @@ def test_they_end_although_kopf_does_not(tmp_path: Path) -> None:
             except OSError:  # kopf does not read it yet
                 continue
         watching.cancel()
-        ended, _ = await asyncio.wait({watching}, timeout=5)
+        ended, _ = await asyncio.wait({watching}, timeout=60)
         assert ended
 
     try:

@@ -152,13 +152,13 @@ def test_a_cancelled_blocking_tool_counts_as_abandoned_until_it_returns() -> Non
     @tool
     def hangs() -> None:
         started.set()
-        release.wait(10)
+        release.wait(100)
 
     invoker = ToolInvoker(registry(hangs), FixedClock())
 
     async def scenario() -> int:
         task = asyncio.create_task(invoker.invoke(node_call("hangs", {})))
-        await asyncio.to_thread(started.wait, 10)
+        await asyncio.to_thread(started.wait, 100)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -168,7 +168,7 @@ def test_a_cancelled_blocking_tool_counts_as_abandoned_until_it_returns() -> Non
     release.set()
     for thread in threading.enumerate():
         if thread.name == "tool hangs":
-            thread.join(10)
+            thread.join(100)
     assert invoker.abandoned == 0
 
 
