@@ -50,7 +50,7 @@ def test_many_executions_of_the_file_are_asked(awr: Awr, execution: str) -> None
 
 
 def test_an_event_is_taken_in_the_file_and_what_it_orders_runs_when_the_run_goes_on(awr: Awr, execution: str) -> None:
-    sent = awr("signal", execution, "pay", "--wait", "10", "--db", "r.db", "--json")
+    sent = awr("signal", execution, "pay", "--wait", "100", "--db", "r.db", "--json")
     assert (sent.exit_code, only_document(sent.stdout)["outcome"]) == (0, "taken")
     assert document(awr, execution)["current_states"] == ["paid"]
     assert document(awr, execution)["node_executions"]["paid/ship"]["status"] == "ready"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -225,19 +224,19 @@ def dev(dev_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.usefixtures("dev")
 def test_signals_move_an_execution_of_a_server_and_tell_what_they_did(awr: Awr) -> None:
     execution_id = awr("start", "order").stdout.strip()
-    ignored = awr("signal", execution_id, "pay", '{"method": "cash"}', "--wait", "20")
+    ignored = awr("signal", execution_id, "pay", '{"method": "cash"}', "--wait", "100")
     assert ignored.exit_code == 1
     assert "pay: not taken: `${method} == 'card'` of `created` is false" in ignored.stdout
-    taken = awr("signal", execution_id, "pay", '{"method": "card"}', "--key", "k", "--wait", "20")
+    taken = awr("signal", execution_id, "pay", '{"method": "card"}', "--key", "k", "--wait", "100")
     assert taken.exit_code == 0
     assert "created → paid  on pay" in taken.stdout
-    repeated = ("pay", '{"method": "card"}', "--key", "k", "--wait", "20", "--json")
+    repeated = ("pay", '{"method": "card"}', "--key", "k", "--wait", "100", "--json")
     again = only_document(awr("signal", execution_id, *repeated).stdout)
     assert (again["outcome"], again["transition"]["configuration"]) == ("taken", ["paid"])
     shown = awr("status", execution_id).stdout
     assert "event: ship  packed → shipped" in shown
     assert 'method = "card"' in shown
-    assert awr("signal", execution_id, "ship", "--wait", "20").exit_code == 0
+    assert awr("signal", execution_id, "ship", "--wait", "100").exit_code == 0
     late = awr("signal", execution_id, "ship")
     assert (late.exit_code, "it is completed" in late.stderr) == (1, True)
     history = awr("history", execution_id).stdout
@@ -265,7 +264,7 @@ def test_an_action_that_fails_as_its_chart_ends_is_shown_wherever_transitions_ar
     assert f"✗ {why}" in awr("run", path, "--input", input, "--event", "close").stderr
     assert awr("publish", path).exit_code == 0
     execution_id = awr("start", "farewell", "--input", input).stdout.strip()
-    assert f"✗ {why}" in awr("signal", execution_id, "close", "--wait", "20").stdout
+    assert f"✗ {why}" in awr("signal", execution_id, "close", "--wait", "100").stdout
     for command in ("status", "history"):
         assert f"✗ {why}" in awr(command, execution_id).stdout, command
     document = only_document(awr("status", execution_id, "--json").stdout)
@@ -296,7 +295,7 @@ def test_an_execution_of_a_server_is_suspended_and_resumed(awr: Awr) -> None:
         if only_document(awr("status", execution_id, "--json").stdout)["status"] == "suspended":
             break
     assert awr("suspend", execution_id).stdout == f"suspended already: {execution_id}\n"
-    held = awr("signal", execution_id, "pay", '{"method": "card"}', "--wait", "10")
+    held = awr("signal", execution_id, "pay", '{"method": "card"}', "--wait", "100")
     assert (held.exit_code, "held" in held.stdout) == (0, True), held.stdout
     shown = awr("status", execution_id).stdout
     assert ": 停机维护; 1 event held" in shown
@@ -326,7 +325,7 @@ def test_an_execution_of_a_server_goes_on_after_its_end(awr: Awr) -> None:
     for _ in range(100):
         if only_document(awr("status", execution_id, "--json").stdout)["status"] == "running":
             break
-    assert awr("signal", execution_id, "pay", '{"method": "card"}', "--wait", "10").exit_code == 0
+    assert awr("signal", execution_id, "pay", '{"method": "card"}', "--wait", "100").exit_code == 0
     assert "retry_requested 又要了" in awr("history", execution_id).stdout
     assert awr("retry", execution_id, "--variables", "[1]").exit_code == 2
     unknown = awr("skip", execution_id, "nobody", "--output", "{}")
@@ -345,7 +344,7 @@ def test_events_put_on_the_bus_of_a_server_start_workflows(awr: Awr) -> None:
         if found:
             break
     [execution] = found
-    assert awr("signal", execution["execution_id"], "news", '{"a": 1}', "--wait", "20").exit_code == 0
+    assert awr("signal", execution["execution_id"], "news", '{"a": 1}', "--wait", "100").exit_code == 0
     ended = awr("status", execution["execution_id"], "--watch", "--json")
     assert (ended.exit_code, only_document(ended.stdout)["output"]) == (0, None)
 
@@ -365,7 +364,7 @@ def test_files_with_whole_events_are_put_on_the_bus(awr: Awr, tmp_path: Path) ->
 @pytest.mark.usefixtures("dev")
 def test_the_graph_of_a_server_s_execution_marks_where_it_is(awr: Awr) -> None:
     execution_id = awr("start", "order").stdout.strip()
-    assert awr("signal", execution_id, "pay", '{"method": "card"}', "--wait", "20").exit_code == 0
+    assert awr("signal", execution_id, "pay", '{"method": "card"}', "--wait", "100").exit_code == 0
     drawn = {format: awr("graph", "--execution", execution_id, "--format", format) for format in FORMATS}
     assert [result.exit_code for result in drawn.values()] == [0] * len(FORMATS)
     assert "▶ packed" in drawn["text"].stdout
@@ -418,16 +417,14 @@ workflow:
 def race(tmp_path: Path) -> tuple[Path, str, Path]:
     workflow, mocks = tmp_path / "race.yaml", tmp_path / "mocks.yaml"
     workflow.write_text(RACE, "utf-8")
-    mocks.write_text("tools: {sleeper: {delay: 30}}", "utf-8")
+    mocks.write_text("tools: {sleeper: {delay: 3600}}", "utf-8")
     return workflow, "--mocks", mocks
 
 
 @pytest.mark.parametrize("options", [(), ("--skip-time",)])
 def test_timers_fire_while_a_node_runs(awr: Awr, race: tuple[Path, str, Path], options: tuple[str, ...]) -> None:
-    began = time.monotonic()
-    document = only_document(awr("run", *race, *options, "--json").stdout)
+    document = only_document(awr("run", *race, *options, "--json").stdout)  # in an hour, if it waited for the node
     assert document["current_states"] == ["on_time"]
-    assert time.monotonic() - began < 20
 
 
 def test_events_come_at_times_of_their_own_while_a_node_runs(awr: Awr, race: tuple[Path, str, Path]) -> None:

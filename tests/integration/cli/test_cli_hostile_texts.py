@@ -82,7 +82,7 @@ def test_commands_that_ask_an_api_and_its_log_do_not_write_them_either(
     execution_id = only_document(awr("start", "hostile", "-i", input, "--json").stdout)["execution_id"]
     for words in (
         ("publish", broken),
-        ("signal", execution_id, "go", "--wait", "5"),
+        ("signal", execution_id, "go", "--wait", "100"),
         ("status", execution_id),
         ("history", execution_id),
         ("list", "hostile"),

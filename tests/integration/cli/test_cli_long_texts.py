@@ -202,7 +202,7 @@ def test_an_api_and_its_commands_show_the_beginning(
     for path in (written("echo.yaml", ECHO), written("failing.yaml", FAILING), wide_graph(), listening()):
         assert awr("publish", path).exit_code == 0
     for workflow, code in (("长", 0), ("长错误", 3)):
-        started = awr("start", workflow, "-i", long_input, "--wait", 60, "--json")
+        started = awr("start", workflow, "-i", long_input, "--wait", "100", "--json")
         assert started.exit_code == code, started.stderr
         execution_id = only_document(started.stdout)["execution_id"]
         assert awr("status", execution_id, "--watch").exit_code == code
@@ -229,7 +229,7 @@ def test_events_logs_and_webhooks_carry_long_texts_and_show_the_beginning(
     hook = Request(f"{dev_url}/hooks/%E5%96%8A/shout", body, {"content-type": "application/json"})
     execution_id = json.load(urlopen(hook))["execution_id"]
     for event, code in (("say", 0), ("refused", 1)):
-        told = awr("signal", execution_id, event, "@event.json", "--wait", 20)
+        told = awr("signal", execution_id, event, "@event.json", "--wait", "100")
         assert told.exit_code == code, told.stderr
         assert len(told.stdout) < 10_000
     for command in ("logs", "status", "history"):

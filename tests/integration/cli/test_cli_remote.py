@@ -114,12 +114,12 @@ def test_the_same_key_starts_once(awr: Awr, published: str) -> None:
 
 
 def test_who_waits_sees_what_happens_and_how_it_ends(awr: Awr, published: str) -> None:
-    result = awr("start", published, "-i", '{"n": 1}', "--wait", 30)
+    result = awr("start", published, "-i", '{"n": 1}', "--wait", 120)
     assert result.exit_code == 0
     assert f"{'success':<{STATUS_COLUMNS}}  a" in result.stderr
     assert result.stdout.startswith("chain version 1 completed in ")
     assert json.loads(result.stdout.partition("output\n")[2]) == {"answer": 42}
-    document = only_document(awr("start", published, "-i", '{"n": 1}', "--wait", 30, "--json").stdout)
+    document = only_document(awr("start", published, "-i", '{"n": 1}', "--wait", 120, "--json").stdout)
     assert document["status"] == "completed"
     assert document["output"] == {"answer": 42}
 
@@ -127,7 +127,7 @@ def test_who_waits_sees_what_happens_and_how_it_ends(awr: Awr, published: str) -
 @pytest.mark.usefixtures("dev")
 def test_a_failure_exits_3_for_who_waits_and_0_for_who_only_looks(awr: Awr) -> None:
     awr("publish", written("f.yaml", FAILING))
-    result = awr("start", "失败", "--wait", 30, "--json")
+    result = awr("start", "失败", "--wait", 120, "--json")
     document = only_document(result.stdout)
     assert result.exit_code == 3
     assert document["error"] == {"type": "tired", "message": "not today", "node": "甲"}
@@ -185,7 +185,7 @@ def test_an_empty_list_is_no_error_but_a_workflow_there_is_not_is_one(awr: Awr, 
 
 
 def test_a_history_tells_what_came_in_and_what_went_out(awr: Awr, published: str) -> None:
-    document = only_document(awr("start", published, "-i", '{"n": 1}', "--wait", 30, "--json").stdout)
+    document = only_document(awr("start", published, "-i", '{"n": 1}', "--wait", 120, "--json").stdout)
     lines = awr("history", document["execution_id"]).stdout.splitlines()
     assert lines[0].split() == ["1", "0.00", "s", "execution_started"]
     assert any(line.strip() == "→ run_node a" for line in lines)
@@ -195,7 +195,7 @@ def test_a_history_tells_what_came_in_and_what_went_out(awr: Awr, published: str
 
 
 def test_logs_of_awr_dev_are_those_of_the_execution(awr: Awr, published: str) -> None:
-    first, second = (only_document(awr("start", published, "--wait", 20, "--json").stdout) for _ in range(2))
+    first, second = (only_document(awr("start", published, "--wait", 120, "--json").stdout) for _ in range(2))
     lines = awr("logs", first["execution_id"], "--since", "10m").stdout
     assert "execution of chain pending" in lines
     assert "execution completed" in lines

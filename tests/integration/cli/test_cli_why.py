@@ -24,8 +24,8 @@ MOCKS = "tools: {http_request: {raise: {type: rate_limited, message: 稍后再�
 def execution(awr: Awr) -> str:
     Path("w.yaml").write_text(WORKFLOW, encoding="utf-8")
     Path("m.yaml").write_text(MOCKS, encoding="utf-8")
-    ran = awr("run", "w.yaml", "--mocks", "m.yaml", "--db", "x.db", "--timeout", "0.5", "--json")
-    assert ran.exit_code == 124, ran.stderr
+    ran = awr("run", "w.yaml", "--mocks", "m.yaml", "--db", "x.db", "--event", "@1ms", "--json")
+    assert ran.exit_code == 5, ran.stderr
     (item,) = only_document(awr("list", "审批流", "--db", "x.db", "--json").stdout)["executions"]
     return str(item["execution_id"])
 
