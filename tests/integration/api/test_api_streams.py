@@ -173,7 +173,7 @@ def test_an_agent_that_its_worker_goes_on_with_is_read_along_while_it_writes(fol
         await call.live.tell(Part("start", 1))
         await call.live.tell(Part("text", 1, "x" * 400))
         if call.path == "more":
-            await asyncio.wait_for(read_along.wait(), 20)
+            await asyncio.wait_for(read_along.wait(), 120)
         await call.live.tell(Part("stop", 1))
         await call.live.tell(Part("end", 1))
         return NodeResult("done")

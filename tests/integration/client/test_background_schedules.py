@@ -40,7 +40,7 @@ def test_a_tick_wakes_a_runtime_that_has_nothing_to_do() -> None:
         runtime = LocalRuntime(backend)
         clock.ahead_ms = ALMOST_A_MINUTE_MS
         runtime.start()
-        await asyncio.wait_for(table.swept.wait(), 30)
+        await asyncio.wait_for(table.swept.wait(), 120)
         await runtime.stop()
 
     asyncio.run(run())
@@ -53,6 +53,6 @@ def test_a_schedule_far_ahead_does_not_hold_up_the_end() -> None:
         backend.ports.schedules.put(Schedule("far", SWEEP, "{}", at=backend.ports.clock.now() + 10**9))
         runtime.start()
         await asyncio.sleep(0)
-        await asyncio.wait_for(runtime.stop(drain_seconds=3600), 30)
+        await asyncio.wait_for(runtime.stop(drain_seconds=3600), 120)
 
     asyncio.run(run())

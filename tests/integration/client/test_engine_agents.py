@@ -65,7 +65,7 @@ def test_an_agent_is_published_runs_and_is_deleted(
             ] == 2
             assert (await engine.publish_agent(WRITER))["version"] == 3
             await engine.create_workflow(WORKFLOW)
-            ended = await engine.execute_workflow("w", wait=20)
+            ended = await engine.execute_workflow("w", wait=100)
             document: Any = await engine.get_execution_status(ended)
             assert (document["status"], document["output"]) == ("completed", {"score": 0})
             (listed,) = await engine.list_agents()
@@ -97,7 +97,7 @@ def test_published_agents_outlive_the_process(tmp_path: Path) -> None:
         assert engine.publish_agent(WRITER)["version"] == 1
     with SyncWorkflowEngine.local(db=tmp_path / "awr.db") as engine:
         engine.create_workflow(WORKFLOW)
-        document: Any = engine.get_execution_status(engine.execute_workflow("w", wait=20))
+        document: Any = engine.get_execution_status(engine.execute_workflow("w", wait=100))
         assert document["output"] == {"score": 0}
         assert [agent["agent_id"] for agent in engine.list_agents()] == ["写手"]
         assert engine.get_agent("写手")["version"] == 1

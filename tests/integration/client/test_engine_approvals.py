@@ -35,7 +35,7 @@ Opened = Callable[[], AbstractAsyncContextManager[WorkflowEngine]]
 async def asked(engine: WorkflowEngine, text: str = "t") -> tuple[str, str]:
     """An execution, and what it asks."""
     execution_id = await engine.execute_workflow(await engine.create_workflow(REVIEW), {"text": text})
-    for _ in range(200):
+    for _ in range(6_000):
         if found := await engine.list_approvals(workflow="审阅"):
             return execution_id, str(found[0]["id"])
         await asyncio.sleep(0.01)
@@ -57,7 +57,7 @@ def test_people_are_listed_and_answer(opened: Opened) -> None:
             assert await engine.list_approvals(assignee="ann") == []
             assert await engine.list_approvals(older_than="1h") == []
             await engine.approve(id, by="bob")
-            document = await engine.wait(execution_id, 10)
+            document = await engine.wait(execution_id, 100)
             assert document["output"] == {"n": 2, "by": "bob"}
             assert [item["id"] for item in await engine.list_approvals(status="ended")] == [id]
 
@@ -65,7 +65,7 @@ def test_people_are_listed_and_answer(opened: Opened) -> None:
 
 
 async def until(engine: WorkflowEngine, id: str, assignees: list[str]) -> None:
-    for _ in range(200):
+    for _ in range(6_000):
         if (await engine.get_approval(id))["assignees"] == assignees:
             return
         await asyncio.sleep(0.01)
@@ -92,7 +92,7 @@ def test_what_cannot_be_answered_is_an_error_of_its_kind(opened: Opened) -> None
             with pytest.raises(EngineError, match="older_than"):
                 await engine.list_approvals(older_than="soon")
             await engine.reject(id, by="ann", comment="no")
-            await engine.wait(execution_id, 10)
+            await engine.wait(execution_id, 100)
             with pytest.raises(Conflict, match="it is too late: the approval was rejected by ann at"):
                 await engine.approve(id, by="李雷")
 
@@ -109,4 +109,4 @@ def test_the_engine_without_an_event_loop_does_the_same() -> None:
         engine.delegate_approval(id, "bob", by="ann")
         engine.approve(id, by="李雷")
         engine.reject(id, by="bob", comment="no")
-        assert engine.wait(execution_id, 10)["error"]["message"] == "bob rejected it: no"
+        assert engine.wait(execution_id, 100)["error"]["message"] == "bob rejected it: no"

@@ -40,7 +40,7 @@ def engine(request: pytest.FixtureRequest, definitions: Path, tmp_path: Path) ->
 
 def talk(engine: SyncWorkflowEngine, who: str, q: str, tenant: str = "acme") -> str:
     id = engine.execute_workflow("talk", {"who": who, "q": q, "tenant": tenant})
-    assert engine.wait(id, 30)["status"] == "completed"
+    assert engine.wait(id, 100)["status"] == "completed"
     return id
 
 

@@ -26,7 +26,7 @@ def test_quotas_and_rates_are_in_force_from_the_next_call_on() -> None:
                 "openai": {"source": "set", "requests": "60/min"},
             }
             await engine.create_workflow(WORKFLOW)
-            execution = await engine.execute_workflow("w", wait=10)
+            execution = await engine.execute_workflow("w", wait=100)
             assert (await engine.get_execution_status(execution))["status"] == "completed"
             (gauge,) = (await engine.get_limit("type:tool"))["gauges"]
             assert (gauge["held"], gauge["waiting"]) == (0, 0)
@@ -50,11 +50,15 @@ def test_a_paused_limiter_holds_nodes_until_it_is_resumed() -> None:
             await engine.create_workflow(WORKFLOW)
             await engine.set_limit("type:tool", concurrency=1)
             await engine.set_limit("type:tool", paused=True)
-            execution = await engine.execute_workflow("w", wait=0.3)
-            (node,) = (await engine.get_execution_status(execution))["node_executions"].values()
-            assert (node["status"], node["waiting_on"]) == ("ready", "limiter")
+            execution = await engine.execute_workflow("w")
+            waiting_on = None
+            while waiting_on != "limiter":
+                await asyncio.sleep(0.01)
+                (node,) = (await engine.get_execution_status(execution))["node_executions"].values()
+                waiting_on = node["waiting_on"]
+            assert node["status"] == "ready"
             await engine.set_limit("type:tool", paused=False)
-            assert (await engine.wait(execution, 10))["status"] == "completed"
+            assert (await engine.wait(execution, 100))["status"] == "completed"
 
     asyncio.run(work())
 

@@ -59,7 +59,7 @@ def test_the_modules_of_tools_are_imported_once(tmp_path: Path) -> None:
             workflow_id = await engine.create_workflow(
                 {"id": "w", "nodes": [{"id": "a", "type": "tool", "tool": "mine"}]}
             )
-            execution_id = await engine.execute_workflow(workflow_id, wait=10)
+            execution_id = await engine.execute_workflow(workflow_id, wait=100)
             assert (await engine.get_execution_status(execution_id))["status"] == "completed"
 
     run(use())
@@ -71,7 +71,7 @@ def test_a_workflow_is_created_executed_and_looked_at() -> None:
         async with WorkflowEngine.local() as engine:
             workflow_id = await engine.create_workflow(GREETING)
             assert workflow_id == "问候"
-            execution_id = await engine.execute_workflow(workflow_id, {"name": "王小明"}, wait=10)
+            execution_id = await engine.execute_workflow(workflow_id, {"name": "王小明"}, wait=100)
             document = await engine.get_execution_status(execution_id)
             assert document["status"] == "completed"
             assert document["output"] == {"text": "您好，王小明"}
@@ -86,7 +86,7 @@ def test_many_executions_run_side_by_side_and_each_keeps_its_own_input() -> None
             workflow_id = await engine.create_workflow(GREETING)
             names = [f"客人{number}" for number in range(50)]
             ids = await asyncio.gather(*(engine.execute_workflow(workflow_id, {"name": name}) for name in names))
-            documents = await asyncio.gather(*(engine.wait(id, 30) for id in ids))
+            documents = await asyncio.gather(*(engine.wait(id, 100) for id in ids))
             assert [document["output"]["text"] for document in documents] == [f"您好，{name}" for name in names]
             assert len(set(ids)) == 50
 
@@ -159,7 +159,7 @@ def test_waiting_ends_after_its_time_and_the_execution_goes_on() -> None:
 def test_executions_are_listed_newest_first_by_status() -> None:
     with SyncWorkflowEngine.local(mocks=NEVER) as engine:
         greeting, waiting = engine.create_workflow(GREETING), engine.create_workflow(WAITING)
-        ids = [engine.execute_workflow(greeting, {"name": str(number)}, wait=10) for number in range(3)]
+        ids = [engine.execute_workflow(greeting, {"name": str(number)}, wait=100) for number in range(3)]
         engine.execute_workflow(waiting)
         listed = engine.list_executions(greeting)
         assert {entry["execution_id"] for entry in listed} == set(ids)
@@ -179,13 +179,13 @@ def test_what_one_process_left_open_goes_on_in_the_next(tmp_path: Path) -> None:
             pass
         assert caught.value.code == "database_locked"
     with SyncWorkflowEngine.local(db=database, mocks={"agents": {"sleeper": {"return": {}}}}) as engine:
-        assert engine.wait(execution_id, timeout=20)["status"] in ("completed", "failed")
+        assert engine.wait(execution_id, timeout=100)["status"] in ("completed", "failed")
 
 
 def test_the_workflows_of_a_definitions_directory_are_there_at_once() -> None:
     mocks = DEFINITIONS / "mocks" / "parallel_research.yaml"
     with SyncWorkflowEngine.local(DEFINITIONS, mocks=mocks) as engine:
-        execution_id = engine.execute_workflow("parallel_research", {"topic": "电动车"}, wait=20)
+        execution_id = engine.execute_workflow("parallel_research", {"topic": "电动车"}, wait=100)
         assert engine.get_execution_status(execution_id)["output"]["conclusion"] == "支持"
 
 
@@ -206,7 +206,7 @@ def test_mocks_may_be_for_any_workflow_that_is_published_by_then(tmp_path: Path)
         engine.create_workflow(WAITING)
     with SyncWorkflowEngine.local(db=tmp_path / "e.db", mocks={"agents": {"sleeper": {"return": 1}}}) as engine:
         engine.create_workflow(GREETING)
-        assert engine.execute_workflow("waiting", wait=20)
+        assert engine.execute_workflow("waiting", wait=100)
 
 
 def test_definitions_that_are_wrong_or_missing_are_told_on_opening(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ async def documents(definition: dict[str, Any], input: dict[str, Any], events: t
             workflow_id = await engine.create_workflow({"id": "w", **definition})
             execution_id = await engine.execute_workflow(workflow_id, input)
             for event in events:
-                answer = await engine.send_event(execution_id, event, wait=10)
+                answer = await engine.send_event(execution_id, event, wait=25)
                 assert answer["outcome"] == "taken"
             while _moves(await engine.get_execution_status(execution_id)):
                 await asyncio.sleep(0.01)

@@ -80,7 +80,7 @@ def test_the_api_answers_the_engine_as_the_local_runtime_does() -> None:
         async with engine_of_the_api() as engine:
             workflow_id = await engine.create_workflow(GREETING)
             assert workflow_id == "问候"
-            execution_id = await engine.execute_workflow(workflow_id, {"name": "王小明"}, wait=10)
+            execution_id = await engine.execute_workflow(workflow_id, {"name": "王小明"}, wait=25)
             document = await engine.get_execution_status(execution_id)
             assert document["status"] == "completed"
             assert document["input"] == {"name": "王小明"}
@@ -107,7 +107,7 @@ def test_what_is_no_json_is_invalid_input_wherever_the_runtime_is(where: str) ->
             with pytest.raises(InvalidInput, match=r"^data\.t "):
                 await engine.event_bus.publish("paid", {"t": value}, source="shop")
         price = {"t": (Decimal("1.10"), dt.date(2026, 1, 1)), "name": ""}
-        execution_id = await engine.execute_workflow(workflow_id, price, wait=10)
+        execution_id = await engine.execute_workflow(workflow_id, price, wait=25)
         assert (await engine.get_execution_status(execution_id))["output"] == {"got": [1.1, "2026-01-01"]}
 
     async def scenario() -> None:
@@ -123,7 +123,7 @@ def test_publishing_again_changes_nothing_and_publishing_anew_makes_a_version() 
         async with engine_of_the_api() as engine:
             for definition in (GREETING, GREETING, {**GREETING, "outputs": {"other": "${hello.text}"}}):
                 assert await engine.create_workflow(definition) == "问候"
-            execution_id = await engine.execute_workflow("问候", {"name": "a"}, wait=10)
+            execution_id = await engine.execute_workflow("问候", {"name": "a"}, wait=25)
             document = await engine.get_execution_status(execution_id)
             assert document["workflow_version"] == 2
             assert document["output"] == {"other": "您好，a"}
@@ -164,7 +164,7 @@ def test_an_event_key_stands_for_one_event_here_and_over_http(tmp_path: Path) ->
 
     async def use(engine: WorkflowEngine) -> None:
         execution_id = await engine.execute_workflow(await engine.create_workflow(chart))
-        await engine.send_event(execution_id, "touch", {"n": 1}, key="k", wait=10)
+        await engine.send_event(execution_id, "touch", {"n": 1}, key="k", wait=25)
         for wait in (None, 3.0):
             with pytest.raises(Conflict, match="another event") as caught:
                 await engine.send_event(execution_id, "end", {"n": 1}, key="k", wait=wait)

@@ -470,7 +470,7 @@ def test_one_that_takes_longer_than_somebody_waits_is_stored_and_found(api: Api)
         reply = await api.ask("POST", "/workflows/slow/execute?wait=1", body, JSON)
         execution_id = reply.json["execution_id"]
         documents = api.runtime.services.documents
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not documents.status(execution_id).terminal:
                 await asyncio.sleep(0.05)
         return reply, str(documents.document(execution_id)["status"])

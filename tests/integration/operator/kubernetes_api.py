@@ -43,6 +43,7 @@ class KubernetesApi:
         self._breaking = asyncio.Event()
         self._created = 0
         self.conflicts = 0
+        self._chance = random.Random(1)
         self.refused_conflicts = 0
         self.gone = 0
         self.asked: list[tuple[str, str]] = []  # verb and resource, as roles name them
@@ -243,7 +244,7 @@ class KubernetesApi:
         if request.method != "PUT":
             return _status(405, "MethodNotAllowed")
         body = await request.json()
-        if self.conflicts > 0 and plural != LEASES and random.random() < 0.5:
+        if self.conflicts > 0 and plural != LEASES and self._chance.random() < 0.5:
             self.conflicts -= 1
             self._tell("MODIFIED", plural, held)  # somebody else, just before
         if body["metadata"].get("resourceVersion") != held["metadata"]["resourceVersion"]:

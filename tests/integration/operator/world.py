@@ -24,7 +24,7 @@ from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import LocalRuntime
 
 RESYNC_SECONDS = 0.5
-PATIENCE_SECONDS = 60.0  # on a machine that does much else
+PATIENCE_SECONDS = 150.0  # on a machine that does much else
 
 
 class World:

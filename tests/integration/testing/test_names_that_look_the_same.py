@@ -88,7 +88,7 @@ def test_workflows_and_nodes_are_found_under_either_form(runtime: WorkflowTester
     runtime.result(execution_id).assert_completed()
     with SyncWorkflowEngine.local() as engine:
         engine.create_workflow({"id": "é", "nodes": [tool("café")]})
-        started = engine.execute_workflow(apart("é"), {}, wait=10, idempotency_key="k")
+        started = engine.execute_workflow(apart("é"), {}, wait=100, idempotency_key="k")
         assert engine.execute_workflow("é", {}, idempotency_key="k") == started
         assert engine.get_execution_status(started)["workflow_id"] == "é"
         assert [entry["execution_id"] for entry in engine.list_executions(apart("é"))] == [started]
