@@ -22,9 +22,11 @@ def seeds() -> Iterator[int]:
         return
     end = time.monotonic() + SECONDS
     seed = FIRST_SEED
-    while time.monotonic() < end:
+    while True:
         yield seed
         seed += 1
+        if time.monotonic() > end:
+            return
 
 
 def campaign(take: Callable[[Random], str], seconds_max: float) -> Counter[str]:

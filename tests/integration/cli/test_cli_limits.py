@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.integration.cli.conftest import Awr, only_document
 from tests.integration.dev.dev_process import DevProcess
+from tests.processes.living import eventually
 
 WORKFLOW = """
 workflow:
@@ -79,8 +80,13 @@ def test_who_waits_and_in_which_place_is_told(awr: Awr) -> None:
     assert awr("publish", "w.yaml").exit_code == 0
     assert awr("limits", "pause", "限/code").exit_code == 0
     first, second = (awr("start", "限").stdout.strip() for _ in range(2))
-    waits = only_document(awr("why", first, "a", "--json").stdout)["waits"]
-    assert [(one["waiting_on"], one["on"]) for one in waits] == [("limiter", ["限/code"])]
+
+    def waiting_on(execution: str, *words: str) -> list[tuple[str, list[str]]]:
+        waits = only_document(awr("why", execution, *words, "--json").stdout)["waits"]
+        return [(one["waiting_on"], one["on"]) for one in waits]
+
+    eventually(lambda: waiting_on(first, "a") == [("limiter", ["限/code"])])
+    eventually(lambda: [cause for cause, _ in waiting_on(second)] == ["limiter"])
     assert "moved by `awr limits resume 限/code`: it is paused" in text(awr, "why", first)
     why = text(awr, "why", second)
     assert "the execution  waits: limiter" in why

@@ -57,7 +57,7 @@ def said(runtime: LocalRuntime) -> str:
     async def run() -> str:
         runtime.start()
         execution_id = runtime.services.starter.start("small")
-        await runtime.wait_ended(execution_id, 10)
+        await runtime.wait_ended(execution_id, 100)
         text = str(runtime.services.documents.document(execution_id)["output"]["said"])
         await runtime.stop()
         return text

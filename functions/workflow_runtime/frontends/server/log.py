@@ -31,15 +31,19 @@ _errors = msgspec.json.Decoder(ErrorDocument)
 def log_to(handler: logging.Handler) -> Generator[None, None, None]:
     """Inside, this package's logs, and nobody else's, go to ``handler``."""
     package = logging.getLogger("workflow_runtime")
+    levels = {package.name: logging.INFO, **dict.fromkeys(QUIET_LOGGERS, logging.WARNING)}
+    before, propagates = {name: logging.getLogger(name).level for name in levels}, package.propagate
     package.addHandler(handler)
-    package.setLevel(logging.INFO)
     package.propagate = False
-    for name in QUIET_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
     try:
         yield
     finally:
         package.removeHandler(handler)
+        package.propagate = propagates
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def text_lines(stream: TextIO) -> logging.Handler:
