@@ -140,6 +140,19 @@ def test_keys_that_somebody_has_written_otherwise_are_found() -> None:
         assert "t99999" not in read(data.encode())
 
 
+def test_keys_with_slashes_are_found_however_these_are_written() -> None:
+    model = {f"each[{number}]/x": number for number in range(LONG_ENTRIES)}
+    data = stored(dict(model)).replace(b"/", b"\\/")
+    for key in model:
+        assert key in read(data)
+
+
+def test_half_a_character_is_in_no_table() -> None:
+    table = read(stored(entries(LONG_ENTRIES)))
+    assert "\ud800" not in table
+    assert table.get("event:\udfff") is None
+
+
 def test_a_table_of_which_much_is_asked_is_read_whole() -> None:
     table = read(stored(entries(1_000)))
     for number in range(1_000):
