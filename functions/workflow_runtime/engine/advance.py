@@ -27,7 +27,7 @@ from workflow_runtime.engine.arrivals import (
     take_signal,
 )
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.commands import Command, Continue, ControlChild
+from workflow_runtime.engine.commands import CloseTask, Command, Continue, ControlChild, UpdateApproval
 from workflow_runtime.engine.events import (
     ApprovalAnswered,
     ApprovalDelegated,
@@ -75,6 +75,9 @@ from workflow_runtime.plan.plan import Plan
 NOTHING_KNOWN = Known()
 
 _GOING_ON = frozenset({ExecutionStatus.RUNNING, ExecutionStatus.SUSPENDED})
+
+_TELLING = (ControlChild, UpdateApproval, CloseTask)
+"""Commands that tell others what they are not asked for any more."""
 
 _OVERTAKEN = frozenset({TimerFired, EventReturned})
 """Events before which a timer may have to fire."""
@@ -224,15 +227,33 @@ def _with_earlier_timers(turn: Turn, events: Sequence[Event]) -> Iterator[tuple[
 
 
 def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
-    """The decision to fail an execution at once, for a reason outside its plan; nothing of it runs any more."""
+    """The decision to fail an execution at once, for a reason outside its plan; nothing of it runs any more. What it
+    has done is undone, if that is wanted; one that is undoing it ends."""
+    scopes = _broken_off(plan, state, error)
+    settling.settle(scopes)
+    lacks = scopes.turn.missing is not None
+    if lacks:  # what its compensations read, which the next commit may ask for
+        scopes = _broken_off(plan, state, error)
+    turn = scopes.turn
+    turn.bound()
+    if lacks or _must_go_on(turn):
+        turn.commands.append(Continue())
+    return Decision(turn.state, tuple(turn.commands))
+
+
+def _broken_off(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Scopes:
+    """The scopes of a turn in which the execution has failed, or has begun to undo what it has done."""
     turn = Turn.on(plan, current(plan, state), NOTHING_KNOWN)
-    turn.state.version += 1
+    state = turn.state
+    state.version += 1
     scopes = settling.scopes_of(turn)
     ending.close_all(scopes)
-    if not compensation.is_wanted(turn, compensation.FAILURE):
-        # Workers run nothing of an execution that has ended, and timers find it so; its children must be told.
-        turn.commands[:] = [command for command in turn.commands if isinstance(command, ControlChild)]
-    state = turn.state
+    is_undoing = state.status is ExecutionStatus.COMPENSATING
+    if is_undoing:
+        compensation.close_open(scopes)
+    if is_undoing or not compensation.is_wanted(turn, compensation.FAILURE):
+        # Workers run nothing of an execution that has ended, and timers find it so; all others must be told.
+        turn.commands[:] = [command for command in turn.commands if isinstance(command, _TELLING)]
     root, chart = state.graph(), state.chart() if TOP_CHART in state.scopes else None
     state.scopes = {TOP_GRAPH: GraphState(root.marks, 0, root.block, root.first_serial, serials=root.serials)}
     if chart is not None:
@@ -243,11 +264,7 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     state.unannounced.clear()
     scopes = settling.scopes_of(turn)
     ending.break_off(scopes, error)
-    settling.settle(scopes)
-    turn.bound()
-    if state.backlog:
-        turn.commands.append(Continue())
-    return Decision(state, tuple(turn.commands))
+    return scopes
 
 
 def _take(scopes: Scopes, event: Event) -> str:

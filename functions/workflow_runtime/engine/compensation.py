@@ -286,6 +286,15 @@ def undone(scope: GraphScope) -> None:
     scope.scopes.close(scope)
 
 
+def close_open(scopes: Scopes) -> None:
+    """Cancel the compensations that are under way."""
+    state = scopes.turn.state
+    for place in [place for place, fate in state.fates.items() if fate.mark == Mark.RUNNING]:
+        scope = scopes.get(_address(scopes.turn.plan, state.undo[place]))
+        if scope is not None:
+            scopes.close(scope)
+
+
 def goes_on(state: ExecutionState) -> bool:
     """Whether something is still awaited or being undone, or could be."""
     undoing = state.undoing

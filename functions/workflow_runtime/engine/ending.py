@@ -160,6 +160,7 @@ def break_off(scopes: Scopes, error: ErrorDocument) -> None:
     state.in_flight -= len(state.stopping)
     state.stopping.clear()
     state.originals.clear()
+    pending.drop_everything(scopes.turn)
     ended = undoing.error if undoing.status is ExecutionStatus.FAILED else None
     _conclude(scopes, SetStatus(undoing.status, scopes.turn.now, error=ended, compensation="failed"))
 
