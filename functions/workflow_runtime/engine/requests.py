@@ -38,7 +38,7 @@ from workflow_runtime.errors import InvalidEvent
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.suggestions import with_hint
 from workflow_runtime.plan import segments
-from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId, passes_around
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, Place, ScopeId, passes_around
 from workflow_runtime.plan.graph import GraphBlock
 from workflow_runtime.plan.plan import Plan
 
@@ -82,7 +82,7 @@ def accept_retry(scopes: Scopes, request: RetryRequested) -> str:
         return ""
     root = scopes.root
     assert isinstance(root, GraphScope)
-    again = {TOP_GRAPH: reopening.all_after(root, turn.plan.root.index[request.node])} if request.node else {}
+    again = {TOP_GRAPH: reopening.all_after(root, {turn.plan.root.index[request.node]})} if request.node else {}
     _reopen(scopes, again, variables)
     return ""
 
@@ -232,7 +232,7 @@ def _forget_undone(scopes: Scopes) -> dict[ScopeId, set[int]]:
     """The nodes whose visits were undone, and all after them, by scope: they run again, and nothing is left of those
     visits to undo."""
     state, plan = scopes.turn.state, scopes.turn.plan
-    found: dict[ScopeId, set[int]] = {}
+    undone: dict[ScopeId, set[int]] = {}
     kept = []
     for place, visit in enumerate(state.undo):
         fate = state.fates.get(place)
@@ -243,27 +243,32 @@ def _forget_undone(scopes: Scopes) -> dict[ScopeId, set[int]]:
         address = visit.prefix.rstrip("/")
         scope = scopes.get(address)
         if isinstance(scope, GraphScope) and scope.graph.block == block and scope.graph.serial(node) == visit.serial:
-            found.setdefault(address, set()).update(reopening.all_after(scope, node))
-        elif scope is None:
-            _run_pass_again(scopes, address, found)
+            undone.setdefault(address, set()).add(node)
+        elif scope is None and (loop := _run_pass_again(scopes, address)) is not None:
+            undone.setdefault(loop.scope, set()).add(loop.node)
     state.undo = tuple(kept)
     state.fates.clear()
-    return found
+    return {address: _all_after(scopes, address, nodes) for address, nodes in undone.items()}
 
 
-def _run_pass_again(scopes: Scopes, address: ScopeId, found: dict[ScopeId, set[int]]) -> None:
+def _all_after(scopes: Scopes, address: ScopeId, nodes: set[int]) -> set[int]:
+    scope = scopes[address]
+    assert isinstance(scope, GraphScope), "only graphs have nodes"
+    return reopening.all_after(scope, nodes)
+
+
+def _run_pass_again(scopes: Scopes, address: ScopeId) -> Place | None:
     """What was undone in a pass of a loop, of which nothing is left but the loop: that runs the pass once more. A loop
-    that has succeeded, or whose passes read each other, runs anew, and so does all after it."""
+    that has succeeded, or whose passes read each other, runs anew: its place, if its graph is still there."""
     for loop, index in passes_around(address):
         kept = scopes.get(loop)
         if isinstance(kept, LoopScope) and not kept.spec.is_chained:
             loops.run_again(kept, index)
-            return
+            return None
         place = scopes.turn.plan.locate(loop)
-        around = scopes.get(place.scope) if place is not None else None
-        if place is not None and isinstance(around, GraphScope):
-            found.setdefault(place.scope, set()).update(reopening.all_after(around, place.node))
-            return
+        if place is not None and isinstance(scopes.get(place.scope), GraphScope):
+            return place
+    return None
 
 
 # ---- skip

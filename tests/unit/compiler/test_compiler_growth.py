@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
-from cProfile import Profile
 from typing import Any
 
 import pytest
+from tests.calls import calls_of
 
 from workflow_runtime.compiler import compile_workflow
 
@@ -298,15 +297,9 @@ SHAPES: list[Callable[[int], dict[str, Any]]] = [
 
 
 def calls(shape: dict[str, Any]) -> int:
-    """How many functions are called to compile it, those of C included."""
+    """How many functions are called to compile it."""
     text = json.dumps({"workflow": {"id": "w", **shape}})
-    before = sys.getprofile()
-    profile = Profile()
-    try:
-        profile.runcall(compile_workflow, text)
-    finally:
-        sys.setprofile(before)
-    return sum(entry.callcount for entry in profile.getstats())
+    return calls_of(compile_workflow, text)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from cProfile import Profile
 from typing import Any
 
 import pytest
+from tests.calls import calls_of
 from tests.unit.engine.driver import START, Driver, plan_of
 
 from workflow_runtime.engine.commands import RunNode
@@ -203,10 +202,6 @@ def calls_of_reopening(sources: int, layer: int) -> int:
     for ids in (above, below):
         driver.take(*map(driver.success, ids))
     driver.fail("last")
-    profile, before = Profile(), sys.getprofile()
-    try:
-        profile.runcall(driver.take, RetryRequested("control:r", START))
-    finally:
-        sys.setprofile(before)
+    calls = calls_of(driver.take, RetryRequested("control:r", START))
     assert list(driver.ordered) == ["last"]
-    return sum(entry.callcount for entry in profile.getstats())
+    return calls

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.calls import calls_of
 from tests.unit.engine.driver import START, Driver, aggregation, chart_of, control, on, plan_of, state
 
 from workflow_runtime.engine.advance import Decision
@@ -498,3 +499,42 @@ def test_no_value_of_a_visit_that_was_undone_is_read_afterwards() -> None:
     driver.take(RetryRequested("control:1", START, variables={"share": 1}))
     driver.succeed("a", {"x": "y" * 5_000})
     assert (driver.status, driver.output) == ("completed", {"a": "y" * 5_000})
+
+
+# ---- what it costs
+
+SIZE = 20
+GROWTH = 4
+RATIO_MAX = 1.1 * GROWTH  # what is quadratic comes near 16
+
+
+def lost_before_any(count: int) -> Driver:
+    """One of so many nodes was enough for the node after them, which is why the others may stay lost."""
+    ids = [f"n{number}" for number in range(count)]
+    nodes = [{"id": id} for id in ids] + [{"id": "any", "dependencies": ids, "join": "any"}]
+    driver = Driver(plan_of([*nodes, {"id": "last", "dependencies": ["any"]}]), checked=False).start()
+    driver.succeed("n0")
+    driver.succeed("any")
+    driver.fail("last")
+    return driver
+
+
+def undone_chain(count: int) -> Driver:
+    """So many nodes after each other, all of which were undone."""
+    nodes = [{"id": "n0", "compensate": {"tool": "u"}}]
+    for number in range(1, count):
+        nodes.append({**nodes[0], "id": f"n{number}", "dependencies": [f"n{number - 1}"]})
+    last = {"id": "last", "dependencies": [f"n{count - 1}"]}
+    driver = Driver(plan_of([*nodes, last], compensation={"order": "parallel"}), checked=False).start()
+    for number in range(count):
+        driver.succeed(f"n{number}")
+    driver.fail("last")
+    return driver.play()
+
+
+@pytest.mark.parametrize("shape", [lost_before_any, undone_chain])
+def test_four_times_the_graph_is_four_times_the_work(shape: Callable[[int], Driver]) -> None:
+    small, large = (
+        calls_of(driver.take, RetryRequested("control:r", START)) for driver in (shape(SIZE), shape(GROWTH * SIZE))
+    )
+    assert large / small < RATIO_MAX

@@ -130,8 +130,6 @@ class LoopScope(Scope, kw_only=True):
         for index in list(self.open_passes()):
             self.close_pass(self.scopes[self.pass_id(index)])
         pending.drop_all(self)
-        self.turn.state.queued.pop(self.id, None)
-        self.turn.state.crowded.pop(self.id, None)
         self.loop.failed_pass, self.loop.failure = -1, None
         self.loop.retries.clear()
         state = self.turn.state

@@ -8,6 +8,7 @@ and nothing is decided anew that those decided: which of their edges are dead is
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
+from functools import cache, partial
 
 from workflow_runtime.engine.graph import failure, outcome
 from workflow_runtime.engine.graph.joins import tolerates_failure
@@ -61,19 +62,19 @@ def _lost(scope: GraphScope) -> set[int]:
     From the end of the graph back: a node is lost if nothing comes after it, or something that is lost and needs it, or
     something that ran though it needs it.
     """
-    graph, block = scope.graph, scope.block
+    graph, block, is_met = scope.graph, scope.block, cache(partial(_is_met, scope))
     tolerated = {entry.node for entry in graph.tolerated}
     candidates = {node for node, mark in enumerate(graph.marks) if mark in _LOST}
     found: dict[int, None] = {}
     for node in candidates:
         failed = graph.marks[node] == Mark.FAILED and node not in tolerated
         targets = [block.edges[index].target for index in block.nodes[node].outgoing]
-        if failed or not targets or any(t not in candidates and not _is_met(scope, t) for t in targets):
+        if failed or not targets or any(t not in candidates and not is_met(t) for t in targets):
             found[node] = None
     pending = list(found)
     while pending:
         target = pending.pop()
-        for index in () if _is_met(scope, target) else block.nodes[target].incoming:
+        for index in () if is_met(target) else block.nodes[target].incoming:
             source = block.edges[index].source
             if source in candidates and source not in found:
                 found[source] = None
@@ -102,7 +103,7 @@ def _stale(scope: GraphScope, anew: Set[int]) -> set[int]:
             if target in found or target in anew:
                 continue
             if block.nodes[target].join.kind is JoinKind.ALL_DONE:
-                later = all_after(scope, target) - found
+                later = all_after(scope, {target}) - found
             else:
                 later = {target} if marks[target] == Mark.SKIPPED else set()
             found |= later
@@ -123,10 +124,10 @@ def _is_met(scope: GraphScope, target: int) -> bool:
     return alive >= (join.count if join.kind is JoinKind.AT_LEAST else 1)
 
 
-def all_after(scope: GraphScope, node: int) -> set[int]:
-    """A node and every one that edges lead to from it."""
+def all_after(scope: GraphScope, nodes: Iterable[int]) -> set[int]:
+    """Nodes, and every one that edges lead to from them."""
     found: set[int] = set()
-    pending = [node]
+    pending = [*nodes]
     while pending:
         current = pending.pop()
         if current not in found:
