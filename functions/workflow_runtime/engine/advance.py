@@ -259,7 +259,7 @@ def _broken_off(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Scop
     if chart is not None:
         state.scopes[TOP_CHART] = ChartState(configuration=chart.configuration)
     state.in_flight = len(state.stopping)
-    state.aborted = True
+    state.aborted, state.goes_on = True, False
     state.queued, state.crowded = {}, {}  # of scopes that are gone
     state.unannounced.clear()
     scopes = settling.scopes_of(turn)

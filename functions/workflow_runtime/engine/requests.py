@@ -180,7 +180,7 @@ def accept_reopening(scopes: Scopes, request: ReopenRequested) -> str:
     applied.remember(turn, request.event_id)
     state.parent = replace(state.parent, token=request.token)
     if before is ExecutionStatus.COMPENSATING:
-        state.goes_on = True
+        state.goes_on = not state.aborted
     elif before.terminal and (state.aborted or before is ExecutionStatus.COMPLETED):
         turn.commands.append(NotifyParent(state.parent.execution_id, request.token))  # there is nothing left to do
     elif before.terminal:

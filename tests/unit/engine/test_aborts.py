@@ -13,12 +13,14 @@ from workflow_runtime.engine.commands import (
     CloseTask,
     Continue,
     ControlChild,
+    NotifyParent,
     RunNode,
     SetStatus,
     StartChild,
     UpdateApproval,
 )
-from workflow_runtime.engine.events import CancelRequested, NodeYielded, Poked
+from workflow_runtime.engine.events import CancelRequested, NodeYielded, Poked, ReopenRequested
+from workflow_runtime.engine.state import Parent
 from workflow_runtime.engine.turn import COMMANDS_MAX, Known, Needs, Visit
 from workflow_runtime.errors import ErrorDocument
 
@@ -33,10 +35,10 @@ def aborted(driver: Driver) -> Decision:
     return decision
 
 
-def undoing(compensate: dict[str, Any]) -> Driver:
+def undoing(compensate: dict[str, Any], parent: Parent | None = None) -> Driver:
     """An execution that undoes its first node in this way, as the second has failed."""
     nodes = [{"id": "a", "compensate": compensate}, {"id": "b", "dependencies": ["a"]}]
-    driver = Driver(plan_of(nodes)).start()
+    driver = Driver(plan_of(nodes), parent=parent).start()
     driver.succeed("a", {"v": 1})
     driver.fail("b")
     assert driver.status == "compensating"
@@ -82,6 +84,31 @@ def test_runs_that_were_told_to_stop_are_awaited_no_longer() -> None:
     decision = aborted(driver)
     assert_nothing_is_left(driver)
     assert [type(command) for command in decision.commands[:2]] == [CancelTimer, SetStatus]
+
+
+PARENT = Parent("p", "before", notify=True)
+GO_ON = ReopenRequested("control:g", START, "after")
+
+
+def test_a_parent_that_wants_it_to_go_on_is_told_that_it_has_ended() -> None:
+    driver = undoing(UNDO, PARENT)
+    driver.take(GO_ON)
+    assert driver.state.goes_on
+    decision = aborted(driver)
+    assert [c for c in decision.commands if isinstance(c, NotifyParent)] == [NotifyParent("p", "after")]
+
+
+def test_what_was_aborted_does_not_go_on_once_it_is_undone() -> None:
+    nodes = [{"id": "a", "compensate": UNDO}, {"id": "b", "dependencies": ["a"]}]
+    driver = Driver(plan_of(nodes), parent=PARENT).start()
+    driver.succeed("a")
+    for command in aborted(driver).commands:
+        driver.carry_out(command)
+    assert driver.status == "compensating"
+    driver.take(GO_ON)
+    driver.succeed("a~compensate")
+    assert driver.status == "failed"
+    assert driver.commands(NotifyParent) == [NotifyParent("p", "after")]
 
 
 def test_an_execution_that_is_aborted_in_the_middle_of_much_goes_on_to_undo() -> None:
