@@ -112,6 +112,42 @@ def test_decisions_are_given_with_the_run(awr: Awr, flow: Path) -> None:
     assert (rejected.exit_code, only_document(rejected.stdout)["error"]["message"]) == (3, "ann rejected it: 太贵")
 
 
+LATER = """
+workflow:
+  id: later
+  nodes:
+    - {id: first, type: tool, tool: broken, inputs: {}, RETRIES}
+    - {id: check, type: control, subtype: approval, dependencies: [first], prompt: "ok?", quorum: 2}
+  outputs: "${check}"
+"""
+
+
+BROKEN = """
+from workflow_runtime.sdk import tool
+
+@tool(description="Never works.")
+def broken() -> None:
+    raise RuntimeError("not today")
+"""
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+@pytest.mark.parametrize("words", [("--skip-time",), ()])
+def test_each_of_a_quorum_is_played_once_whenever_it_is_asked(
+    awr: Awr, tmp_path: Path, words: tuple[str, ...], retries: int
+) -> None:
+    policy = f"retry_policy: {{max_retries: {retries}, retry_delay: 50ms}}, on_error: continue"
+    (tmp_path / "w.yaml").write_text(LATER.replace("RETRIES", policy))
+    (tmp_path / "definitions" / "tools").mkdir(parents=True)
+    (tmp_path / "definitions" / "tools" / "mine.py").write_text(BROKEN)
+    done = awr(
+        "run", tmp_path / "w.yaml", "--definitions", tmp_path / "definitions", "--approve", "check", "--json", *words
+    )
+    answers = only_document(done.stdout)["output"]["answers"]
+    assert [answer["by"] for answer in answers] == ["cli", "cli-2"], done.stderr
+    assert done.stderr.count("approved: check") == 2
+
+
 @pytest.mark.parametrize(
     ("words", "code", "part"),
     [

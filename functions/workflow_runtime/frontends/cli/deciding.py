@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from workflow_runtime.runtime.in_process import LocalRuntime
 
-ANYBODY = "cli"  # who answers what asks nobody by name
+ANYBODY = "cli"  # who answers what asks nobody by name; others after it have a number, where more than one must
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -95,11 +96,13 @@ class Decisions:
         self._db = db
         self._asks = asks
         self._chosen: dict[str, Decision] = {}
+        self._said: dict[str, int] = {}
+        """By approval that was answered here: how many answers it had by then."""
 
     def decide_given(self) -> bool:
         """Answer what is open and has a given decision; whether there was any."""
         decided = False
-        for approval in self.open():
+        for approval in self._to_decide():
             decision = self._decision(approval)
             if decision is not None:
                 self._answer(approval, decision)
@@ -108,16 +111,16 @@ class Decisions:
 
     def are_asked(self) -> bool:
         """Whether something is asked that can be decided here."""
-        return any(self._asks or self._decision(approval) is not None for approval in self.open())
+        return any(self._asks or self._decision(approval) is not None for approval in self._to_decide())
 
     @property
     def must_ask(self) -> bool:
         """Whether somebody at the terminal has to decide something."""
-        return self._asks and any(self._decision(approval) is None for approval in self.open())
+        return self._asks and any(self._decision(approval) is None for approval in self._to_decide())
 
     def ask(self) -> None:
         """Ask for one decision; who does not decide is not asked again."""
-        approval = next(approval for approval in self.open() if self._decision(approval) is None)
+        approval = next(approval for approval in self._to_decide() if self._decision(approval) is None)
         document = self._runtime.services.approval_views.get(approval["id"])
         self._out.note()
         for line in approval_lines(document):
@@ -149,6 +152,10 @@ class Decisions:
         """What people are asked now, in the order it was asked."""
         return self._runtime.services.approval_views.of_execution(self._id)
 
+    def _to_decide(self) -> Iterator[dict[str, Json]]:
+        """What is open, without what was answered here and has not taken that answer yet."""
+        return (approval for approval in self.open() if len(approval["answers"]) > self._said.get(approval["id"], -1))
+
     def _decision(self, approval: Mapping[str, Json]) -> Decision | None:
         """One for all who answer the same approval."""
         chosen = self._chosen.get(approval["id"])
@@ -163,10 +170,12 @@ class Decisions:
     def _answer(self, approval: Mapping[str, Json], decision: Decision) -> None:
         """Raises `RequestError`."""
         heard = {answer["by"] for answer in approval["answers"]}
-        by = next((name for name in approval["assignees"] if name not in heard), ANYBODY)
+        anybody = chain([ANYBODY], (f"{ANYBODY}-{number}" for number in count(2)))
+        by = next(name for name in chain(approval["assignees"], anybody) if name not in heard)
         data, comment = decision.data, decision.comment
         approvals = self._runtime.services.approvals
         approvals.answer(approval["id"], decision.approved, by=by, data=data, comment=comment)
+        self._said[approval["id"]] = len(approval["answers"])
         word, style = ("approved", "green") if decision.approved else ("rejected", "red")
         self._out.note([(f"{word}: ", style), (approval["path"], "bold"), f" by {by}"])
 
