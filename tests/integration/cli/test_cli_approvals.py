@@ -9,10 +9,12 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.integration.cli.conftest import AWR, DEADLINE_SECONDS, Awr, environment, only_document
 from tests.integration.dev.dev_process import DevProcess
+from tests.processes.living import eventually
 
 WORKFLOW = """
 workflow:
@@ -54,11 +56,13 @@ def dev(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def asked(awr: Awr, *where: object) -> str:
     """The id of the only approval, once it is there."""
-    for _ in range(100):
-        (found,) = only_document(awr("approvals", "--json", *where).stdout)["approvals"] or [None]
-        if found is not None:
-            return str(found["id"])
-    raise AssertionError("nobody is asked")
+
+    def found() -> list[Any]:
+        return list(only_document(awr("approvals", "--json", *where).stdout)["approvals"])
+
+    eventually(lambda: bool(found()))
+    (approval,) = found()
+    return str(approval["id"])
 
 
 # ---- on a server

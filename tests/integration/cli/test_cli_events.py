@@ -8,10 +8,12 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.integration.cli.conftest import Awr, only_document
 from tests.integration.dev.dev_process import DevProcess
+from tests.processes.living import eventually
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
@@ -221,6 +223,15 @@ def dev(dev_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return dev_url
 
 
+def status_of(awr: Awr, execution_id: str) -> Any:
+    return only_document(awr("status", execution_id, "--json").stdout)
+
+
+def until_packed(awr: Awr, execution_id: str) -> None:
+    """What an event does is told when it has moved the chart: what the new state runs goes on by itself."""
+    eventually(lambda: status_of(awr, execution_id)["current_states"] == ["packed"])
+
+
 @pytest.mark.usefixtures("dev")
 def test_signals_move_an_execution_of_a_server_and_tell_what_they_did(awr: Awr) -> None:
     execution_id = awr("start", "order").stdout.strip()
@@ -233,6 +244,7 @@ def test_signals_move_an_execution_of_a_server_and_tell_what_they_did(awr: Awr) 
     repeated = ("pay", '{"method": "card"}', "--key", "k", "--wait", "100", "--json")
     again = only_document(awr("signal", execution_id, *repeated).stdout)
     assert (again["outcome"], again["transition"]["configuration"]) == ("taken", ["paid"])
+    until_packed(awr, execution_id)
     shown = awr("status", execution_id).stdout
     assert "event: ship  packed → shipped" in shown
     assert 'method = "card"' in shown
@@ -291,9 +303,7 @@ def test_an_execution_of_a_server_is_suspended_and_resumed(awr: Awr) -> None:
     execution_id = awr("start", "order").stdout.strip()
     result = awr("suspend", execution_id, "--reason", "停机维护")
     assert (result.exit_code, result.stdout) == (0, f"suspending: {execution_id}\n"), result.stderr
-    for _ in range(100):
-        if only_document(awr("status", execution_id, "--json").stdout)["status"] == "suspended":
-            break
+    eventually(lambda: status_of(awr, execution_id)["status"] == "suspended")
     assert awr("suspend", execution_id).stdout == f"suspended already: {execution_id}\n"
     held = awr("signal", execution_id, "pay", '{"method": "card"}', "--wait", "100")
     assert (held.exit_code, "held" in held.stdout) == (0, True), held.stdout
@@ -303,10 +313,9 @@ def test_an_execution_of_a_server_is_suspended_and_resumed(awr: Awr) -> None:
     assert "停机维护" in awr("why", execution_id).stdout
     result = awr("resume", execution_id)
     assert (result.exit_code, result.stdout) == (0, f"resuming: {execution_id}\n"), result.stderr
-    for _ in range(100):
-        document = only_document(awr("status", execution_id, "--json").stdout)
-        if document["status"] != "suspended" and document["current_states"] != ["created"]:
-            break
+    eventually(lambda: len(status_of(awr, execution_id)["transitions"]) >= 2)
+    document = status_of(awr, execution_id)
+    assert document["status"] != "suspended"
     assert [step["event"] for step in document["transitions"]][:2] == [None, "pay"]
     history = awr("history", execution_id).stdout
     assert "suspend_requested 停机维护" in history
@@ -322,9 +331,7 @@ def test_an_execution_of_a_server_goes_on_after_its_end(awr: Awr) -> None:
     awr("status", execution_id, "--watch")
     result = awr("retry", execution_id, "--reason", "又要了")
     assert (result.exit_code, result.stdout) == (0, f"retrying: {execution_id}\n"), result.stderr
-    for _ in range(100):
-        if only_document(awr("status", execution_id, "--json").stdout)["status"] == "running":
-            break
+    eventually(lambda: status_of(awr, execution_id)["status"] == "running")
     assert awr("signal", execution_id, "pay", '{"method": "card"}', "--wait", "100").exit_code == 0
     assert "retry_requested 又要了" in awr("history", execution_id).stdout
     assert awr("retry", execution_id, "--variables", "[1]").exit_code == 2
@@ -339,11 +346,12 @@ def test_events_put_on_the_bus_of_a_server_start_workflows(awr: Awr) -> None:
     assert awr("publish-event", "shop", "hearing.begin", "[1]").exit_code == 1
     assert awr("publish-event", "workflow-runtime", "hearing.begin").exit_code == 1
     assert awr("publish-event", "shop").exit_code == 2
-    for _ in range(100):
-        found = only_document(awr("list", "hearing", "--json").stdout)["executions"]
-        if found:
-            break
-    [execution] = found
+
+    def found() -> Any:
+        return only_document(awr("list", "hearing", "--json").stdout)["executions"]
+
+    eventually(lambda: bool(found()))
+    [execution] = found()
     assert awr("signal", execution["execution_id"], "news", '{"a": 1}', "--wait", "100").exit_code == 0
     ended = awr("status", execution["execution_id"], "--watch", "--json")
     assert (ended.exit_code, only_document(ended.stdout)["output"]) == (0, None)
@@ -365,6 +373,7 @@ def test_files_with_whole_events_are_put_on_the_bus(awr: Awr, tmp_path: Path) ->
 def test_the_graph_of_a_server_s_execution_marks_where_it_is(awr: Awr) -> None:
     execution_id = awr("start", "order").stdout.strip()
     assert awr("signal", execution_id, "pay", '{"method": "card"}', "--wait", "100").exit_code == 0
+    until_packed(awr, execution_id)
     drawn = {format: awr("graph", "--execution", execution_id, "--format", format) for format in FORMATS}
     assert [result.exit_code for result in drawn.values()] == [0] * len(FORMATS)
     assert "▶ packed" in drawn["text"].stdout

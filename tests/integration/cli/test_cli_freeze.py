@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.integration.cli.conftest import Awr, only_document
 from tests.integration.dev.dev_process import DevProcess
+from tests.processes.living import eventually
 
 WORKFLOW = "workflow: {id: 客服, nodes: [{id: 写, type: agent, agent: 作者}]}"
 MOCKS = "agents: {作者: {return: {text: 好}}}"
@@ -46,8 +47,8 @@ def test_what_is_frozen_is_shown_everywhere_and_goes_on_after_the_thaw(awr: Awr)
     execution_id = awr("start", "客服").stdout.strip()
     assert "frozen: workflow:客服  since …: 胡说" in text(awr, "list", "客服")
     assert text(awr, "list").rstrip().endswith("frozen")
+    eventually(lambda: "the execution  waits: frozen" in text(awr, "why", execution_id))
     why = text(awr, "why", execution_id)
-    assert "the execution  waits: frozen" in why
     assert "moved by a thaw of `workflow:客服`, frozen since …: 胡说" in why
     assert text(awr, "freeze") == "workflow:客服  since …: 胡说\n"
     assert text(awr, "thaw", "--workflow", "客服") == "thawed: workflow:客服\n"
