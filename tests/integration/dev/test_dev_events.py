@@ -16,12 +16,12 @@ import yaml
 from tests.integration.dev.dev_process import DevProcess
 
 DEFINITIONS = Path(__file__).parents[3] / "definitions"
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 
 class Caller:
     def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=url, timeout=30)
+        self._http = httpx.Client(base_url=url, timeout=PATIENCE_SECONDS)
 
     def start(self, workflow: str, input: Any) -> str:
         answer = self._http.post(f"/workflows/{workflow}/execute", json={"input": input})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from random import Random
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from workflow_runtime.services.upkeep.moving import Moving, Record
 from workflow_runtime.storage.listing import Wanted
 
 EVERY = tuple(ExecutionStatus)
-LARGE = os.urandom(40_000).hex()  # of what does not compress to an item
+LARGE = Random(1).randbytes(40_000).hex()  # of what does not compress to an item
 WORKFLOW: dict[str, Any] = {
     "id": "搬家",
     "nodes": [

@@ -4,7 +4,6 @@ outside sees before its end."""
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import threading
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.seeds import for_seeds
 
 from workflow_runtime.backends.embedded.backend import Backend, open_backend
 from workflow_runtime.deployment.topology import DISPATCH
@@ -201,10 +201,9 @@ def test_a_message_is_not_received_before_it_is_committed(backend: Backend) -> N
     assert received == [(1, 1)]
 
 
-def test_rows_kept_in_memory_are_those_of_the_file(backend: Backend) -> None:
+@for_seeds(range(4))
+def test_rows_kept_in_memory_are_those_of_the_file(backend: Backend, seed: int) -> None:
     """Any order of writes, refused and lost ones among them, reads as a second look past what is kept does."""
-    seed = int(os.environ.get("TEST_SEED", random.randrange(1 << 32)))
-    print(f"TEST_SEED={seed}")
     chance, table = random.Random(seed), backend.ports.table
     keys = [Key("p", str(number)) for number in range(4)]
     for step in range(400):
@@ -229,4 +228,4 @@ def test_rows_kept_in_memory_are_those_of_the_file(backend: Backend) -> None:
                 case 7:
                     table.transact([Put(new, None), Put(Item(keys[0], {"step": -1}), None)] if key != keys[0] else [])
         rows = {item.key: item for item in table.query("p")}  # what a query reads is not kept
-        assert table.get(keys) == rows, f"seed {seed}, step {step}"
+        assert table.get(keys) == rows, f"step {step}"
