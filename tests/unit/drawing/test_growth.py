@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import gc
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -32,11 +33,13 @@ def steps(call: Callable[[], object]) -> int:
         return traced
 
     before = sys.gettrace()
+    gc.disable()  # what garbage of others does as it goes is not counted
     sys.settrace(traced)
     try:
         call()
     finally:
         sys.settrace(before)
+        gc.enable()
     return count
 
 
