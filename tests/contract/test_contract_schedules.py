@@ -71,18 +71,20 @@ def test_a_cron_schedule_is_due_in_its_time_zone(harness):
 
 
 def test_creating_a_schedule_again_changes_nothing(harness):
-    harness.schedules.create(Schedule("s", "work", "first", at=at(harness, HOUR_MS)))
-    harness.schedules.create(Schedule("s", "work", "second", at=at(harness, 2 * HOUR_MS)))
-    assert harness.scheduler.next_at() == at(harness, HOUR_MS)
+    first = at(harness, HOUR_MS)
+    harness.schedules.create(Schedule("s", "work", "first", at=first))
+    harness.schedules.create(Schedule("s", "work", "second", at=first + HOUR_MS))
+    assert harness.scheduler.next_at() == first
     harness.pass_time(7200)
     harness.scheduler.fire()
     assert harness.bodies("work") == ["first"]
 
 
 def test_putting_a_schedule_again_replaces_it(harness):
-    harness.schedules.put(Schedule("s", "work", "old", at=at(harness, HOUR_MS)))
-    harness.schedules.put(Schedule("s", "work", "new", at=at(harness, 2 * HOUR_MS)))
-    assert harness.scheduler.next_at() == at(harness, 2 * HOUR_MS)
+    old = at(harness, HOUR_MS)
+    harness.schedules.put(Schedule("s", "work", "old", at=old))
+    harness.schedules.put(Schedule("s", "work", "new", at=old + HOUR_MS))
+    assert harness.scheduler.next_at() == old + HOUR_MS
     harness.pass_time(7200)
     harness.scheduler.fire()
     assert harness.bodies("work") == ["new"]
@@ -101,9 +103,10 @@ def test_a_deleted_schedule_never_fires_and_deleting_an_absent_one_is_fine(harne
 def test_one_time_schedules_repeating_ones_and_ticks_are_told_apart(ticking):
     ticking.schedules.put(Schedule("often", "work", "x", expression="rate(10 minutes)"))
     assert ticking.scheduler.next_at(recurring=False) is None
-    ticking.schedules.put(Schedule("once", "work", "x", at=at(ticking, HOUR_MS)))
-    assert ticking.scheduler.next_at(recurring=False) == at(ticking, HOUR_MS)
-    assert ticking.scheduler.next_at() < ticking.scheduler.next_at(ticks=False) < at(ticking, HOUR_MS)
+    once = at(ticking, HOUR_MS)
+    ticking.schedules.put(Schedule("once", "work", "x", at=once))
+    assert ticking.scheduler.next_at(recurring=False) == once
+    assert ticking.scheduler.next_at() < ticking.scheduler.next_at(ticks=False) < once
 
 
 def test_ticks_of_the_topology_run_from_the_start(ticking):

@@ -114,7 +114,7 @@ def test_arguments_that_an_approver_spoils_are_refused_at_once(open_bench: Open,
 
 
 def test_a_call_has_the_pool_the_time_and_the_attempts_that_its_entry_says(open_bench: Open, till: Till) -> None:
-    said = {"pool": "gpu", "timeout": "90s", "retry_policy": {"max_retries": 2, "retry_delay": 5, "jitter": "none"}}
+    said = {"pool": "gpu", "timeout": "90s", "retry_policy": {"max_retries": 2, "retry_delay": 60, "jitter": "none"}}
     tool = {"tool": "refund", "effects": "idempotent", "as": "node", **said}
     bench = open_bench([("refund", {"amount": 5})], "done", tools=[tool])
     failures = [ToolError("busy", "later"), ToolError("busy", "later")]

@@ -155,14 +155,14 @@ def test_a_failed_shaping_of_the_output_leaves_nothing_in_the_session(open_bench
 
 
 def test_an_attempt_that_follows_keeps_the_session_and_remembers_once(open_bench: Open) -> None:
-    node = NODE.replace("}}", "}, retry_policy: {max_retries: 1, retry_delay: 1s}}")
+    node = NODE.replace("}}", "}, retry_policy: {max_retries: 1, retry_delay: 60s, jitter: none}}")
     bench = open_bench()
     model: Any = bench.model
     say(bench)
     model.fails = 1
     id = say(bench, node=node)
     assert "holder" in head(bench)
-    bench.pass_time(5)
+    bench.pass_time(61)
     bench.settle()
     assert ended(bench, id) == ("completed", "answer 3")
     assert (turns(bench), head(bench)["turns"]) == ([1, 2], 2)
