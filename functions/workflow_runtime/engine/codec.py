@@ -14,6 +14,7 @@ from workflow_runtime.engine.marks import LongGraph, cut, parted
 from workflow_runtime.engine.pages import Pages
 from workflow_runtime.engine.state import STATE_SCHEMA, UNNUMBERED_SCHEMA, ExecutionState, encode_state
 from workflow_runtime.engine.tables import Opened, Paged
+from workflow_runtime.engine.visits import NOTHING_TO_UNDO, Undoables
 from workflow_runtime.plan.addresses import TOP_GRAPH
 from workflow_runtime.plan.plan import Plan
 
@@ -25,11 +26,13 @@ _Table: TypeAlias = MutableMapping[str, msgspec.Raw] | list[msgspec.Raw]
 
 
 class _Stored(ExecutionState, forbid_unknown_fields=True):
-    """A state as it is read: with its scopes, what it waits for, and the order of its timers, as bytes."""
+    """A state as it is read: with its scopes, what it waits for, the order of its timers, and what can be undone, as
+    bytes."""
 
     scopes: _Table = msgspec.field(default_factory=dict)  # type: ignore[assignment]
     pending: _Table = msgspec.field(default_factory=dict)  # type: ignore[assignment]
     alarms: msgspec.Raw = None  # type: ignore[assignment]
+    undo: msgspec.Raw = NOTHING_TO_UNDO  # type: ignore[assignment]
 
 
 class _StoredElsewhere(_Stored, forbid_unknown_fields=False):
@@ -73,6 +76,8 @@ def decode_state(data: bytes) -> ExecutionState:
         state.pending = Opened(pending, _pending_decoder.decode)  # type: ignore[arg-type]
     if state.alarms is not None:
         state.alarms = Alarms.stored(bytes(state.alarms))  # type: ignore[assignment]
+    if state.undo:
+        state.undo = Undoables.stored(bytes(state.undo))  # type: ignore[assignment]
     return state
 
 

@@ -105,7 +105,7 @@ def cancel(scopes: Scopes, reason: str) -> None:
 def fail_if_too_much_to_undo(scopes: Scopes) -> None:
     """An execution with more visits to undo than its state may hold ends here, so that none of them is forgotten."""
     state = scopes.turn.state
-    if len(state.undo) > compensation.UNDO_MAX and state.status is ExecutionStatus.RUNNING:
+    if state.undo.are_more_than(compensation.UNDO_MAX) and state.status is ExecutionStatus.RUNNING:
         message = (
             f"more than {compensation.UNDO_MAX:,} visits of nodes would have to be undone; "
             "split the work into child executions"

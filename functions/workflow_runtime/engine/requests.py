@@ -34,6 +34,7 @@ from workflow_runtime.engine.scope_states import GraphState
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.suspending import accept_resume, accept_suspend, go_on, node_at, tell_children
+from workflow_runtime.engine.visits import Undoables
 from workflow_runtime.errors import InvalidEvent
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.suggestions import with_hint
@@ -246,7 +247,7 @@ def _forget_undone(scopes: Scopes) -> dict[ScopeId, set[int]]:
             undone.setdefault(address, set()).add(node)
         elif scope is None and (loop := _run_pass_again(scopes, address)) is not None:
             undone.setdefault(loop.scope, set()).add(loop.node)
-    state.undo = tuple(kept)
+    state.undo = Undoables.of(kept)
     state.fates.clear()
     return {address: _all_after(scopes, address, nodes) for address, nodes in undone.items()}
 

@@ -142,7 +142,7 @@ def _settle_graphs(scopes: Scopes) -> None:
             raise ValuesMissing
         if state.status is SUSPENDED:
             return
-        if len(state.undo) > compensation.UNDO_MAX:
+        if state.undo and state.undo.are_more_than(compensation.UNDO_MAX):
             ending.fail_if_too_much_to_undo(scopes)
         if state.part and scope.id == state.part.rpartition("/")[0]:
             ending.end_part_if_done(scope)

@@ -23,7 +23,7 @@ from workflow_runtime.engine.pages import LONG_ENTRIES
 from workflow_runtime.engine.scope_states import ChartState, GraphState, ScopeState
 from workflow_runtime.engine.suspension import Escalation, Suspension
 from workflow_runtime.engine.tables import forked, storable, whole
-from workflow_runtime.engine.visits import Fate, Original, Undoable, Undoing
+from workflow_runtime.engine.visits import NOTHING_TO_UNDO, Fate, Original, Undoables, Undoing
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
@@ -80,8 +80,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``outbox``: events that the execution sent itself, and ends of graphs that its charts are still to be told of
     - ``applied``: hashes of the ids of signals taken, with their times; ``hops``: of the last event from outside
     - ``kept``: events that came before their wait; ``unprompted``: macrosteps since any from outside, to end circles
-    - ``undo``: visits that can be undone, in the order of their completion; ``fates``: what became of them, by place;
-      ``undoing``: the compensation that is under way, or was the last
+    - ``undo``: visits that can be undone, in the order of their completion, as stored until they are looked at;
+      ``fates``: what became of them, by place; ``undoing``: the compensation that is under way, or was the last
     - ``stopping``: runs that were told to stop and are awaited, because they can be undone: serial by path;
       ``originals``: of those that the compensation of another node undoes, in whose place they run, that one
     - ``attempt``: how often it was begun or reopened; ``replaced``: the number of the newest variables that replaced
@@ -126,7 +126,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     hops: int = 0
     unprompted: int = 0
     parent: Parent | None = None
-    undo: tuple[Undoable, ...] = ()
+    undo: Undoables = NOTHING_TO_UNDO
     fates: MutableMapping[int, Fate] = {}
     undoing: Undoing | None = None
     stopping: MutableMapping[str, int] = {}
@@ -238,7 +238,9 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
 
 def _plain(part: object) -> object:
     """Of a state, what no encoder knows."""
-    return part.rest if type(part) is LongGraph else tables.plain(part)
+    if type(part) is LongGraph:
+        return part.rest
+    return part.to_store() if type(part) is Undoables else tables.plain(part)
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_plain)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from typing import overload
 
 import msgspec
 
@@ -18,6 +19,76 @@ class Undoable(msgspec.Struct, frozen=True, array_like=True):
     number: int
     serial: int
     prefix: str = ""
+
+
+_BRACKETS = 1  # of a list, on each side
+_BYTES_MIN = len(b'[0,1,""],')  # of a visit
+
+_encode = msgspec.json.Encoder().encode
+_decoder = msgspec.json.Decoder(list[Undoable])
+
+
+class Undoables(Sequence[Undoable]):
+    """Visits in the order of their completion, kept as the text that is stored. It is never changed.
+
+    An execution may have thousands of them, of which most events only add another one: so they are not read before
+    somebody asks for them. ``text``: as in a JSON list, without the brackets.
+    """
+
+    __slots__ = ("_read", "_text")
+
+    def __init__(self, text: bytes = b"") -> None:
+        self._text = text
+        self._read: list[Undoable] | None = None
+
+    @classmethod
+    def of(cls, visits: Iterable[Undoable]) -> Undoables:
+        """These visits."""
+        return NOTHING_TO_UNDO + visits
+
+    @classmethod
+    def stored(cls, stored: bytes) -> Undoables:
+        """Those that were stored. Raises `msgspec.ValidationError` for what is not a list."""
+        if not (stored.startswith(b"[") and stored.endswith(b"]")):
+            raise msgspec.ValidationError("Expected `array` - at `$.undo`")
+        text = stored[_BRACKETS:-_BRACKETS].strip()
+        return cls(text) if text else NOTHING_TO_UNDO
+
+    def to_store(self) -> msgspec.Raw:
+        return msgspec.Raw(b"[" + self._text + b"]")
+
+    def __add__(self, visits: Iterable[Undoable]) -> Undoables:
+        """With more of them at the end."""
+        added = [_encode(visit) for visit in visits]
+        if not added:
+            return self
+        return Undoables(b",".join([self._text, *added] if self._text else added))
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __len__(self) -> int:
+        return len(self._visits)
+
+    @overload
+    def __getitem__(self, place: int) -> Undoable: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Undoable]: ...
+    def __getitem__(self, place: int | slice) -> Undoable | Sequence[Undoable]:
+        return self._visits[place]
+
+    def are_more_than(self, count: int) -> bool:
+        """Whether there are more than so many, which is mostly told without reading them."""
+        return len(self._text) > count * _BYTES_MIN and len(self) > count
+
+    @property
+    def _visits(self) -> list[Undoable]:
+        if self._read is None:
+            self._read = _decoder.decode(self.to_store())
+        return self._read
+
+
+NOTHING_TO_UNDO = Undoables()
 
 
 class Original(msgspec.Struct, frozen=True, array_like=True):

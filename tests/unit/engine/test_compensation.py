@@ -24,6 +24,7 @@ from workflow_runtime.engine.lifecycle import Mark
 from workflow_runtime.engine.settling import scopes_of, settle
 from workflow_runtime.engine.state import Parent, encode_state
 from workflow_runtime.engine.turn import Known, Turn
+from workflow_runtime.engine.visits import Undoables
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 
@@ -596,7 +597,7 @@ def test_a_thousand_visits_are_undone_within_the_bounds_of_a_commit() -> None:
 def test_an_execution_with_more_visits_than_a_state_may_hold_fails_and_all_are_undone() -> None:
     driver = Driver(plan_of([booking(f"n{number}") for number in range(4)]), {"who": "x"}).start()
     driver.succeed("n0")
-    driver.state.undo = driver.state.undo * (UNDO_MAX - 1)
+    driver.state.undo = Undoables.of([*driver.state.undo] * (UNDO_MAX - 1))
     driver.succeed("n1")
     assert driver.status == "running"
     driver.succeed("n2")
