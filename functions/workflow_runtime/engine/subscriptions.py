@@ -8,7 +8,8 @@ last of them.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
+from functools import cache, partial
 from typing import TypeAlias
 
 from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose
@@ -59,9 +60,11 @@ def subscribe(scopes: Scopes) -> ErrorDocument | None:
     pending = turn.state.pending
     old = subscriptions(turn.plan, {id: entry for id, entry in before.items() if entry is not None})
     new = subscriptions(turn.plan, {id: pending[id] for id in before if id in pending})
-    turn.commands[:] = [command for command in turn.commands if not _ends(turn, command)]
-    turn.commands += [Subscribe(*found) for found in new if found not in old and not _has(turn, found, before)]
-    turn.commands += [Unsubscribe(*found) for found in old if found not in new and not _has(turn, found, before)]
+    # Of each event once, as many waits may listen to the same.
+    all_to, others_to = cache(partial(_to, turn)), cache(partial(_to, turn, apart_from=before))
+    turn.commands[:] = [command for command in turn.commands if not _ends(command, all_to)]
+    turn.commands += [Subscribe(*each) for each in new if each not in old and each not in others_to(each[0])]
+    turn.commands += [Unsubscribe(*each) for each in old if each not in new and each not in others_to(each[0])]
     return None
 
 
@@ -80,21 +83,16 @@ def listens(scopes: Scopes, signal: SignalReceived) -> bool:
     )
 
 
-def _ends(turn: Turn, command: Command) -> bool:
+def _ends(command: Command, all_to: Callable[[str], Container[Subscription]]) -> bool:
     """Whether it unsubscribes, because of an event that came too early, from what is waited for by now."""
-    return isinstance(command, Unsubscribe) and _has(turn, (command.event, command.key, command.route))
-
-
-def _has(turn: Turn, wanted: Subscription, apart_from: Container[str] = ()) -> bool:
-    """Whether something is waited for under this subscription, these entries apart."""
-    return wanted in _to(turn, wanted[0], apart_from)
+    return isinstance(command, Unsubscribe) and (command.event, command.key, command.route) in all_to(command.event)
 
 
 def _to(turn: Turn, event: str, apart_from: Container[str] = ()) -> dict[Subscription, None]:
     """The subscriptions to an event of this name. The plan says which entries there may be, so that no other is looked
     at."""
     plan, pending = turn.plan, turn.state.pending
-    ids = keys_at(pending, [event_id(path) for path in plan.waits_hearing(event)], in_passes=plan.has_loops)
+    ids = keys_at(pending, {event_id(path) for path in plan.waits_hearing(event)}, in_passes=plan.has_loops)
     ids += [_route_id(number) for number in plan.triggers_by_event.get(event, ())]
     ids += [_early_id(wait) for wait in plan.correlated_by_event.get(event, ())]
     entries = {id: pending[id] for id in ids if id in pending and id not in apart_from}

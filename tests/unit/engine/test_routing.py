@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.calls import calls_of
+from tests.unit.engine.driver import Driver, control, plan_of
 
 from workflow_runtime.compiler import compile_workflow
 from workflow_runtime.engine.advance import Decision, advance, new_execution
@@ -118,3 +120,19 @@ def test_one_that_came_too_early_does_not_end_what_is_waited_for_by_now() -> Non
         Subscribe("tick", "new", A),
         Unsubscribe("tick", "k", A),
     )
+
+
+def waiting(count: int) -> Driver:
+    """So many waits for one event, each under a key that a node yields."""
+    keyed = {"event": "paid", "correlate": "${detail.k}"}
+    waits = [control(f"w{n}", "wait", **keyed, **{"with": f"${{a.key}} + '{n}'"}) for n in range(count)]
+    return Driver(plan_of([{"id": "a"}, *waits]), checked=False).start()
+
+
+def test_four_times_the_waits_for_an_event_are_four_times_the_work() -> None:
+    calls = []
+    for count in (20, 80):
+        driver = waiting(count)
+        calls.append(calls_of(driver.take, driver.success("a", {"key": "k"})))
+        assert len(driver.subscribed) == count
+    assert calls[1] / calls[0] < 4.4  # what is quadratic comes near 16

@@ -15,8 +15,7 @@ def prune(value: Json, paths: Sequence[tuple[str, ...]]) -> Json:
     """
     if () in paths or not isinstance(value, dict):
         return value
-    kept: dict[str, Json] = {}
-    for key in dict.fromkeys(path[0] for path in paths):
-        if key in value:
-            kept[key] = prune(value[key], [path[1:] for path in paths if path[0] == key])
-    return kept
+    inside: dict[str, list[tuple[str, ...]]] = {}
+    for path in paths:
+        inside.setdefault(path[0], []).append(path[1:])
+    return {key: prune(value[key], further) for key, further in inside.items() if key in value}
