@@ -118,6 +118,48 @@ def test_what_is_no_json_is_invalid_input_wherever_the_runtime_is(where: str) ->
     run(scenario())
 
 
+HALF = "a\ud83d"
+
+
+@pytest.mark.parametrize("where", ["here", "behind the API"])
+def test_half_a_character_is_invalid_input_wherever_it_stands(where: str) -> None:
+    async def use(engine: WorkflowEngine) -> None:
+        calls: list[Coroutine[Any, Any, Any]] = [
+            engine.create_workflow(HALF),
+            engine.create_workflow(f"{HALF}\n"),
+            engine.create_workflow({"id": HALF}),
+            engine.execute_workflow(HALF),
+            engine.execute_workflow("w", idempotency_key=HALF),
+            engine.get_execution_status(HALF),
+            engine.list_executions(HALF),
+            engine.cancel_execution(HALF),
+            engine.retry_execution("ex-1", key=HALF),
+            engine.skip_node("ex-1", HALF),
+            engine.why_execution("ex-1", HALF),
+            engine.send_event("ex-1", HALF),
+            engine.get_limit(HALF),
+        ]
+        for call in calls:
+            with pytest.raises((InvalidInput, NotFound)):
+                await call
+
+    async def scenario() -> None:
+        opened = WorkflowEngine.local() if where == "here" else engine_of_the_api()
+        async with opened as engine:
+            await use(engine)
+
+    run(scenario())
+
+
+def test_a_key_that_no_header_can_hold_is_invalid_input() -> None:
+    async def use() -> None:
+        async with engine_of_the_api() as engine:
+            with pytest.raises(InvalidInput, match="'幂' cannot stand in a header"):
+                await engine.execute_workflow("w", idempotency_key="幂等")
+
+    run(use())
+
+
 def test_publishing_again_changes_nothing_and_publishing_anew_makes_a_version() -> None:
     async def use() -> None:
         async with engine_of_the_api() as engine:

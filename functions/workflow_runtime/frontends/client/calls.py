@@ -11,9 +11,10 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import msgspec
 
 from workflow_runtime.frontends.client.answers import PASSING_STATUSES, Answer, answer_of, error_of, unexpected
-from workflow_runtime.frontends.client.errors import EngineError, Unavailable
+from workflow_runtime.frontends.client.errors import EngineError, Unavailable, not_encodable
 from workflow_runtime.frontends.client.following import Follower
 from workflow_runtime.frontends.client.signing import SigV4, aws_region
 from workflow_runtime.frontends.client.sources import Source
@@ -84,6 +85,8 @@ class Calls:
                 raise unexpected(
                     f"{method} {url} was answered with a body that cannot be unpacked ({error})"
                 ) from error
+            except UnicodeEncodeError as error:
+                raise not_encodable(error) from error
             except httpx.InvalidURL as error:
                 raise EngineError(f"{url} is not a URL: {error}", "invalid_url") from error
             else:
@@ -139,7 +142,19 @@ def key_or_new(given: str | None) -> str:
 
 
 def segment(text: str) -> str:
-    return quote(text, safe="")
+    """A text as a part of a path. Raises `InvalidInput`."""
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError as error:
+        raise not_encodable(error) from error
+
+
+def encoded(body: Json) -> bytes:
+    """A body as it is sent. Raises `InvalidInput`."""
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError as error:
+        raise not_encodable(error) from error
 
 
 def definition_of(source: Source) -> dict[str, Any]:

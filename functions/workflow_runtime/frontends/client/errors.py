@@ -90,11 +90,23 @@ def checked_json(value: Any, name: str, code: str) -> Json:
         raise InvalidInput(str(error), code) from None
 
 
+def not_encodable(error: UnicodeEncodeError) -> InvalidInput:
+    """The error of an argument with a character that cannot be sent or stored where it stands."""
+    character = error.object[error.start]
+    if "\ud800" <= character <= "\udfff":
+        why = f"{character!a} is half of a character (a lone surrogate), which UTF-8 cannot hold"
+    else:
+        why = f"{character!r} cannot stand in a header of HTTP, which is ASCII: another key is needed"
+    return InvalidInput(why, "invalid_request")
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Errors of the services as errors of the SDK."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise not_encodable(error) from error
     except DefinitionError as error:
         raise InvalidDefinition(error.findings) from error
     except RequestError as error:

@@ -6,10 +6,15 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-import msgspec
-
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.frontends.client.calls import PAGE_ITEMS_MAX, definition_of, is_left_out, key_or_new, segment
+from workflow_runtime.frontends.client.calls import (
+    PAGE_ITEMS_MAX,
+    definition_of,
+    encoded,
+    is_left_out,
+    key_or_new,
+    segment,
+)
 from workflow_runtime.frontends.client.errors import (
     Conflict,
     EngineError,
@@ -55,7 +60,7 @@ class RemoteConnection(RemotePeople, RemoteAgents):
             "POST",
             f"/workflows/{segment(workflow_id)}/execute",
             params={"version": str(version)} if version is not None else {},
-            content=msgspec.json.encode({"input": checked_json(input, "input", "invalid_input")}),
+            content=encoded({"input": checked_json(input, "input", "invalid_input")}),
             headers={"content-type": "application/json", "idempotency-key": key_or_new(idempotency_key)},
         )
         return str(answer["execution_id"])
@@ -92,7 +97,7 @@ class RemoteConnection(RemotePeople, RemoteAgents):
         """Sent again under the same key while the caller waits longer than one request may."""
         await self._followers_are_ready()
         path, key = f"/executions/{segment(execution_id)}/events", key_or_new(key)
-        content = msgspec.json.encode({"event": name, "data": checked_json(data, "data", "invalid_event")})
+        content = encoded({"event": name, "data": checked_json(data, "data", "invalid_event")})
         end = self._now() + (wait or 0)
         while True:
             left = max(end - self._now(), 0)
@@ -118,7 +123,7 @@ class RemoteConnection(RemotePeople, RemoteAgents):
         answer = await self._call(
             "POST",
             f"/executions/{segment(execution_id)}/{operation}",
-            content=msgspec.json.encode(body),
+            content=encoded(body),
             headers={"content-type": "application/json", "idempotency-key": key_or_new(key)},
         )
         return answer.plain("execution_id")
@@ -140,7 +145,7 @@ class RemoteConnection(RemotePeople, RemoteAgents):
             "POST",
             f"/workflows/{segment(workflow_id)}/executions/{operation}",
             params={"cursor": cursor} if cursor is not None else {},
-            content=msgspec.json.encode({**selection, "reason": reason, "fields": fields}),
+            content=encoded({**selection, "reason": reason, "fields": fields}),
             headers={"content-type": "application/json", "idempotency-key": key_or_new(key)},
         )
         return answer.plain("execution_ids")
@@ -163,7 +168,7 @@ class RemoteConnection(RemotePeople, RemoteAgents):
         answer: dict[str, Json] = await self._call(
             "PUT",
             f"/freezes/{segment(scope)}",
-            content=msgspec.json.encode({"reason": reason}),
+            content=encoded({"reason": reason}),
             headers={"content-type": "application/json"},
         )
         return answer
@@ -178,7 +183,7 @@ class RemoteConnection(RemotePeople, RemoteAgents):
         return await self._pages_of("GET", "/dead-letters", params, limit)
 
     async def redrive(self, execution_id: str | None, *, dry_run: bool) -> list[dict[str, Json]]:
-        content = msgspec.json.encode({"execution_id": execution_id, "dry_run": dry_run})
+        content = encoded({"execution_id": execution_id, "dry_run": dry_run})
         headers = {"content-type": "application/json"}
         return await self._pages_of("POST", "/dead-letters/redrive", {}, None, content=content, headers=headers)
 
@@ -195,7 +200,7 @@ class RemoteConnection(RemotePeople, RemoteAgents):
         return answer
 
     async def put_limit(self, name: str, fields: Mapping[str, Json]) -> dict[str, Json]:
-        content, headers = msgspec.json.encode(dict(fields)), {"content-type": "application/json"}
+        content, headers = encoded(dict(fields)), {"content-type": "application/json"}
         answer: dict[str, Json] = await self._call("PUT", f"/limits/{segment(name)}", content=content, headers=headers)
         return answer
 
@@ -235,7 +240,7 @@ class RemoteConnection(RemotePeople, RemoteAgents):
         }
         headers = {"content-type": "application/json"}
         try:
-            await self._call("POST", "/dev/events", content=msgspec.json.encode(event), headers=headers)
+            await self._call("POST", "/dev/events", content=encoded(event), headers=headers)
         except NotFound:
             message = f"{self._url} takes no events for its bus: a deployed runtime has an EventBridge bus that does"
             raise EngineError(message, "no_bus") from None

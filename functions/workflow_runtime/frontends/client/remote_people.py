@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-import msgspec
 from msgspec import UNSET
 
-from workflow_runtime.frontends.client.calls import Calls, is_left_out, key_or_new, segment
+from workflow_runtime.frontends.client.calls import Calls, encoded, is_left_out, key_or_new, segment
 from workflow_runtime.frontends.client.errors import checked_json
 from workflow_runtime.frontends.server.admission import AS_HEADER
 from workflow_runtime.language.json_values import Json
@@ -56,7 +55,7 @@ class RemotePeople(Calls):
         await self._followers_are_ready()
         body = checked_json(said, "the request", "invalid_request")
         headers = {"content-type": "application/json"}
-        answer = await self._call("POST", f"/tasks/{what}", content=msgspec.json.encode(body), headers=headers)
+        answer = await self._call("POST", f"/tasks/{what}", content=encoded(body), headers=headers)
         return bool(answer["changed"])
 
     async def _say(
@@ -68,7 +67,7 @@ class RemotePeople(Calls):
         answer = await self._call(
             "POST",
             f"/approvals/{segment(approval_id)}/{what}",
-            content=msgspec.json.encode({**body, **named}),
+            content=encoded({**body, **named}),
             headers={"content-type": "application/json", "idempotency-key": key_or_new(key), **headers},
         )
         return answer.plain("approval_id")

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from workflow_runtime.frontends.client.errors import not_encodable
 from workflow_runtime.language.json_values import Json
 
 Definition: TypeAlias = "Path | str | Mapping[str, Json]"
@@ -27,16 +28,20 @@ class Source(msgspec.Struct, frozen=True):
 
 
 def read_source(definition: Definition) -> Source:
-    """Raises `OSError` for a file that cannot be read."""
+    """Raises `OSError` for a file that cannot be read, and `InvalidInput`."""
     if isinstance(definition, Mapping) and "workflow" not in definition:
         definition = {"workflow": definition}
     return read_agent(definition)
 
 
 def read_agent(definition: Definition) -> Source:
-    """The definition of an agent, as its file has it. Raises `OSError` for a file that cannot be read."""
-    if isinstance(definition, Mapping):
-        return Source(msgspec.json.format(msgspec.json.encode(definition), indent=2))  # with lines, for findings
-    if isinstance(definition, str) and ("\n" in definition or definition.lstrip().startswith("{")):
-        return Source(definition.encode())
-    return Source(Path(definition).read_bytes(), str(definition))
+    """The definition of an agent, as its file has it. Raises `OSError` for a file that cannot be read, and
+    `InvalidInput`."""
+    try:
+        if isinstance(definition, Mapping):
+            return Source(msgspec.json.format(msgspec.json.encode(definition), indent=2))  # with lines, for findings
+        if isinstance(definition, str) and ("\n" in definition or definition.lstrip().startswith("{")):
+            return Source(definition.encode())
+        return Source(Path(definition).read_bytes(), str(definition))
+    except UnicodeEncodeError as error:
+        raise not_encodable(error) from error
