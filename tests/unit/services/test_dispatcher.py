@@ -31,6 +31,11 @@ workflow:
 """
 
 
+def noise() -> str:
+    """More than a state may hold, even compressed."""
+    return b64encode(Random(1).randbytes(STATE_BYTES_MAX * 5 // 4)).decode()
+
+
 @pytest.fixture
 def runtime() -> Iterator[LocalRuntime]:
     with LocalRuntime(open_backend()) as runtime:
@@ -41,10 +46,35 @@ def test_an_execution_whose_state_grows_too_large_fails_and_says_so(runtime: Loc
     runtime.services.catalog.publish(COLLECTOR)
     execution_id = runtime.services.starter.start("collector")
     assert asyncio.run(runtime.settle(execution_id)) == "running"
-    noise = b64encode(Random(1).randbytes(STATE_BYTES_MAX * 5 // 4)).decode()  # compresses to its bytes
-    runtime.services.signalling.send(execution_id, "fill", {"noise": noise})
+    runtime.services.signalling.send(execution_id, "fill", {"noise": noise()})
     assert asyncio.run(runtime.run_until_ended(execution_id)) == "failed"
     assert runtime.services.documents.document(execution_id)["error"]["type"] == "state_too_large"
+    assert_replays(runtime.services, execution_id)
+
+
+STUCK = b"""
+workflow:
+  id: stuck
+  type: state_machine
+  variables: {x: ""}
+  initial_state: work
+  states:
+    - {name: work, run: [{id: stop, type: control, subtype: fail, error: stuck, message: "no"}], on_done: over}
+    - {name: over, type: final}
+"""
+
+
+def test_an_execution_that_would_be_too_large_to_go_on_stays_as_it_has_ended(runtime: LocalRuntime) -> None:
+    runtime.services.catalog.publish(STUCK)
+    execution_id = runtime.services.starter.start("stuck")
+    assert asyncio.run(runtime.run_until_ended(execution_id)) == "failed"
+    for text, attempt in ((noise(), 1), ("small", 2)):
+        runtime.services.control.ask("retry", execution_id, said={"variables": {"x": text}})
+        asyncio.run(runtime.pump.run(lambda: False, settle=True))
+        document = runtime.services.documents.document(execution_id)
+        assert (document["status"], document["error"]["type"], document["attempt"]) == ("failed", "stuck", attempt)
+    (letter,), _ = runtime.services.stores.dead_letters.list(execution_id, 10, None)
+    assert "too large" in letter.reason
     assert_replays(runtime.services, execution_id)
 
 

@@ -297,13 +297,18 @@ class Dispatcher:
         if not isinstance(error, InvalidEvent) and delivery.receives < SUSPECT_RECEIVES:
             logger.exception("the engine failed", exc_info=error, extra={"execution_id": state.execution_id})
             raise RetryableError(f"the engine failed on {delivery.event.event_id}: {error!r}") from error
+        if state.version > 0:
+            return self._refuse(plan, state, [delivery.event], f"{error}", tags)
         self._keep_refused(state.execution_id, delivery.event, f"{error}")
-        if state.version == 0:
-            return self._start_alone(plan, state, tags)
-        refused = state.copy()
-        refused.version += 1
-        entry = ((delivery.event.event_id, str(error)),)
-        return self._commit(plan, state, Decision(refused, ()), [], tags, refused=entry)
+        return self._start_alone(plan, state, tags)
+
+    def _refuse(self, plan: Plan, state: ExecutionState, events: Sequence[Event], reason: str, tags: Tags) -> bool:
+        """Have the history say of events that they cannot be taken; nothing else changes."""
+        for event in events:
+            self._keep_refused(state.execution_id, event, reason)
+        after = replace(state.copy(), version=state.version + 1)
+        refused = tuple((event.event_id, reason) for event in events)
+        return self._commit(plan, state, Decision(after, ()), [], tags, refused=refused)
 
     def _start_alone(self, plan: Plan, state: ExecutionState, tags: Tags) -> bool:
         """Start without the event that was refused; an execution that cannot even start fails, visibly."""
@@ -353,6 +358,8 @@ class Dispatcher:
         except StateTooLarge as error:
             if aborted is not None:
                 raise RetryableError(f"not even the end of the execution can be stored: {error}") from error
+            if before.status.terminal and not refused:  # somebody wants it to go on; it stays as it has ended
+                return self._refuse(plan, before, events, f"the state would be too large: {error}", tags)
             return self._abort(plan, before, ErrorDocument.of("state_too_large", str(error)), tags)
         if committed:
             self._count(Metric.COMMITS, 1)
