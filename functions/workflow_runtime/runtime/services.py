@@ -87,7 +87,8 @@ class Runtime(CatalogServices):
         return replace(self.ports, table=RecordedTable(self.ports.table, self.ports.blobs))
 
     @cached_property
-    def _viewed_stores(self) -> Stores:
+    def viewed_stores(self) -> Stores:
+        """The stores of `_viewed`, for whoever reads the header of an execution before all else of it."""
         return Stores(self._viewed, self._retention_days)
 
     @cached_property
@@ -171,13 +172,13 @@ class Runtime(CatalogServices):
     def documents(self) -> Documents:
         from workflow_runtime.services.views.executions import Documents
 
-        return Documents(self._viewed, self._viewed_stores, self.looks)
+        return Documents(self._viewed, self.viewed_stores, self.looks)
 
     @cached_property
     def explanations(self) -> Explanations:
         from workflow_runtime.services.views.why import Explanations
 
-        return Explanations(self._viewed, self._viewed_stores, self.looks)
+        return Explanations(self._viewed, self.viewed_stores, self.looks)
 
     @cached_property
     def streams(self) -> Streams:
@@ -189,25 +190,25 @@ class Runtime(CatalogServices):
     def taken(self) -> Taken:
         from workflow_runtime.services.views.taken import Taken
 
-        return Taken(self.stores)
+        return Taken(self.viewed_stores)
 
     @cached_property
     def usage_reports(self) -> UsageReports:
         from workflow_runtime.services.views.usage import UsageReports
 
-        return UsageReports(self.stores, self.documents.list)
+        return UsageReports(self.viewed_stores, self.documents.list)
 
     @cached_property
     def traces(self) -> Traces:
         from workflow_runtime.services.views.traces import Traces
 
-        return Traces(self._viewed, self._viewed_stores)
+        return Traces(self._viewed, self.viewed_stores)
 
     @cached_property
     def recordings(self) -> Recordings:
         from workflow_runtime.services.views.recordings import Recordings
 
-        return Recordings(self._viewed, self._viewed_stores)
+        return Recordings(self._viewed, self.viewed_stores)
 
     @cached_property
     def ingest(self) -> Ingest:
@@ -247,7 +248,7 @@ class Runtime(CatalogServices):
     def _within(self) -> Within:
         from workflow_runtime.services.express import Within
 
-        return Within(self.express_sender, self.mailer, self._viewed_stores.executions, self.ports.clock.now)
+        return Within(self.express_sender, self.mailer, self.viewed_stores.executions, self.ports.clock.now)
 
     @cached_property
     def express_now(self) -> ExpressNow | None:
@@ -290,7 +291,7 @@ class Runtime(CatalogServices):
     def control(self) -> Control:
         from workflow_runtime.services.control.requests import Control
 
-        recorded = self._viewed_stores.executions
+        recorded = self.viewed_stores.executions
         return Control(self.ports, self.stores, self.mailer, self._new_id, recorded, lambda: self.starter)
 
     @cached_property

@@ -131,7 +131,7 @@ class ExpressNow:
         order = await self._ports.offload(order_with, self._ports, start)
         running = asyncio.ensure_future(self._run(order))
         self._running.add(running)
-        running.add_done_callback(self._running.discard)
+        running.add_done_callback(self._ended)
         try:
             await self._ports.clock.within(seconds, _shielded(running))
         except TimeoutError:
@@ -141,6 +141,12 @@ class ExpressNow:
             fields = {"execution_id": order.execution_id, "reason": str(error)}
             logger.warning("an express execution is tried again", exc_info=unexpected, extra=fields)
             await self._ports.offload(partial(self._starts.keep, start, is_running=False))
+
+    def _ended(self, running: asyncio.Future[None]) -> None:
+        """Also when nobody waits any more: then the execution is stored, and is run again."""
+        self._running.discard(running)
+        if not running.cancelled() and (error := running.exception()) is not None:
+            logger.info("an invocation of an express execution failed", extra={"reason": str(error)})
 
 
 async def _shielded(running: asyncio.Future[None]) -> None:

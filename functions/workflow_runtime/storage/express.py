@@ -109,6 +109,9 @@ class RecordedTable:
         inner = self._kept.get(partition)
         if inner is None:
             return self._table.query(partition, prefix, descending=descending, limit=limit, after=after)
+        if prefix == keys.DEAD_PREFIX:  # an order that its queue gives up may become one after the record
+            later = {item.key.sort: item for item in self._table.query(partition, prefix)}
+            inner = dict(sorted({**inner, **later}.items()))
         found = [item for sort, item in inner.items() if sort.startswith(prefix) and sort.encode() > after.encode()]
         return (found[::-1] if descending else found)[:limit]
 

@@ -242,7 +242,7 @@ def result_of(services: Runtime, execution_id: str) -> Result:
     document = services.documents.document(execution_id)
     entries = document["node_executions"]
     started: list[str] = []
-    for entry in services.stores.executions.journal(execution_id):
+    for entry in services.viewed_stores.executions.journal(execution_id):
         # What a worker began in place after another node was ordered by no command: its end tells of it.
         started += [event.path for event in entry.events if isinstance(event, ENDED)]
         started += [command.path for command in entry.commands if isinstance(command, (RunNode, RecordNode))]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 from tests.integration.api.conftest import JSON, YAML, Api, Reply
 
+from workflow_runtime.backends.clock import RealClock
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.engine.advance import new_execution
 from workflow_runtime.engine.events import ChildEnded, Event
@@ -28,6 +29,8 @@ from workflow_runtime.services.messages import parse_mail
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import RECORD
 from workflow_runtime.testing import WorkflowTester
+
+Result = TypeVar("Result")
 
 QUICK = """
 workflow:
@@ -477,6 +480,40 @@ def test_one_that_takes_longer_than_somebody_waits_is_stored_and_found(api: Api)
 
     reply, status = asyncio.run(story())
     assert (reply.status, reply.json["status"], status) == (202, "pending", "completed")
+
+
+class CountingClock(RealClock):
+    """Waits for nothing: what would be waited for is counted, and time moves on by it."""
+
+    def __init__(self) -> None:
+        self.waited_seconds = 0.0
+
+    def now(self) -> int:
+        return super().now() + round(self.waited_seconds * 1000)
+
+    async def sleep(self, seconds: float) -> None:
+        self.waited_seconds += seconds
+        await asyncio.sleep(0)
+
+    async def within(self, seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
+        work.close()
+        self.waited_seconds += seconds
+        raise TimeoutError
+
+
+def test_who_waits_waits_as_long_as_asked_whatever_happens_meanwhile() -> None:
+    clock = CountingClock()
+
+    async def never(_: ExpressOrder) -> None:
+        await asyncio.Event().wait()
+
+    with LocalRuntime(open_backend(clock=clock)) as runtime:
+        services = runtime.services
+        services.express_now = ExpressNow(services.ports, never, services.starter)
+        api = Api(runtime)
+        api.publish(QUICK)
+        assert execute(api, seconds=10).status == 202
+    assert 9 < clock.waited_seconds <= 10
 
 
 @pytest.mark.parametrize("error", [RetryableError("out of memory"), ValueError("a bug")], ids=["known", "unknown"])

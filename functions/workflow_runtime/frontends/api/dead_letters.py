@@ -41,9 +41,9 @@ class DeadLetterRoutes:
         from workflow_runtime.services.upkeep.redrive import letter_json  # with it comes what is brought back
 
         of = ("dead-letters", execution or "")
-        letters = self._runtime.stores.dead_letters
+        read = self._runtime.documents.list_dead_letters
         after = decode_cursor(of, cursor)
-        found, next = await self._runtime.ports.offload(letters.list, execution, limit, after)
+        found, next = await self._runtime.ports.offload(read, execution, limit, after)
         more = encode_cursor(of, next) if next is not None else None
         return json_answer(page(list(map(letter_json, found)), more))
 

@@ -98,6 +98,8 @@ class Executions:
         an event could move it.
         """
         body = parsed_body(request, StartRequest)
+        clock = self._runtime.ports.clock
+        end = clock.now() + int(wait * 1000)
         express = self._runtime.express_now if wait else None
         at_once: list[ExpressStart] = []
         execution_id = await self._runtime.ports.offload(
@@ -110,8 +112,8 @@ class Executions:
             run_express=at_once.append if express is not None else None,
         )
         if express is not None and at_once:
-            await express.run(at_once[0], wait)
-        if wait and await self._rests(execution_id, wait):
+            await express.run(at_once[0], max(end - clock.now(), 0) / 1000)
+        if wait and await self._rests(execution_id, end):
             return await self._document(request, execution_id, {INCLUDED_DEFAULT})
         header = await self._runtime.ports.offload(self._runtime.documents.header, execution_id)
         return json_answer(header_json(header), 202, {"Location": execution_url(request, execution_id)})
@@ -230,13 +232,14 @@ class Executions:
         more = encode_cursor(of, str(found.next)) if found.next is not None else None
         return json_answer({**found.json(), "next_cursor": more})
 
-    async def _rests(self, execution_id: str, seconds: float) -> bool:
-        end = self._runtime.ports.clock.now() + int(seconds * 1000)
+    async def _rests(self, execution_id: str, end: int) -> bool:
+        """Whether it rests before ``end`` (epoch ms); it is asked once at least."""
 
         async def rests() -> bool:
             return await self._runtime.ports.offload(self._runtime.documents.rests, execution_id, end)
 
-        return await wait_until(self._runtime, seconds, rests)
+        left = max(end - self._runtime.ports.clock.now(), 0) / 1000
+        return await wait_until(self._runtime, left, rests)
 
     async def _document(self, request: Request, execution_id: str, parts: set[str]) -> Answer:
         found = await self._runtime.ports.offload(self._runtime.documents.execution, execution_id, parts)

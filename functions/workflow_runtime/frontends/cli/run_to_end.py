@@ -74,7 +74,7 @@ class RunToEnd:
         document = services.documents.document(self._id)
         plan = services.catalog.plan(services.catalog.version(document["workflow_id"], document["workflow_version"]))
         self._listens = listens(plan)
-        watch = LocalWatch(services.stores, self._id)
+        watch = LocalWatch(services.viewed_stores, self._id)
         watch.look()  # what ended before a resumption is not news
         ids = [block.prefix + node.id for block in plan.blocks for node in block.nodes if not node.hidden]
         started = epoch_ms(document["started_at"])

@@ -249,7 +249,7 @@ class LocalConnection:
 
     async def dead_letters(self, execution_id: str | None, limit: int) -> list[dict[str, Json]]:
         with translated():
-            letters, _ = self._open().services.stores.dead_letters.list(execution_id, limit, None)
+            letters, _ = self._open().services.documents.list_dead_letters(execution_id, limit, None)
             return list(map(letter_json, letters))
 
     async def redrive(self, execution_id: str | None, *, dry_run: bool) -> list[dict[str, Json]]:

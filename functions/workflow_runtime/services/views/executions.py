@@ -39,6 +39,7 @@ from workflow_runtime.storage.stores import Stores
 if TYPE_CHECKING:
     from workflow_runtime.drawing import Progress
     from workflow_runtime.engine.preview import Preview
+    from workflow_runtime.storage.dead_letters import Letter
 
 ENTRIES_READ_AT_ONCE = 25  # journal entries per batch read: most executions have fewer
 PARTS = frozenset({"input", "output", "variables", "nodes"})
@@ -340,7 +341,16 @@ class Documents:
 
     def dead_letters(self, execution_id: str) -> Sequence[dict[str, Json]]:
         """What could not be taken or sent for this execution: ``{reason, body}`` each."""
+        self._executions.header(execution_id)  # with that of an express execution come the letters in its record
         return self._stores.dead_letters.documents(execution_id)
+
+    def list_dead_letters(
+        self, execution_id: str | None, limit: int, after: str | None
+    ) -> tuple[Sequence[Letter], str | None]:
+        """See `LetterStore.list`; of an execution (None: of all), also those in the record of an express one."""
+        if execution_id is not None:
+            self._executions.header(execution_id)
+        return self._stores.dead_letters.list(execution_id, limit, after)
 
 
 def header_json(header: Header) -> dict[str, Json]:

@@ -36,8 +36,10 @@ def progress(stores: Stores, execution_id: str, known: Mapping[str, str], since:
     statuses by path that it knows.
 
     One read of the state, of the journal's new entries, and of the runs of nodes whose status may have changed; outputs
-    are left out. Nothing before the first commit.
+    are left out. Nothing before the first commit, nor of an express execution before its end.
     """
+    if not since:
+        stores.executions.header(execution_id)  # with that of an express execution comes all that was recorded of it
     stored = stores.executions.load(execution_id)
     if stored is None:
         return News()

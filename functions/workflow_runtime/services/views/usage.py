@@ -55,6 +55,7 @@ class UsageReports:
 
     def __init__(self, stores: Stores, list: Callable[[Wanted, int], Page]) -> None:
         self._list = list
+        self._executions = stores.executions
         self._runs = stores.runs
         self._workflows = stores.workflows
 
@@ -65,6 +66,8 @@ class UsageReports:
         all_used: list[Usage] = []
         for header in found.headers:
             plan = self._workflows.plan(header.plan_hash)
+            if header.express:  # with its header come its runs; a list has more headers than records are kept
+                self._executions.header(header.execution_id)
             for run, _ in self._runs.list_held(header.execution_id):
                 if not run.usage:
                     continue
