@@ -79,3 +79,11 @@ def test_an_error_is_never_hidden_by_many_warnings() -> None:
     compilation = compile_workflow(f"workflow:\n  id: w\n  nodes:\n{nodes}\n{last}\n")
     assert compilation.plan is None
     assert [finding.id for finding in compilation.findings].count("WF401") == 1
+
+
+@pytest.mark.parametrize("fallback", ["{value: 1}", "{value: {of: '${inputs.x}'}}", "{agent: b}", "{tool: u}"])
+def test_the_timeout_of_a_node_is_none_of_its_fallback(fallback: str) -> None:
+    node = f"{{id: a, type: tool, tool: t, inputs: {{x: 1}}, timeout: 1s, priority: 3, fallback: {fallback}}}"
+    compilation = compile_workflow(f"workflow:\n  id: w\n  nodes:\n    - {node}\n")
+    assert compilation.plan is not None
+    assert [finding.message for finding in compilation.findings] == []

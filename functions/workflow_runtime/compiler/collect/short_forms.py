@@ -20,23 +20,19 @@ INHERITED = ("inputs", "prompt", "outputs", "output_schema")
 def fallback_node(node: NodeDefinition) -> NodeDefinition | None:
     """The node that a node's fallback is short for; None if it has none of its own.
 
-    It takes what the fallback does not say from the node. A value is a node that passes on its inputs.
+    It takes what the fallback does not say from the node. A value is a node that passes on its inputs; that takes no
+    time, so it has no ``timeout``.
     """
     written = node.fallback
     if written is None or written.node is not None:
         return None
     id = f"{node.id}{FALLBACK}"
     if written.value is not MISSING:
-        common = _common(node, id)
-        return PassNode.model_construct({"id", "inputs"}, **common, type="control", inputs=written.value)
+        fields = {"id": id, "priority": node.priority, "inputs": written.value}
+        return PassNode.model_construct({"id", "inputs"}, **fields, type="control")
     kind, field = next(way for way in FALLBACK_KINDS if getattr(written, way[1]) is not None)
     said = {name: value for name in INHERITED if (value := getattr(written, name)) is not None}
     return fallback_of(node, id, kind, {field: getattr(written, field), **said})
-
-
-def _common(node: NodeDefinition, id: str) -> dict[str, Json]:
-    """The fields that whatever runs in the place of a node has from it."""
-    return {"id": id, "timeout": node.timeout, "priority": node.priority}
 
 
 def fallback_of(node: NodeDefinition, id: str, kind: str, said: Mapping[str, Json]) -> NodeDefinition:
@@ -45,7 +41,8 @@ def fallback_of(node: NodeDefinition, id: str, kind: str, said: Mapping[str, Jso
     inherited = {name: getattr(node, name, model.model_fields[name].default) for name in INHERITED
                  if name in model.model_fields}  # fmt: skip
     fields = {**inherited, **{name: value for name, value in said.items() if name in model.model_fields}}
-    made = model.model_construct({*fields, "id"}, **_common(node, id), type=kind, **fields)
+    common = {"id": id, "timeout": node.timeout, "priority": node.priority}
+    made = model.model_construct({*fields, "id"}, **common, type=kind, **fields)
     assert isinstance(made, NodeDefinition)
     return made
 
