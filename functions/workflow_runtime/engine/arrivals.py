@@ -68,7 +68,7 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     scope, node = found
     is_suspended = turn.state.status is SUSPENDED
     if not isinstance(event, NodeSucceeded):
-        result: outcome.Result = policy.Failure(event.error, event.command)
+        result: outcome.Result = policy.Failure(event.error, event.command, started_at=event.started_at)
     elif not turn.plan.has_loops or not loops.awaits_items(scope, node):
         result = event
     elif is_suspended:

@@ -50,7 +50,8 @@ class NodeSucceeded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
 
 
 class NodeFailed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="node_failed"):
-    """A run ended badly. ``command`` is the order it carried out, so that another attempt can be granted as it was."""
+    """A run ended badly. ``command`` is the order it carried out, so that another attempt can be granted as it was.
+    ``started_at``: when it began (epoch ms); 0: it never did."""
 
     event_id: str
     at: int
@@ -58,6 +59,7 @@ class NodeFailed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="eve
     serial: int
     error: ErrorDocument
     command: RunNode
+    started_at: int = 0
 
 
 class Poked(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="poked"):

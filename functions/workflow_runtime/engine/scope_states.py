@@ -47,7 +47,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``next_serials``: where the serials of the scopes inside a node go on when it is visited again
     - ``called``: error documents that called nodes are told; ``given``: inputs rendered ahead; until they are ordered.
       Of a node in whose place another runs, what it yields if that fails and its own rule says so
-    - ``begun``: when nodes began that something goes on in: waits and charts (epoch ms)
+    - ``begun``: when nodes began that something goes on in: waits, charts, and those in whose place another runs
+      (epoch ms)
     - ``retries``: attempts that retry policies have granted in this visit, by node and policy
     - ``undoes``: of a compensation, the place of what it undoes in the execution's ``undo``
     - ``visits``: serial of a node's first run in its current visit, where that is not the scope's

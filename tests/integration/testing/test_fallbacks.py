@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -52,6 +53,27 @@ def test_both_errors_are_shown_when_the_fallback_fails_too(runtime: WorkflowTest
     entry = result.nodes["主"]
     assert entry["error"] == {"type": "own", "message": "第一"}
     assert (entry["fallback_error"]["type"], entry["fallback_error"]["message"]) == ("other", "第二")
+
+
+@pytest.mark.parametrize("saved", [True, False])
+@pytest.mark.parametrize("kind", ["tool", "wait"])
+def test_the_time_of_a_node_is_that_of_its_newest_attempt_and_of_its_fallback(
+    runtime: WorkflowTester, kind: str, saved: bool
+) -> None:
+    retry = {"max_retries": 1, "retry_delay": "10s", "jitter": False}
+    primary = tool("主", timeout="3s", retry_policy=retry, fallback={"tool": "备"})
+    if kind == "wait":
+        waiting = {"type": "control", "subtype": "wait", "event": "never"}
+        primary = {key: value for key, value in primary.items() if key != "tool"} | waiting
+    else:
+        runtime.mock_tool("主", {}, delay=60)
+    runtime.mock_tool("备", {}, delay=2 if saved else 60)
+    result = runtime.run(flow(primary), {})
+    entry = result.nodes["主"]
+    assert (entry["attempts"], entry["fallback_used"]) == (2, saved)
+    start = datetime.fromisoformat(result.document["started_at"])
+    times = [(datetime.fromisoformat(entry[name]) - start).total_seconds() for name in ("started_at", "ended_at")]
+    assert times == [13, 18 if saved else 19]
 
 
 def test_a_named_fallback_reads_the_error_and_what_the_node_was_given(runtime: WorkflowTester) -> None:

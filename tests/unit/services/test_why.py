@@ -160,7 +160,9 @@ def test_a_branch_waits_for_another_of_its_parallel(world: World) -> None:
 
 
 def test_a_node_that_failed_waits_for_what_runs_in_its_place(world: World) -> None:
-    def act(_: NodeCall) -> Any:
+    def act(call: NodeCall) -> Any:
+        if call.path == "a":
+            world.clock.advance_to(START + 60_000)
         raise NodeError("broken", "no")
 
     world.act = act
@@ -170,6 +172,9 @@ def test_a_node_that_failed_waits_for_what_runs_in_its_place(world: World) -> No
     execution_id = world.settled(nodes=[tool("a", fallback={"workflow_id": "other"}), tool("b", fallback="c"), later])
     waits = world.why(execution_id)
     assert waits["a"]["moves"] == "the end of `a~fallback`, which runs in its place"
+    assert waits["a"]["since"] == AFTER_A_MINUTE
+    entry = world.services.documents.document(execution_id)["node_executions"]["a"]
+    assert (entry["status"], entry["started_at"]) == ("running", AT_START)
     assert waits["a~fallback"]["waiting_on"] == "child"
     assert waits["b"]["on"] == ["c"]
     assert waits["c"]["waiting_on"] == "retry"

@@ -220,7 +220,7 @@ def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
             _record_failure(scope, node, failure, handled=False, falls_back=True)
             if failure.instead:
                 scope.graph.given[node] = failure.instead
-            _substitute(scope, node, target, failure.error)
+            _substitute(scope, node, target, failure)
         case Continue(output):
             _yielded(scope, node, output)
         case Excuse(alive):
@@ -268,15 +268,15 @@ def _try_again(scope: GraphScope, node: int, failure: Failure, retry: Retry) -> 
     retries.wait(scope, node, retry)
 
 
-def _substitute(scope: GraphScope, node: int, target: int, error: ErrorDocument) -> None:
+def _substitute(scope: GraphScope, node: int, target: int, failure: Failure) -> None:
     """Have another node run in the place of this one, which goes on meanwhile, under a serial of its own: its end is
-    another than that of the attempt which failed."""
+    another than that of the attempt which failed. It began with that attempt, if that has begun."""
     graph = scope.graph
     graph.fallbacks[node] = target
     graph.serials[node] = graph.serial(node) + 1
-    graph.begun[node] = scope.turn.now
+    graph.begun[node] = failure.started_at or graph.begun.get(node, scope.turn.now)
     scope.change(node, Change.START)
-    _call(scope, node, target, error)
+    _call(scope, node, target, failure.error)
 
 
 def _fallback_failed(scope: GraphScope, node: int, fallback: int, failure: Failure) -> None:

@@ -31,6 +31,7 @@ class Failure(msgspec.Struct, frozen=True):
     - ``instead``: what the node yields if that rule says so
     - ``began``: False if there was no attempt, because its `when` could not be evaluated
     - ``fallback_error``: of the node that ran in its place, which has failed, too
+    - ``started_at``: when it began, if a worker ran it (epoch ms)
     """
 
     error: ErrorDocument
@@ -39,6 +40,7 @@ class Failure(msgspec.Struct, frozen=True):
     instead: Json = None
     began: bool = True
     fallback_error: ErrorDocument | None = None
+    started_at: int = 0
 
 
 class Case(msgspec.Struct, frozen=True):

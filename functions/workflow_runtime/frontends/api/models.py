@@ -173,7 +173,7 @@ class NodeExecution(ApiModel):
     output: Any = Field(None, description="The newest run's output, or a note (`Truncated`) where it is too large.")
     error: ErrorModel | None
     handled: bool = Field(description="A rule of the workflow dealt with the error.")
-    started_at: Time | None
+    started_at: Time | None = Field(description="When the newest attempt began; a fallback is part of it.")
     ended_at: Time | None
     waiting_on: str | None = Field(description="Such as `dependency`, `queue`, `concurrency`, `event`, `timer`.")
     unresolved: list[str]

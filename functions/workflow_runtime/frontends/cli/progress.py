@@ -66,7 +66,7 @@ def epoch_ms(text: Json) -> int:
 
 
 def duration(entry: Mapping[str, Json]) -> str:
-    """How long a node's newest attempt took, as text; empty when it did not run or has not ended."""
+    """How long a node's newest attempt took, with its fallback, as text; empty when it did not run or has not ended."""
     started, ended = epoch_ms(entry["started_at"]), epoch_ms(entry["ended_at"])
     return seconds_text((ended - started) / 1000) if started and ended else ""
 

@@ -103,7 +103,8 @@ class DeadLetters:
             return
         identity = run_event_id(command.path, command.serial)
         alone = replace(command, alone=True)  # it may have killed its workers
-        event = NodeFailed(identity, stored.ended_at, command.path, command.serial, stored.error, alone)
+        ended_at, started_at = stored.ended_at, stored.started_at
+        event = NodeFailed(identity, ended_at, command.path, command.serial, stored.error, alone, started_at)
         self._mailer.send(order.execution_id, event)
 
     def _closed(self, order: Order, failed: Run) -> Run:

@@ -178,7 +178,8 @@ class Explanation:
         fallback = self._graph.fallbacks.get(self._open.index, -1)
         if fallback >= 0:
             path = path_in(self._plan, self._open.block, self._open.scope, fallback)
-            return self._of(f"the end of `{path}`, which runs in its place", on=[path], since=self._begun)
+            since = self._run.ended_at if self._run is not None else self._begun
+            return self._of(f"the end of `{path}`, which runs in its place", on=[path], since=since)
         if self._open.path in self._state.scopes:
             inside = self._state.look(self._open.path)
             passes = isinstance(inside, LoopState)

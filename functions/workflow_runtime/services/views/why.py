@@ -179,7 +179,7 @@ class Explanations:
         self, plan: Plan, header: Header, state: ExecutionState, nodes: Sequence[Open], claimed: Mapping[str, Run]
     ) -> Iterator[Waiting]:
         """The nodes with what their runs and orders tell."""
-        asked = {node.path: _serial_to_ask(node) for node in nodes if node.status is not NodeStatus.WAITING}
+        asked = {node.path: _serial_to_ask(state, node) for node in nodes if node.status is not NodeStatus.WAITING}
         found = self._runs.get_all(state.execution_id, list(asked.items()))
         runs = {**claimed, **{path: run for (path, _), run in found.items()}}
         waits = self._budget_waits(plan, header, nodes, runs)
@@ -247,9 +247,10 @@ def _blockers(plan: Plan, state: ExecutionState, nodes: dict[str, Open], path: s
         level = following
 
 
-def _serial_to_ask(node: Open) -> int:
-    """Of the run that says more: of a node between attempts, the one that failed."""
-    return node.serial - 1 if node.cause is Cause.RETRY else node.serial
+def _serial_to_ask(state: ExecutionState, node: Open) -> int:
+    """Of the run that says more: of a node between attempts, or in whose place another runs, the one that failed."""
+    is_between = node.cause is Cause.RETRY or node.index in state.graph(node.scope).fallbacks
+    return node.serial - 1 if is_between else node.serial
 
 
 def _position(node: Open) -> tuple[bool, str, int]:

@@ -184,7 +184,7 @@ def result_event(order: Order, plan: Plan, run: Run) -> Event:
         )
     if run.error is not None:
         command = after_loss(order.command) if run.error.type == "worker_lost" else order.command
-        return NodeFailed(event_id, run.ended_at, run.path, run.serial, run.error, command)
+        return NodeFailed(event_id, run.ended_at, run.path, run.serial, run.error, command, run.started_at)
     if order.command.reads_file:
         return NodeSucceeded(event_id, run.ended_at, run.path, run.serial, run.items, True)
     node = node_of(plan, run.path)
