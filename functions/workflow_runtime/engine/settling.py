@@ -23,6 +23,7 @@ from workflow_runtime.engine.scope_states import ChartState, GraphState, ScopeSt
 from workflow_runtime.engine.scopes import Maker, Scopes
 from workflow_runtime.engine.turn import COMMANDS_MAX, Turn, ValuesMissing
 from workflow_runtime.engine.values.outputs import check_output
+from workflow_runtime.engine.visits import NOTHING_TO_UNDO
 from workflow_runtime.errors import ErrorDocument, NodeError
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
@@ -142,7 +143,7 @@ def _settle_graphs(scopes: Scopes) -> None:
             raise ValuesMissing
         if state.status is SUSPENDED:
             return
-        if state.undo and state.undo.are_more_than(compensation.UNDO_MAX):
+        if state.undo is not NOTHING_TO_UNDO and state.undo.are_more_than(compensation.UNDO_MAX):
             ending.fail_if_too_much_to_undo(scopes)
         if state.part and scope.id == state.part.rpartition("/")[0]:
             ending.end_part_if_done(scope)
