@@ -105,7 +105,7 @@ def test_the_sdk_gives_publishes_and_logs_no_secret(
         async with WorkflowEngine.local(definitions, db=tmp_path / "sdk.db") as engine:
             engine.event_bus.subscribe("*", events.append)
             execution = await engine.execute_workflow("leaky", {})
-            document = await engine.wait(execution, 60)
+            document = await engine.wait(execution, 150)
             while events[-1]["detail-type"] != "execution.failed":
                 await asyncio.sleep(0.01)
             return {"document": document, "why": await engine.why_execution(execution)}
@@ -132,7 +132,7 @@ def test_awr_dev_serves_stores_and_logs_no_secret(
 ) -> None:
     database = tmp_path / "dev.db"
     dev = DevProcess(tmp_path / "log", "--definitions", definitions, "--db", database)
-    with dev, httpx.Client(base_url=dev.url, timeout=60) as client:
+    with dev, httpx.Client(base_url=dev.url, timeout=120) as client:
         document = {"status": "pending"}
         while document["status"] in ("pending", "running", "compensating"):
             start = {"params": {"wait": 25}, "headers": {"idempotency-key": "one"}, "json": {"input": {}}}

@@ -218,12 +218,13 @@ def test_awr_dev_answers_while_tools_block_and_their_timeouts_hold(project: Path
     """The API, the dispatcher and other tools go on; a warning names who blocks; Ctrl-C ends it all."""
     with DevProcess(tmp_path / "log", "--definitions", project / "definitions") as dev:
         with httpx.Client(base_url=dev.url, timeout=DEADLINE_SECONDS) as client:
-            started = [start(client, f"{kind}_too_long") for kind in BLOCKING]
-            while "blocks its event loop" not in dev.log.read_text():
+            for kind in ("blocks", "spins", "blocks_the_loop"):  # one in a loop: what begins behind it waits for it
+                start(client, kind)
+            while "tool 'blocks_the_loop' blocks its event loop" not in dev.log.read_text():
                 client.get("/health").raise_for_status()  # in an hour, if it waited for the tools
                 time.sleep(0.05)
             assert ended(client, start(client, "fine"))["status"] == "completed"
+            started = [start(client, f"{kind}_too_long") for kind in BLOCKING]
             for execution_id in started:
                 assert ended(client, execution_id)["error"]["message"] == "no result within 3 s"
         assert dev.interrupt() == 130
-    assert "tool 'blocks_the_loop' blocks its event loop" in dev.log.read_text()
