@@ -76,7 +76,7 @@ def decode_state(data: bytes) -> ExecutionState:
         state.pending = Opened(pending, _pending_decoder.decode)  # type: ignore[arg-type]
     if state.alarms is not None:
         state.alarms = Alarms.stored(bytes(state.alarms))  # type: ignore[assignment]
-    if state.undo is not NOTHING_TO_UNDO:
+    if state.undo is not NOTHING_TO_UNDO:  # type: ignore[comparison-overlap]
         state.undo = Undoables.stored(bytes(state.undo))  # type: ignore[assignment]
     return state
 
