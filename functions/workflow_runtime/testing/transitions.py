@@ -26,8 +26,10 @@ finds a shortest way to every configuration that given events lead to, so that a
 
 from __future__ import annotations
 
+import reprlib
 from collections import deque
 from collections.abc import Mapping, Sequence
+from types import UnionType
 from typing import TypeAlias
 
 import msgspec
@@ -61,9 +63,17 @@ class Values(msgspec.Struct, frozen=True):
 
 NO_VALUES = Values()
 
+_PLAN = "a plan; `workflow_runtime.compiler.compile_or_raise(text)` makes one of a definition"
+_STATE = "a state; `begin(plan)` and `transition(…)` give one, as the first of two: `state, effects = begin(plan)`"
+_EVENT = 'an event; `event("pay", {"amount": 3})` of `workflow_runtime.testing.transitions` makes one'
+_EVENTS = 'a list of events; `[event("pay"), event("ship")]` of `workflow_runtime.testing.transitions` makes one'
+_VALUES = 'of what decisions may read; `Values(input={"amount": 3})` of `workflow_runtime.testing.transitions` says it'
+
 
 def begin(plan: Plan, values: Values = NO_VALUES, at: int = 0) -> tuple[ExecutionState, tuple[Command, ...]]:
-    """The state of an execution that starts at ``at`` (epoch ms), and what it orders."""
+    """The state of an execution that starts at ``at`` (epoch ms), and what it orders. Raises `TypeError` for what is
+    no plan."""
+    _expect("plan", plan, Plan, _PLAN)
     return transition(plan, new_execution(plan, "execution", 1, at), ExecutionStarted("start", at), values)
 
 
@@ -73,8 +83,12 @@ def transition(
     """The next state, and what must happen for it, as commands. ``state`` is not changed.
 
     Raises `InvalidEvent` for an event that can never come, `KeyError` for the path of a node whose output a decision
-    reads and ``values`` lacks.
+    reads and ``values`` lacks, `TypeError` for arguments that are something else.
     """
+    _expect("plan", plan, Plan, _PLAN)
+    _expect("state", state, ExecutionState, _STATE)
+    _expect("event", event, Event, _EVENT)
+    _expect("values", values, Values, _VALUES)
     known = Known()
     while not isinstance(decision := advance(plan, state, [event], event.at, known), Decision):
         nodes = {
@@ -87,12 +101,17 @@ def transition(
 
 def event(name: str, data: Json = None, at: int = 0) -> SignalReceived:
     """An event from outside that comes at ``at`` (epoch ms). Each that an execution is to take needs a time or name of
-    its own: the same event twice is a repeat."""
+    its own: the same event twice is a repeat. Raises `TypeError` for a name that is no text, or a time that is no
+    number."""
+    _expect("name", name, str, 'text, such as `event("pay")`')
+    _expect("at", at, int, 'a number of milliseconds; `event("pay", at=3_600_000)` comes an hour after time 0')
     return SignalReceived(f"signal:{name}@{at}", at, name, data, id=f"{name}@{at}")
 
 
 def active(plan: Plan, state: ExecutionState) -> Configuration:
-    """The active leaf states of the chart at the top; the final state once it has ended."""
+    """The active leaf states of the chart at the top; the final state once it has ended. Raises `TypeError`."""
+    _expect("plan", plan, Plan, _PLAN)
+    _expect("state", state, ExecutionState, _STATE)
     if TOP_CHART not in state.scopes:
         return ()
     return next(chart.states for chart in preview(plan, state, state.now).charts if not chart.path)
@@ -104,8 +123,12 @@ def walk(
     """By configuration that these events lead to, in any order and number: a shortest way there from the start.
 
     Configurations are told apart by their states only, not by variables. Raises `ValueError` when there are more than
-    `CONFIGURATIONS_MAX`.
+    `CONFIGURATIONS_MAX`, `TypeError` for arguments that are something else.
     """
+    _expect("plan", plan, Plan, _PLAN)
+    _expect("events", events, Sequence, _EVENTS)
+    for number, sent in enumerate(events):
+        _expect(f"events[{number}]", sent, SignalReceived, _EVENT)
     start, _ = begin(plan, values)
     found: dict[Configuration, tuple[SignalReceived, ...]] = {active(plan, start): ()}
     pending = deque([start])
@@ -124,3 +147,9 @@ def walk(
         if len(found) > CONFIGURATIONS_MAX:
             raise ValueError(f"these events lead to more than {CONFIGURATIONS_MAX:,} configurations")
     return found
+
+
+def _expect(name: str, value: object, kind: type | UnionType, wanted: str) -> None:
+    """Raises `TypeError` for an argument that is not of its kind, with what is ``wanted`` and how to come by it."""
+    if not isinstance(value, kind):
+        raise TypeError(f"`{name}` is {reprlib.repr(value)}, a {type(value).__name__}, and not {wanted}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from typing import Any
 
 import pytest
 from tests.unit.engine.driver import chart_of, on, plan_of, state
@@ -62,3 +63,39 @@ def test_every_way_of_a_walk_leads_where_it_says() -> None:
         for step in way:
             current, _ = transition(DIAMOND, current, step)
         assert active(DIAMOND, current) == configuration
+
+
+STARTED = begin(DIAMOND)
+
+
+@pytest.mark.parametrize(("plan", "state", "sent", "values", "said"), [
+    (DIAMOND, STARTED[0], "go", Values(), "`event` is 'go', a str, and not an event; `event(\"pay\""),
+    (DIAMOND, STARTED[0], None, Values(), "`event` is None, a NoneType, and not an event"),
+    (DIAMOND, STARTED, event("go"), Values(), "a tuple, and not a state; `begin(plan)`"),
+    (DIAMOND, {}, event("go"), Values(), "`state` is {}, a dict, and not a state"),
+    ("workflow: {}", STARTED[0], event("go"), Values(), "a str, and not a plan; `workflow_runtime.compiler.compile_or"),
+    (DIAMOND, STARTED[0], event("go"), {"amount": 3}, "`values` is {'amount': 3}, a dict, and not of what decisions"),
+])  # fmt: skip
+def test_an_argument_that_is_something_else_is_named_with_what_is_wanted(
+    plan: Any, state: Any, sent: Any, values: Any, said: str
+) -> None:
+    with pytest.raises(TypeError) as raised:
+        transition(plan, state, sent, values)
+    assert said in str(raised.value)
+
+
+def test_so_it_is_for_walks_starts_events_and_configurations() -> None:
+    calls: dict[str, Any] = {
+        "`events[1]` is 'right', a str, and not an event": lambda: walk(DIAMOND, [event("left"), "right"]),
+        "`events` is None, a NoneType, and not a list of events": lambda: walk(DIAMOND, None),
+        "`events[0]` is 'l', a str, and not an event": lambda: walk(DIAMOND, "left"),
+        "`plan` is None, a NoneType, and not a plan": lambda: walk(None, []),
+        "`plan` is {}, a dict, and not a plan": lambda: begin({}),
+        "`state` is None, a NoneType, and not a state": lambda: active(DIAMOND, None),
+        "`name` is None, a NoneType, and not text": lambda: event(None),
+        "`at` is '1h', a str, and not a number of milliseconds": lambda: event("go", at="1h"),
+    }
+    for said, call in calls.items():
+        with pytest.raises(TypeError) as raised:
+            call()
+        assert str(raised.value).startswith(said)
