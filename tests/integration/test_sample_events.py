@@ -120,7 +120,12 @@ def test_awr_invoke_refuses_unknown_functions_and_events_of_others(invoke: Invok
         result = invoke(function, SAMPLES / f"{name}.json")
         assert result.exit_code == 1
         assert message in result.stderr
-    for text, message in (("{", "is not valid JSON"), ("[]", "is not an event"), ('{"Records": []}', "is not a batch")):
+    for text, message in (
+        ("{", "is not valid JSON"),
+        ("[]", "is not an event"),
+        ('{"Records": []}', "is not a batch"),
+        ('{"Records": [{"body": "", "body": "{}"}]}', "the key `Records[0].body` stands twice in the event"),
+    ):
         file = tmp_path / "event.json"
         file.write_text(text, encoding="utf-8")
         result = invoke("dispatch", file)

@@ -157,6 +157,7 @@ def test_each_of_a_quorum_is_played_once_whenever_it_is_asked(
     [
         (("--approve", "chek"), 2, "there is no approval 'chek'"),
         (("--approve", "check={"), 1, "is not valid JSON"),
+        (("--approve", 'check={"a": 1, "a": 2}'), 1, "the key `a` stands twice in the data of approval 'check'"),
         (("--approve", '={"a": 1}'), 2, "names no node"),
         (("--approve", 'check={"copies": 50}'), 1, "does not match the form: copies: 50"),
     ],
@@ -206,6 +207,17 @@ def test_a_terminal_shows_the_form_and_asks(flow: Path) -> None:
     assert "发布 春?" in shown
     assert "not taken: the data does not match the form: copies: 50" in shown
     assert re.search(r'"copies": 7,\s+"title": "春"', shown)
+
+
+def test_an_object_that_is_typed_with_a_key_twice_is_asked_for_again(tmp_path: Path) -> None:
+    file = tmp_path / "w.yaml"
+    form = "{type: object, properties: {places: {type: object}}}"
+    node = f"{{id: a, type: control, subtype: approval, form: {form}}}"
+    file.write_text(f"workflow: {{id: w, nodes: [{node}], outputs: '${{a.data}}'}}\n")
+    code, shown = on_a_terminal("run", file, typed='y\n{"x": 1, "x": 2}\n{"x": 7}\nfine\n')
+    assert code == 0, shown
+    assert "the key `x` stands twice" in shown
+    assert re.search(r'"x": 7', shown)
 
 
 def test_who_does_not_decide_on_the_terminal_is_told_how_to(flow: Path) -> None:

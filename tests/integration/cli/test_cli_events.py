@@ -185,6 +185,7 @@ def test_with_skip_time_timers_fire_once_no_event_is_left(awr: Awr, order: Path)
     [
         ("pya", 1, "did you mean 'pay'?"),
         ("pay={a: 1}", 1, "the data of event 'pay' is not valid JSON: --event pay:1:2: "),
+        ('pay={"a": {"b": 1, "b": 2}}', 1, "the key `a.b` stands twice in the data of event 'pay': --event pay"),
         ("pay=", 1, "for example --event pay='"),
         ("=1", 2, "names no event"),
         ("@tomorrow", 2, "not a duration"),

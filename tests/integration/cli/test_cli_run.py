@@ -101,6 +101,8 @@ def test_a_failed_run_names_the_node_and_exits_3(awr: Awr, chain: Path) -> None:
         ("", 1, "not valid JSON"),
         ("[" * 100_000, 1, "not valid JSON"),
         ('{"a": NaN}', 1, "not valid JSON"),
+        ('{"n": 1, "n": 2}', 1, "the key `n` stands twice in the input: --input keep one of them"),
+        ("@twice.json", 1, "the key `o.n` stands twice in the input: twice.json"),
         ("@huge.json", 1, "bytes"),
     ],
 )
@@ -109,6 +111,7 @@ def test_a_wrong_input_is_refused_and_said(
 ) -> None:
     if input == "@huge.json":
         Path("huge.json").write_text(json.dumps({"x": "y" * 11_000_000}))
+    Path("twice.json").write_text('{"o": {"n": 1,\n"n": 2}}')
     result = awr("run", chain, "--mocks", mocks(), "--json", "--input", input)
     document = only_document(result.stdout)
     assert result.exit_code == code

@@ -16,8 +16,8 @@ from workflow_runtime.frontends.cli.approvals import PROMPT_COLUMNS, approval_li
 from workflow_runtime.frontends.cli.errors import usage_error
 from workflow_runtime.frontends.cli.files import read_json
 from workflow_runtime.frontends.cli.output import Line, Output
+from workflow_runtime.frontends.cli.typed_json import DuplicateKey, read_typed
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.language.json_values import read_json as json_in
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.texts import shorten
 from workflow_runtime.plan.addresses import static_path
@@ -196,12 +196,21 @@ def _typed(name: str, schema: Json, shown: Json) -> Json:
     wants_text = isinstance(schema, dict) and schema.get("type") == "string"
     title = schema.get("title", name) if isinstance(schema, dict) else name
     before = "" if shown is UNSET else shown if wants_text else msgspec.json.encode(shown).decode()
-    text = typer.prompt(f"  {title}", default=before, show_default=bool(before), err=True)
-    if text == before:
-        return shown
-    if wants_text:
-        return text
+
+    def read(text: str) -> Json:
+        if text == before:
+            return shown
+        return text if wants_text else _json_or_text(text)
+
+    return typer.prompt(f"  {title}", default=before, show_default=bool(before), err=True, value_proc=read)
+
+
+def _json_or_text(text: str) -> Json:
+    """Anything but JSON is text; whether the form takes it is its business. Raises `typer.BadParameter`: it is asked
+    for again."""
     try:
-        return json_in(text)
+        return read_typed(text)
+    except DuplicateKey as error:
+        raise typer.BadParameter(f"the key `{error}` stands twice") from None
     except msgspec.DecodeError:
-        return text  # anything but JSON is text; whether the form takes it is its business
+        return text

@@ -12,6 +12,8 @@ from pathlib import Path
 import msgspec
 
 from workflow_runtime.frontends.cli.errors import CliError, usage_error
+from workflow_runtime.frontends.cli.typed_json import HINT as DUPLICATE_HINT
+from workflow_runtime.frontends.cli.typed_json import DuplicateKey, read_typed
 from workflow_runtime.language.json_values import Json, malformed
 from workflow_runtime.language.json_values import read_json as json_in
 from workflow_runtime.runtime.workflow_files import SUFFIXES
@@ -147,7 +149,9 @@ def read_json(value: str, option: str, what: str, example: str = "") -> Json:
         hint = f"{option} takes JSON, @FILE, or @- for stdin"
         raise CliError("invalid_input", f"{what} file {place!r} cannot be read: {error.strerror}", hint) from None
     try:
-        return json_in(data.removeprefix(UTF8_MARK))
+        return read_typed(data.removeprefix(UTF8_MARK))
+    except DuplicateKey as error:
+        raise CliError("invalid_input", f"the key `{error}` stands twice in {what}: {place}", DUPLICATE_HINT) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         hint = f"for example {example}" if example else ""
         if value == "-":

@@ -24,9 +24,10 @@ from workflow_runtime.frontends.cli.local import WORKFLOWS_SEARCHED_MAX, local_r
 from workflow_runtime.frontends.cli.options import AsJson, Definitions, MocksFile, NewDatabase, Verbose, existing
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.stderr_log import log_to_stderr
+from workflow_runtime.frontends.cli.typed_json import HINT as DUPLICATE_HINT
+from workflow_runtime.frontends.cli.typed_json import DuplicateKey, read_typed
 from workflow_runtime.frontends.client.mock_targets import unknown_mocks
 from workflow_runtime.invokers.mocks import Mocks
-from workflow_runtime.language.json_values import read_json
 from workflow_runtime.runtime.making import handler_of
 from workflow_runtime.runtime.services import Runtime
 
@@ -105,7 +106,11 @@ def _event(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         data = file.read(INPUT_BYTES_MAX)
     try:
-        event = read_json(data)
+        event = read_typed(data)
+    except DuplicateKey as error:
+        raise CliError(
+            "invalid_event", f"the key `{error}` stands twice in the event: {path}", DUPLICATE_HINT
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CliError("invalid_event", f"{path} is not valid JSON: {error}") from None
     if not isinstance(event, dict):
