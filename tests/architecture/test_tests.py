@@ -11,6 +11,7 @@ from tests.architecture.sources import nodes, outline
 
 TESTS = Path(__file__).parents[1]
 TIERS = TESTS.parent / ".ci" / "test"
+THIS = Path(__file__).relative_to(TESTS).as_posix()
 
 # Private names that are used all the same, by file, with the reason. An entry that is no longer needed fails the test.
 EXCEPTIONS: dict[tuple[str, str], str] = {
@@ -88,6 +89,40 @@ def test_what_is_pure_does_not_sleep() -> None:
         for name, node in suspects("unit/", "simulation/", "contract/", pattern=r"\btime\.sleep\b|\bfrom time\b")
         if (isinstance(node, ast.Call) and ast.unparse(node.func) == "time.sleep")
         or (isinstance(node, ast.ImportFrom) and node.module == "time" and "sleep" in imported(node))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_port_is_taken_that_was_only_found_free() -> None:
+    """Meanwhile it may be given to anybody: `ports.reserved_port` keeps it. A socket that stays bound is fine, too."""
+    bound = {"ports.py", "integration/cli/test_cli_remote.py"}
+    assert {name for name, path in sources() if ".bind((" in path.read_text(encoding="utf-8")} == bound | {THIS}
+
+
+REQUESTS = {f"httpx.{name}" for name in ("get", "post", "put", "delete", "request", "Client", "AsyncClient")}
+
+
+def test_requests_to_servers_wait_as_long_as_a_slow_machine_takes() -> None:
+    """By default they give up after five seconds. What needs no network (``transport``) has no timeout."""
+    wrong = [
+        f"tests/{name}:{node.lineno}"
+        for name, node in suspects(pattern=r"\bhttpx\.")
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in REQUESTS
+        and not {keyword.arg for keyword in node.keywords} & {"timeout", "transport"}
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_test_demands_that_time_has_not_passed() -> None:
+    """A machine may stand still between any two lines. Processors' time, which does not pass then, may be bounded."""
+    wrong = [
+        f"tests/{name}:{node.lineno}"
+        for name, node in suspects(pattern=r"\b(monotonic|perf_counter|time\.time)\(\)|\.elapsed\b")
+        if isinstance(node, ast.Assert)
+        and isinstance(node.test, ast.Compare)
+        and isinstance(node.test.ops[0], ast.Lt | ast.LtE)
+        and re.search(r"(monotonic|perf_counter|time\.time)\(\) - |\.elapsed\b", ast.unparse(node.test.left))
     ]
     assert not wrong, "\n".join(wrong)
 
