@@ -52,6 +52,16 @@ class Open(msgspec.Struct, frozen=True):
     cause: Cause | None
 
 
+def moves_by_itself(state: ExecutionState, until: int) -> bool:
+    """Whether nodes, children or timers may move an execution before ``until`` (epoch ms)."""
+    if state.status is ExecutionStatus.SUSPENDED:
+        return bool(state.in_flight)
+    return bool(state.in_flight or state.collecting or state.held) or any(
+        entry.kind is PendingKind.CHILD or (entry.kind is PendingKind.TIMER and entry.due <= until)
+        for entry in state.pending.values()
+    )
+
+
 def open_nodes(plan: Plan, state: ExecutionState) -> Iterator[Open]:
     """The open nodes, scope by scope in the order they began. Those that the compiler made, other than fallbacks, and
     those that nobody has called are left out."""

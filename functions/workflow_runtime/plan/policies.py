@@ -46,6 +46,11 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
             return False
         return type not in NEVER_BY_DEFAULT or type in self.errors or type in named
 
+    @property
+    def longest_delay(self) -> float:
+        """Seconds that the longest of its delays may take; 0: it grants no retry."""
+        return max((self.delay_before(retry) for retry in range(1, self.max_retries + 1)), default=0.0)
+
     def delay_before(self, retry: int) -> float:
         """Seconds before a retry (1 is the first), jitter apart."""
         delay = min(self.delay, self.max_delay)

@@ -15,14 +15,13 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 
 from msgspec.structs import replace
 
 from workflow_runtime.backends.embedded.backend import Backend, open_backend
 from workflow_runtime.backends.embedded.pump import Pump
 from workflow_runtime.deployment.topology import DISPATCH, INVOCATION_TOPOLOGY, LIMITS
-from workflow_runtime.errors import InvalidEvent, RetryableError
+from workflow_runtime.errors import ErrorDocument, InvalidEvent, RetryableError
 from workflow_runtime.plan.express import EXPRESS_SECONDS_MAX
 from workflow_runtime.ports import (
     Absent,
@@ -43,11 +42,12 @@ from workflow_runtime.ports import (
 from workflow_runtime.runtime.making import handler_of, import_handlers
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.express import ExpressOrder, ExpressStart, start_in
+from workflow_runtime.services.standstill import stands_still, standstill
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.express import pack_items
 from workflow_runtime.storage.headers import RECORD
 from workflow_runtime.storage.listing import place_in_workflow
-from workflow_runtime.storage.records import Header
+from workflow_runtime.storage.records import Header, StoredState
 
 RECORD_INLINE_BYTES_MAX = 8 * 1024  # packed; beyond, storing it apart costs less than the write units it would take
 GRACE_SECONDS = 15.0  # after its time limit, for an execution to be undone and to end
@@ -104,20 +104,54 @@ class ExpressRunner:
         clock = self._runtime.ports.clock
         pump = Pump(memory.poller, clock, INVOCATION_TOPOLOGY, handlers, memory.scheduler, is_within=True)
         memory.on_send = pump.notice
-        ended = partial(_has_ended, inner, execution_id)
-        try:
-            done = await clock.within(EXPRESS_SECONDS_MAX + GRACE_SECONDS, pump.run(ended))
-        except TimeoutError:
-            done = False
-        if not done:
+        course = Course(inner, execution_id, clock.now() + round((EXPRESS_SECONDS_MAX + GRACE_SECONDS) * 1000))
+        with suppress(TimeoutError):
+            await clock.within(
+                EXPRESS_SECONDS_MAX + GRACE_SECONDS,
+                pump.run(lambda: course.has_ended() or (pump.rests and course.stands_still())),
+            )
+        if not course.has_ended() and course.break_off():
+            with suppress(TimeoutError):
+                await clock.within(GRACE_SECONDS, pump.run(course.has_ended))
+        if not course.has_ended():
             raise RetryableError(f"the express execution {execution_id} did not come to its end")
         inner.outbox.deliver_all(execution_id)  # what could not be sent at once is lost with the memory
 
 
-def _has_ended(inner: Runtime, execution_id: str) -> bool:
-    """With everything said that there is to say of the end."""
-    stored = inner.stores.executions.load(execution_id)
-    return stored is not None and stored.published and stored.state.status.terminal
+class Course:
+    """How far an execution has come that runs in memory. ``end`` (epoch ms): of its time in this invocation."""
+
+    def __init__(self, inner: Runtime, execution_id: str, end: int) -> None:
+        self._inner = inner
+        self._execution_id = execution_id
+        self._end = end
+
+    def has_ended(self) -> bool:
+        """With everything said that there is to say of the end."""
+        stored = self._load()
+        return stored is not None and stored.published and stored.state.status.terminal
+
+    def stands_still(self) -> bool:
+        """Whether nothing can move it in time, if nothing is under way."""
+        stored = self._load()
+        return stored is not None and stored.published and stands_still(stored.state, self._end)
+
+    def break_off(self) -> bool:
+        """Have it fail: at once, undoing what it has to, if it stands still; or else because its time is over, in which
+        not even that was done. False: it has not begun."""
+        stored = self._load()
+        if stored is None:
+            return False
+        if stands_still(stored.state, self._end):
+            plan = self._inner.stores.workflows.plan(stored.state.plan_hash)
+            error = standstill(plan, stored.state, self._inner.stores.runs)
+        else:
+            seconds = EXPRESS_SECONDS_MAX + GRACE_SECONDS
+            error = ErrorDocument.of("timeout", f"the execution has not come to its end within {seconds:g} s")
+        return self._inner.dispatcher.abort(self._execution_id, error)
+
+    def _load(self) -> StoredState | None:
+        return self._inner.stores.executions.load(self._execution_id)
 
 
 def _record(ports: Ports, memory: Backend, start: Header) -> Item:

@@ -189,8 +189,9 @@ def test_a_standard_execution_awaits_an_express_child(tester: WorkflowTester) ->
 
 
 def test_a_child_that_only_a_formula_names_and_is_not_express_fails_its_node(embedded: WorkflowTester) -> None:
-    embedded.publish(QUICK.replace("  durability: express\n", ""))
+    embedded.publish(QUICK)
     embedded.publish(PARENT.replace("workflow_id: 快", 'workflow_id: "${input.which}", allow: [快]'))
+    embedded.publish(QUICK.replace("  durability: express\n", ""))
     result = embedded.run("parent", {"x": 1, "which": "快"})
     assert result.status == "failed"
     assert result.error["type"] == "child_start_failed"

@@ -19,6 +19,7 @@ LOOP = (
     "  nodes:\n    - id: each\n      type: control\n      subtype: loop\n      items: ${xs}\n"
     "      distribution: executions\n      body: [{id: b, type: tool, tool: echo}]\n"
 )
+HANDLERS = "  error_handlers:\n    - {node_pattern: a, action: "
 TRIGGER = "  triggers:\n    - {type: event, topic: paid, event: paid, correlate: '${id}', with: '${data.id}'}\n" + NODES
 
 
@@ -57,6 +58,18 @@ def test_a_plan_says_that_it_is_express_and_takes_a_minute_at_most() -> None:
             "in its invocation",
         ),
         (
+            NODES.replace("echo}", "echo, retry_policy: {max_retries: 10, retry_delay: 1, jitter: none}}"),
+            "nodes[0].retry_policy.max_retries",
+            "30 s, not 60 s",
+        ),
+        (HANDLERS + "escalate}\n" + NODES, "error_handlers[0].action", "nobody can decide about a failure"),
+        (
+            HANDLERS + "{type: retry, retry_delay: 1m, max_delay: 2m}}\n" + NODES,
+            "error_handlers[0].action.retry_delay",
+            "30 s, not 60 s",
+        ),
+        ("  budget: {usd: 1, on_exceeded: ask}\n" + NODES, "budget.on_exceeded", "nobody can be asked"),
+        (
             "  triggers: [{type: event, topic: paid, event: paid, correlate: '${id}', with: '${data.id}'}]\n" + NODES,
             "triggers[0].correlate",
             "over",
@@ -68,6 +81,53 @@ def test_what_takes_longer_is_an_error_where_it_stands(source: str, where: str, 
     assert len(found) == 1, compile_workflow(HEAD + source).findings
     assert where in found[0]
     assert what in found[0]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        NODES.replace("echo}", "echo, retry_policy: {max_retries: 0, retry_delay: 1m}}"),
+        NODES.replace("echo}", "echo, retry_policy: {max_retries: 3, retry_delay: 10}}"),
+        HANDLERS + "{type: retry, retry_delay: 30}}\n" + NODES,
+        HANDLERS + "compensate}\n" + NODES,
+        "  budget: {usd: 1}\n" + NODES,
+    ],
+)
+def test_what_may_pass_in_time_is_express(source: str) -> None:
+    assert findings(HEAD + source) == []
+
+
+CHART = (
+    "  nodes:\n    - id: m\n      type: state_machine\n      initial_state: a\n      final_states: [b]\n      states:\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("states", "stuck"),
+    [
+        ("a: {transitions: [{event: paid, target: b}]}", "a"),
+        ("a: {after: [{delay: 1h, target: b}]}", "a"),
+        ("a: {transitions: [{event: paid, target: b}], after: [{delay: 2m, target: b}]}", "a"),
+        ("a: {transitions: [{event: paid, target: b}], after: [{delay: 20s, target: b}]}", ""),
+        ("a: {transitions: [{event: paid, target: b}], always: [{condition: 'x > 1', target: b}]}", ""),
+        ("a: {on_enter: [{raise: paid}], transitions: [{event: paid, target: b}]}", ""),
+        ("a: {on_enter: [{send: paid, delay: 2s}], transitions: [{event: 'paid.*', target: b}]}", ""),
+        ("a: {on_enter: [{raise: '${x}'}], transitions: [{event: paid, target: b}]}", ""),
+        ("a: {on_enter: [{raise: other}], transitions: [{event: paid, target: b}]}", "a"),
+        ("a: {run: [{id: r, type: tool, tool: echo}], on_done: b}", ""),
+        ("a: {on_enter: [{log: hello}], transitions: [{event: error.execution, target: b}]}", ""),
+        ("a: {initial: i, on_done: b, states: {i: {transitions: [{event: paid, target: j}]}, j: {type: final}}}", "i"),
+        ("a: {initial: i, states: {i: {on_exit: []}}, transitions: [{event: gone, target: b}]}", "i"),
+        ("a: {initial: i, states: {i: {transitions: [{event: paid, target: b}]}}, always: [{target: b}]}", ""),
+        ("a: {type: parallel, states: {i: {transitions: [{event: paid, target: b}]}, j: {always: [{target: b}]}}}", ""),
+    ],
+)  # fmt: skip
+def test_a_state_machine_that_only_events_or_a_long_time_could_move_is_not_express(states: str, stuck: str) -> None:
+    found = findings(HEAD + CHART + f"        {states}\n")
+    assert len(found) == bool(stuck), found
+    if stuck:
+        assert f"nothing leaves the state `{stuck}`" in found[0]
+        assert found[0].startswith("nodes[0].states.a")
 
 
 AGENT = "  nodes:\n    - {id: a, type: agent, agent: desk}\n"
@@ -129,6 +189,18 @@ def test_a_workflow_that_it_awaits_has_to_be_express() -> None:
     (found,) = findings(HEAD + child, known(express=False))
     assert "write `wait: false`" in found
     assert findings(HEAD + child.replace("child}", "child, wait: false}"), known(express=False)) == []
+
+
+def test_each_workflow_that_it_may_await_has_to_be_express() -> None:
+    entries = {id: CatalogueEntry(id=id, source="workflow", express=id == "quick") for id in ("quick", "slow")}
+    known = Catalogue(agents={}, tools={}, workflows=entries)
+    child = "  nodes:\n    - {id: c, type: sub_workflow, workflow_id: '${x}', allow: [quick, slow]}\n"
+    (found,) = findings(HEAD + child, known)
+    assert "nodes[0].allow: `c`: `slow` is not express" in found
+    handled = HANDLERS + "{type: fallback, target: slow}}\n" + NODES
+    (found,) = findings(HEAD + handled, known)
+    assert found.startswith("error_handlers[0].action.target: `slow` is not express")
+    assert findings(HEAD + handled.replace("slow", "quick"), known) == []
 
 
 @pytest.mark.parametrize(("effects", "declares", "refused"), [

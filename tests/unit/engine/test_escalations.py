@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.engine.driver import START, Driver, Failure, aggregation, chart_of, control, on, plan_of, state
 
 from workflow_runtime.engine.commands import HoldEvent, PublishEvent, RunNode, SetStatus
@@ -51,6 +52,20 @@ def test_it_suspends_the_execution_and_publishes_who_failed_and_how() -> None:
     assert len(published(driver, "execution.suspended")) == 1
     assert driver.state.suspension is not None
     assert "card_declined" in driver.state.suspension.reason
+    assert driver.replayed() == driver.state
+
+
+def test_an_express_execution_fails_where_a_person_would_decide() -> None:
+    """The compiler refuses such a workflow, unless an earlier one let it pass."""
+    plan = replace(plan_of(NODES, **ESCALATE), express=True)
+    driver = Driver(plan).play({"付款": Failure("card_declined")})
+    assert driver.status == "failed"
+    assert driver.nodes == {"订房": "success", "付款": "failed", "寄出": "skipped"}
+    error = driver.state.error
+    assert error is not None
+    assert (error.type, error.node) == ("card_declined", "付款")
+    assert error.message == "it failed (an express execution cannot wait until a person decides)"
+    assert not published(driver, "execution.escalated")
     assert driver.replayed() == driver.state
 
 

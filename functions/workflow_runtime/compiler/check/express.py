@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from workflow_runtime.compiler import rules
+from workflow_runtime.compiler.check.express_charts import stuck_states
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.kinds.kind import named_ids
 from workflow_runtime.compiler.report import DocumentPath, Report
@@ -13,11 +14,14 @@ from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.loop import LoopNode
 from workflow_runtime.definition.nodes.wait import WaitNode
 from workflow_runtime.definition.nodes.work import AgentNode, SubWorkflowNode, ToolNode
+from workflow_runtime.definition.policies import ErrorHandler, RetryPolicy
 from workflow_runtime.definition.triggers import EventTrigger
 from workflow_runtime.definition.workflow import WorkflowDefinition
+from workflow_runtime.plan import policies
 from workflow_runtime.plan.catalogue import Catalogue, Effects
 from workflow_runtime.plan.express import EXPRESS, EXPRESS_SECONDS_MAX, EXPRESS_WAIT_SECONDS_MAX
 
+PEOPLE = "people take longer than an express execution may"
 NO_SESSION = "an express execution has no sessions, as it may run again from its start"
 Problem = tuple[DocumentPath, str]
 
@@ -35,10 +39,16 @@ def check_express(
     if pools is not None and EXPRESS not in pools:
         message = f"this deployment does not run express workflows: it has no pool `{EXPRESS}`"
         report.add(rules.NO_EXPRESS_HERE, message, ("durability",))
-    for path, message in _of_workflow(definition):
+    found = [*_of_workflow(definition), *_of_handlers(definition.error_handlers, sources, catalogue)]
+    for chart in sources.charts:
+        if chart.node is not None and chart.is_whole:
+            found += stuck_states(chart, sources)
+    for path, message in found:
         report.add(rules.NOT_EXPRESS, message, path)
     for graph in sources.graphs:
         for position, node in graph.own_nodes:
+            if position in graph.handled.values():
+                continue  # it stands in no node
             for path, message in _of_node(node, catalogue):
                 report.add(rules.NOT_EXPRESS, f"`{node.id}`: {message}", graph.at(position, *path))
 
@@ -51,29 +61,63 @@ def _of_workflow(definition: WorkflowDefinition) -> Iterator[Problem]:
     for position, trigger in enumerate(definition.triggers):
         if isinstance(trigger, EventTrigger) and trigger.correlate is not None:
             yield ("triggers", position, "correlate"), "an event cannot reach an execution that is over at once"
+    if definition.budget is not None and definition.budget.on_exceeded == "ask":
+        yield ("budget", "on_exceeded"), f"nobody can be asked for more: {PEOPLE}"
+
+
+def _of_handlers(handlers: Sequence[ErrorHandler], sources: Sources, catalogue: Catalogue | None) -> Iterator[Problem]:
+    """Each by itself: it may be for many nodes."""
+    workflows = {workflow for graph in sources.graphs for _, workflow in graph.handled}
+    for number, handler in enumerate(handlers):
+        place, action = ("error_handlers", number, "action"), handler.action
+        if action.type == "escalate":
+            yield (*place, "type"), f"nobody can decide about a failure: {PEOPLE}"
+        elif action.type == "retry":
+            yield from _of_retries(action, place)
+        elif action.target in workflows and not _may_await(action.target, catalogue):
+            yield (*place, "target"), f"`{action.target}` is not express: nothing would wait for it"
+
+
+def _of_retries(policy: RetryPolicy, place: DocumentPath) -> Iterator[Problem]:
+    delay = _certain_delay(policy.planned)
+    if delay > EXPRESS_WAIT_SECONDS_MAX:
+        first = policy.planned.delay_before(1)
+        field, which = ("retry_delay", "a retry") if first == delay else ("max_retries", "also its last retry")
+        yield (*place, field), f"{which} may wait {EXPRESS_WAIT_SECONDS_MAX:g} s, not {delay:g} s"
+
+
+def _certain_delay(policy: policies.RetryPolicy) -> float:
+    """The longest of its delays that it may come to, in seconds. Of delays that are spread at random only the first
+    counts, before which no other has taken time."""
+    if not policy.max_retries:
+        return 0.0
+    return policy.delay_before(1) if policy.jitter else policy.longest_delay
+
+
+def _may_await(workflow: str, catalogue: Catalogue | None) -> bool:
+    """Whether it is express, as far as is known."""
+    entry = (catalogue.workflows or {}).get(workflow) if catalogue is not None else None
+    return entry is None or entry.express
 
 
 def _of_node(node: NodeDefinition, catalogue: Catalogue | None) -> Iterator[Problem]:
     for number, policy in enumerate(node.retry_policy):
-        delay = min(policy.retry_delay, policy.max_delay)
-        if delay > EXPRESS_WAIT_SECONDS_MAX:
-            message = f"a retry may wait {EXPRESS_WAIT_SECONDS_MAX:g} s, not {delay:g} s"
-            yield ("retry_policy", number, "retry_delay"), message
+        yield from _of_retries(policy, ("retry_policy", number))
     if node.callback is not None:
         yield ("callback",), "nobody can complete a task token of an execution that is over at once"
     match node:
         case ApprovalNode():
-            yield ("type",), "people take longer than an express execution may"
+            yield ("type",), PEOPLE
         case WaitNode(event=str()):
             yield ("event",), "an event cannot reach an execution that is over at once"
         case WaitNode(seconds=float() | int() as seconds) if seconds > EXPRESS_WAIT_SECONDS_MAX:
             yield ("seconds",), f"an express execution may wait {EXPRESS_WAIT_SECONDS_MAX:g} s, not {seconds:g} s"
         case LoopNode(distribution="executions"):
             yield ("distribution",), "the passes of an express execution run in its invocation"
-        case SubWorkflowNode(wait=True, workflow_id=str() as target):
-            entry = (catalogue.workflows or {}).get(target) if catalogue is not None else None
-            if entry is not None and not entry.express:
-                yield ("workflow_id",), f"`{target}` is not express: nothing would wait for it; write `wait: false`"
+        case SubWorkflowNode(wait=True):
+            for field, target in named_ids(node.workflow_id, node.allow, "workflow_id"):
+                if not _may_await(target, catalogue):
+                    yield (field,), f"`{target}` is not express: nothing would wait for it; write `wait: false`"
         case AgentNode(pool=str()) | ToolNode(pool=str()):
             yield ("pool",), "an express execution runs in the pool `express`"
         case AgentNode(session=str()):
@@ -98,6 +142,6 @@ def _of_agents(node: AgentNode, catalogue: Catalogue | None) -> Iterator[Problem
             of = f"of a call of `{agent.id}`"
             if terms.pool:
                 yield (field,), f"the `pool` {of} is not used: an express execution runs in the pool `express`"
-            delay = max((min(policy.delay, policy.max_delay) for policy in terms.retry), default=0)
+            delay = max(map(_certain_delay, terms.retry), default=0.0)
             if delay > EXPRESS_WAIT_SECONDS_MAX:
                 yield (field,), f"a retry {of} may wait {EXPRESS_WAIT_SECONDS_MAX:g} s, not {delay:g} s"

@@ -232,6 +232,11 @@ def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
             scope.turn.state.undo_anyway = scope.turn.state.undo_anyway or compensate
             _record_failure(scope, node, failure, handled=False)
             fail_for_good(scope, node, failure.error)
+        case Escalate() if scope.plan.express:
+            error = failure.error
+            message = f"{error.message} (an express execution cannot wait until a person decides)"
+            _record_failure(scope, node, failure, handled=False)
+            fail_for_good(scope, node, ErrorDocument.of(error.type, message, error.node, cause=error.cause))
         case Escalate():
             _escalate(scope, node, failure)
 

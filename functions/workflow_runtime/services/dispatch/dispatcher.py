@@ -32,13 +32,12 @@ from workflow_runtime.engine.events import (
     Event,
     EventReturned,
     ExecutionStarted,
-    NodeSucceeded,
     Poked,
 )
 from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.state import ExecutionState
-from workflow_runtime.engine.turn import VALUE_KEPT_BYTES_MAX, Known, Needs
+from workflow_runtime.engine.turn import Known, Needs
 from workflow_runtime.errors import ConflictError, ErrorDocument, InvalidEvent, RetryableError
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Ports
@@ -47,7 +46,7 @@ from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.dispatch.pacing import TimeBudget
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.dispatch.starting import start_of, with_start
-from workflow_runtime.services.dispatch.storing import LargeValues
+from workflow_runtime.services.dispatch.storing import LargeValues, without_values
 from workflow_runtime.services.dispatch.warm import WarmStates
 from workflow_runtime.services.express import GIVEN_UP
 from workflow_runtime.services.limits.starts import StartAdmission
@@ -321,6 +320,16 @@ class Dispatcher:
             document = ErrorDocument.of("execution_error", f"the execution could not start: {error}")
             return self._abort(plan, state, document, tags)
 
+    def abort(self, execution_id: str, error: ErrorDocument) -> bool:
+        """Fail an execution as it stands, whatever its plan says. False if it has ended, or has moved on meanwhile."""
+        stored = self._executions.load(execution_id)
+        if stored is None or stored.state.status.terminal:
+            return False
+        plan = self._plan(stored.state.plan_hash)
+        if not stored.published:
+            self._publisher.publish(plan, stored.state, stored.last, stored.tags, again=True)
+        return self._abort(plan, stored.state, error, stored.tags)
+
     def _abort(self, plan: Plan, state: ExecutionState, error: ErrorDocument, tags: Tags) -> bool:
         """Fail the execution from its last committed ``state``, whatever its plan says."""
         return self._commit(plan, state, abort(plan, state, error), [], tags, aborted=error)
@@ -343,7 +352,7 @@ class Dispatcher:
             state.version,
             commit_id,
             state.now,
-            tuple(_without_values(event) for event in events),
+            tuple(map(without_values, events)),
             self._large.commands(state, commit_id, decision.commands),
             decision.ignored,
             refused,
@@ -381,15 +390,6 @@ class Dispatcher:
                 self._stores.due.put(due)
                 return due.since
         return since
-
-
-def _without_values(event: Event) -> Event:
-    """An event as the journal keeps it: values that the state would not keep either are left out, and read again on
-    replay.
-    """
-    if isinstance(event, NodeSucceeded) and event.has_values and event.values_bytes > VALUE_KEPT_BYTES_MAX:
-        return replace(event, values=None, has_values=False)
-    return event
 
 
 def _log_failures(plan: Plan, execution_id: str, steps: Sequence[Macrostep]) -> None:

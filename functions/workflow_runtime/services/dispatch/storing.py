@@ -9,8 +9,10 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import AskApproval, Command, RecordNode, StorePages
+from workflow_runtime.engine.events import Event, NodeSucceeded
 from workflow_runtime.engine.payloads import payload, without_payload
 from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.turn import VALUE_KEPT_BYTES_MAX
 from workflow_runtime.ports import Together
 from workflow_runtime.services.dispatch.pacing import TimeBudget
 from workflow_runtime.storage.executions import ExecutionStore
@@ -94,3 +96,12 @@ def _without_inputs(key: str, command: Command, puts: _Puts) -> Command:
         return command
     puts.add(key, packed)
     return replace(command, inputs=None, inputs_blob=key)
+
+
+def without_values(event: Event) -> Event:
+    """An event as the journal keeps it: values that the state would not keep either are left out, and read again on
+    replay.
+    """
+    if isinstance(event, NodeSucceeded) and event.has_values and event.values_bytes > VALUE_KEPT_BYTES_MAX:
+        return replace(event, values=None, has_values=False)
+    return event

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from workflow_runtime.engine.awaited import PendingKind
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.journal import JournalEntry
-from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
@@ -49,16 +47,6 @@ class ChartParts(msgspec.Struct, frozen=True):
 def listens(plan: Plan) -> bool:
     """Whether events or time may move an execution of this plan other than through its nodes."""
     return bool(plan.charts) or plan.has_waits or bool(plan.approvals)
-
-
-def moves_by_itself(state: ExecutionState, until: int) -> bool:
-    """Whether nodes, children or timers may move an execution before ``until`` (epoch ms)."""
-    if state.status is ExecutionStatus.SUSPENDED:
-        return bool(state.in_flight)
-    return bool(state.in_flight or state.collecting or state.held) or any(
-        entry.kind is PendingKind.CHILD or (entry.kind is PendingKind.TIMER and entry.due <= until)
-        for entry in state.pending.values()
-    )
 
 
 def chart_parts(

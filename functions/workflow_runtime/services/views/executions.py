@@ -16,6 +16,7 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.passes import PassEnd
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
+from workflow_runtime.engine.waiting import moves_by_itself
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.look_alikes import normalized
@@ -23,7 +24,7 @@ from workflow_runtime.plan.addresses import pass_address
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Attribute, Item, Ports
 from workflow_runtime.services.looks import Looks
-from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts, chart_parts, listens, moves_by_itself
+from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts, chart_parts, listens
 from workflow_runtime.services.views.compensation import compensations
 from workflow_runtime.services.views.nodes import error_json, node_executions
 from workflow_runtime.services.views.passes import LoopView, Page, PassFinder, Shown, passes_text
