@@ -232,6 +232,12 @@ NO_PREVIOUS = rule("WF415", WARNING, "`previous` without a predecessor")
 UNCLEAR_PREVIOUS = rule(
     "WF416", ERROR, "`previous` in the condition of an edge that comes from several nodes", "Name the node."
 )
+HIDES = rule(
+    "WF449",
+    WARNING,
+    "A name that is read, and hides something else of that name",
+    "Rename one of them.",
+)
 UNKNOWN_AGENT = rule(
     "WF417", WARNING, "An agent that is not registered", "Add it to definitions/agents, or correct the name."
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, Use
@@ -17,6 +17,7 @@ from workflow_runtime.compiler.names.vocabulary import (
     ERROR_IN_CHART,
     FIELDS,
     GLOBALS,
+    LAST,
     NOT_OF_EVENTS,
     PREVIOUS_NAMES,
 )
@@ -113,8 +114,10 @@ class Names:
         if node is not None:
             if site.kind in NODELESS:
                 return self._refuse(NODELESS[site.kind], f"`{name}` is a node", use)
+            self._check_hidden(use, "the node", f"nodes.{name}.output", self._variables, self._declared)
             return Binding(name, BindingKind.NODE, node)
         if name in self._variables and not self._is_charted(site):
+            self._check_hidden(use, "the variable", f"variables.{name}")
             return Binding(name, BindingKind.VARIABLE) if self._is_set(name, use, site) else None
         return self._input(use, site)
 
@@ -134,7 +137,37 @@ class Names:
             message = f"`{use.name}` needs passes that follow each other, and those of `{loop.id}` {how}"
             hint = "Say `max_concurrency: 1`" + (", without `distribution`." if loop.is_distributed else ".")
             return self._refuse(rules.NOT_HERE, message, use, hint)
+        if use.name == loop.item_name and use.name not in ELSEWHERE:
+            node = self._sources.find(self._place.chain, use.name)
+            nodes = () if node is None else (use.name,)
+            self._check_hidden(use, f"the item of the loop `{loop.id}`", "", self._variables, self._declared, nodes)
         return Binding(use.name, BindingKind.LOOP)
+
+    def _check_hidden(
+        self,
+        use: Use,
+        meant: str,
+        otherwise: str,
+        variables: Container[str] = (),
+        keys: Container[str] = (),
+        nodes: Container[str] = (),
+    ) -> None:
+        """Reports a name that means one thing (``meant``, which may be written ``otherwise``, too) and is also that of
+        one of these, or of the whole input. A variable is the default of a key of the input, and hides none."""
+        name = use.name
+        if name in nodes:
+            hidden, other = "the node", f"nodes.{name}.output"
+        elif name in variables:
+            hidden, other = "the variable", f"variables.{name}"
+        elif name in keys:
+            hidden, other = f"the key `{name}` of the input", f"execution.input.{name}"
+        elif name in LAST:
+            hidden, other = LAST[name]
+        else:
+            return
+        message = f"`{name}` is {meant} here, and hides {hidden}"
+        ways = f"`{otherwise}` or `{other}`" if otherwise else f"`{other}` for the latter"
+        self._tell(rules.HIDES, message, use, f"Rename one of them, or write {ways}.")
 
     def _node(self, name: str) -> int | None:
         """The plan-wide number of the node that a name means, seen from where the site stands."""
@@ -229,7 +262,10 @@ class Names:
         charted = self._is_charted(site)
         if not self._is_declared(name, charted) and self._is_undeclared(use, site, charted):
             return None
-        if name == "input" and name not in self._declared:
+        is_variable = charted and name in self._variables
+        if is_variable:
+            self._check_hidden(use, "the variable", f"variables.{name}")
+        elif name == "input" and name not in self._declared:
             return Binding(name, BindingKind.INPUT)
         return Binding(name, BindingKind.SCOPED if charted else BindingKind.INPUT_KEY)
 

@@ -39,5 +39,11 @@ ELSEWHERE = {
 
 ERROR_IN_CHART = "Write `${event.data}` for the error that an event carries."
 
+LAST = {
+    "input": ("the whole input", "execution.input"),
+    "trigger": ("what started the execution", "execution.input.trigger"),
+}
+"""Names that mean this where nothing else is called so, each with what always means it."""
+
 NOT_OF_EVENTS = frozenset({*GLOBALS, *PREVIOUS_NAMES, "nodes", "secrets", "task_token"})
 """Names that belong to an execution: an event that comes to it, or starts it, has none of them."""
