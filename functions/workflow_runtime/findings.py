@@ -21,12 +21,16 @@ class Severity(StrEnum):
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """One kind of finding. ``title`` says what is wrong in general; ``hint`` how it is usually fixed."""
+    """One kind of finding. ``title`` says what is wrong in general; ``hint`` how it is usually fixed.
+
+    ``about_key``: what is wrong at a path is its last key, whatever stands under it: that is where it points.
+    """
 
     id: str
     severity: Severity
     title: str
     hint: str = ""
+    about_key: bool = False
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -53,11 +57,11 @@ RULES: dict[str, Rule] = {}
 """Every rule by id; modules add theirs with `rule` where they use them."""
 
 
-def rule(id: str, severity: Severity, title: str, hint: str = "") -> Rule:
+def rule(id: str, severity: Severity, title: str, hint: str = "", *, about_key: bool = False) -> Rule:
     """Declare a rule and enter it in the catalogue. Raises `ValueError` when the id is taken."""
     if id in RULES:
         raise ValueError(f"rule {id} is declared twice")
-    RULES[id] = Rule(id, severity, title, hint)
+    RULES[id] = Rule(id, severity, title, hint, about_key)
     return RULES[id]
 
 

@@ -276,6 +276,7 @@ UNUSED_LIMITER = rule(
     WARNING,
     "A limiter of the workflow that nothing names",
     "Name it in `limiter` of nodes or of the workflow: as it is, it holds nothing back.",
+    about_key=True,
 )
 BUDGET_TOO_SMALL = rule(
     "WF445",
@@ -336,7 +337,9 @@ AGENT_SCHEMA = rule(
     "An output schema that a model cannot be given",
     "Use `$ref` with #/$defs/…, and fewer or flatter parts.",
 )
-UNKNOWN_EVENT = rule("WF423", WARNING, "The schema of an event that nothing listens to", "Correct the name.")
+UNKNOWN_EVENT = rule(
+    "WF423", WARNING, "The schema of an event that nothing listens to", "Correct the name.", about_key=True
+)
 
 UNKNOWN_POOL = rule(
     "WF430", ERROR, "A worker pool that the deployment does not have", "Add the pool to the deployment, or correct it."
@@ -344,7 +347,7 @@ UNKNOWN_POOL = rule(
 
 # Without effect
 ONLY_CALLED = rule("WF503", WARNING, "A node that nothing can call yet")
-NO_EFFECT = rule("WF504", WARNING, "A field without effect on this type of node", "Remove it.")
+NO_EFFECT = rule("WF504", WARNING, "A field without effect on this type of node", "Remove it.", about_key=True)
 NEVER_APPLIES = rule(
     "WF505",
     WARNING,

@@ -6,7 +6,13 @@ from workflow_runtime.findings import Severity, rule
 
 ERROR = Severity.ERROR
 
-UNKNOWN_FIELD = rule("WF201", ERROR, "An unknown field", "Correct the name, or start it with `x-` to have it ignored.")
+UNKNOWN_FIELD = rule(
+    "WF201",
+    ERROR,
+    "An unknown field",
+    "Correct the name, or start it with `x-` to have it ignored.",
+    about_key=True,
+)
 REQUIRED = rule("WF202", ERROR, "A required field is missing")
 WRONG_KIND = rule("WF203", ERROR, "A value of the wrong kind")
 UNKNOWN_TYPE = rule("WF204", ERROR, "An unknown type of node or trigger")
@@ -16,7 +22,7 @@ BAD_ID = rule(
 )
 RESERVED = rule("WF207", ERROR, "A reserved name", "Choose another name.")
 DUPLICATE_ID = rule("WF208", ERROR, "An id stands twice", "Ids of nodes are unique within their graph.")
-SAID_TWICE = rule("WF209", ERROR, "A field is given twice, with different values", "Keep one of them.")
+SAID_TWICE = rule("WF209", ERROR, "A field is given twice, with different values", "Keep one of them.", about_key=True)
 TEMPLATE_IN_LITERAL = rule("WF210", ERROR, "`${…}` in a field that is taken literally", "Write the value itself here.")
 LITERAL_FOR_NOW = rule(
     "WF211", ERROR, "`${…}` in a field that must be a literal for now", "Write the value itself here."

@@ -59,7 +59,7 @@ class Source:
 
     def finding(self, rule: Rule, message: str, path: Sequence[str | int] = (), hint: str | None = None) -> Finding:
         """A finding of ``rule`` at ``path``, with the rule's hint unless another is given."""
-        at, written = self._find(path)
+        at, written = self._find(path, at_key=rule.about_key)
         return self.finding_at(rule, message, *unpack(at), path=path_text(written), hint=hint)
 
     def finding_at(
@@ -93,9 +93,11 @@ class Source:
     def _line(self, line: int) -> str:
         return self._lines[line - 1] if 0 < line <= len(self._lines) else ""
 
-    def _find(self, path: Sequence[str | int]) -> tuple[Position, tuple[str | int, ...]]:
-        """Position and written path of the deepest part of ``path`` that stands in the file."""
+    def _find(self, path: Sequence[str | int], *, at_key: bool = False) -> tuple[Position, tuple[str | int, ...]]:
+        """Position and written path of the deepest part of ``path`` that stands in the file. ``at_key``: of its key, if
+        all of it does."""
         place, at = self._top
+        named = at
         written: list[str | int] = []
         for index, step in enumerate(path):
             keys: tuple[str, ...] = ()
@@ -103,20 +105,20 @@ class Source:
                 keys = _written(place, step) if isinstance(step, str) else _state_key(place, path[:index], step)
             for name in keys:
                 assert isinstance(place, MappingPlace)
-                key, place = place.keys[name], place.children[name]
-                at = shown_position(key, place)
+                named, place = place.keys[name], place.children[name]
+                at = shown_position(named, place)
             written += keys
             if keys:
                 continue
             if isinstance(place, SequencePlace) and isinstance(step, int) and 0 <= step < len(place.children):
                 place = place.children[step]
-                at = position_of(place)
+                at = named = position_of(place)
                 written.append(step)
             elif isinstance(place, SequencePlace) and step == "targets":
                 continue  # a list of targets is short for a mapping with them
             elif step != 0 or isinstance(place, SequencePlace):
-                break  # a 0 below a mapping or scalar is a list of one, written without the list
-        return at, tuple(written)
+                return at, tuple(written)  # a 0 below a mapping or scalar is a list of one, written without the list
+        return named if at_key else at, tuple(written)
 
 
 def _state_key(place: MappingPlace, path: Sequence[str | int], position: int) -> tuple[str, ...]:

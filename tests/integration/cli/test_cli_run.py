@@ -351,7 +351,7 @@ def test_a_mock_of_what_does_not_exist_is_an_error_with_the_likely_name(awr: Awr
     result = awr("run", "w.yaml", "--mocks", "mocks.yaml")
     assert result.exit_code == 1
     assert (
-        "mocks.yaml:1:37: error WF607: no workflow calls the agent `askre`, and it is not registered" in result.stderr
+        "mocks.yaml:1:30: error WF607: no workflow calls the agent `askre`, and it is not registered" in result.stderr
     )
     assert "Did you mean `asker`?" in result.stderr
 

@@ -38,9 +38,9 @@ def test_a_finding_is_shown_with_its_place_its_line_a_caret_and_a_hint(awr: Awr)
     result = awr("validate", "w.yaml")
     assert result.exit_code == 1
     place, source, caret, hint, *_ = result.stdout.splitlines()
-    assert place.startswith("w.yaml:4:52: error WF201")
+    assert place.startswith("w.yaml:4:39: error WF201")
     assert source == "  4 |     - {id: 甲, type: tool, tool: echo, dependencys: []}"
-    assert caret == "    | " + " " * 52 + "^"  # one column further: 甲 takes two
+    assert caret == "    | " + " " * 39 + "^"  # one column further: 甲 takes two
     assert hint.startswith("  hint: Did you mean `dependencies`?")
     assert result.stdout.splitlines()[-1] == "not valid: 1 workflow, 1 error"
 

@@ -50,19 +50,20 @@ def position_of(place: Place) -> Position:
     return place if isinstance(place, int) else place.position
 
 
-def locate(place: Place, path: Sequence[str | int]) -> Position:
-    """Where the deepest part of ``path`` below ``place`` stands; a value that starts below its key is at its key."""
-    at = position_of(place)
+def locate(place: Place, path: Sequence[str | int], *, at_key: bool = False) -> Position:
+    """Where the deepest part of ``path`` below ``place`` stands; a value that starts below its key is at its key.
+    ``at_key``: so is any other at the end of the path."""
+    at = key = position_of(place)
     for step in path:
         if isinstance(place, MappingPlace) and isinstance(step, str) and step in place.children:
             key, place = place.keys[step], place.children[step]
             at = shown_position(key, place)
         elif isinstance(place, SequencePlace) and isinstance(step, int) and 0 <= step < len(place.children):
             place = place.children[step]
-            at = position_of(place)
+            at = key = position_of(place)
         else:
-            break
-    return at
+            return at
+    return key if at_key else at
 
 
 def shown_position(key: Position, place: Place) -> Position:

@@ -21,7 +21,7 @@ from workflow_runtime.language.yaml.text import Unreadable, read_text
 
 UNREADABLE = rule("WF601", Severity.ERROR, "A file of agents, tools, mocks or scenarios cannot be read")
 WRONG_FIELD = rule("WF602", Severity.ERROR, "A field of an agent, tool or mock has a wrong value or is missing")
-UNKNOWN_KEY = rule("WF603", Severity.ERROR, "An agent, tool or mock has an unknown key")
+UNKNOWN_KEY = rule("WF603", Severity.ERROR, "An agent, tool or mock has an unknown key", about_key=True)
 DECLARED_TWICE = rule(
     "WF604", Severity.ERROR, "Two agents, tools or mocks have the same id", "Rename or remove one of them."
 )
@@ -32,6 +32,7 @@ UNKNOWN_MOCK = rule(
     Severity.ERROR,
     "A mock or failure of an agent, tool or node that does not exist",
     "Correct the id, or remove it: no call would ever meet it.",
+    about_key=True,
 )
 UNKNOWN_REFERENCE = rule(
     "WF609", Severity.ERROR, "An agent names a tool or an agent that does not exist", "Correct the id, or declare it."
@@ -64,7 +65,7 @@ class Document(msgspec.Struct, frozen=True):
 
     def finding(self, rule: Rule, message: str, path: Sequence[str | int] = (), hint: str | None = None) -> Finding:
         """A finding at ``path``, with the rule's hint unless another is given."""
-        line, column = self.position(path)
+        line, column = unpack(locate(self.place, path, at_key=rule.about_key))
         return Finding(rule.id, rule.severity, message, path_text(path), line, column, hint or rule.hint, self.file)
 
 

@@ -46,7 +46,7 @@ def test_files_are_read_at_first_use(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("id: a\nmodel: test\ninstruction: x\n", "a.yaml:3:14: error WF603: unknown key 'instruction'"),
+        ("id: a\nmodel: test\ninstruction: x\n", "a.yaml:3:1: error WF603: unknown key 'instruction'"),
         ("id: a\nmodel: test\ninstruction: x\n", "Did you mean `instructions`?"),
         ("id: a\n", "`model`: is required"),
         ("id: a\nmodel: gpt-5\n", "`model`: a model is `provider:name`, for example `openai:gpt-5`, or `test`"),
@@ -55,7 +55,7 @@ def test_files_are_read_at_first_use(tmp_path: Path) -> None:
         ("id: a\nmodel: [test]\n", "`model` is one model; a list of them is `models`"),
         ("id: a\nmodels: []\n", "an agent has 1 to 8 models"),
         ("id: a\nmodels: ['openai:x', 'openai:x']\n", "'openai:x' is listed twice"),
-        ("id: a\nmodels: ['openai:x', {mdel: y}]\n", "a.yaml:2:29: error WF603: unknown key 'mdel'"),
+        ("id: a\nmodels: ['openai:x', {mdel: y}]\n", "a.yaml:2:23: error WF603: unknown key 'mdel'"),
         ("id: a\nmodels: ['openai:x', 'groq:y']\nfallback_on: [timeouts]\n", "`fallback_on`: must be"),
         ("id: a\nmodels: ['openai:x', 'groq:y']\nfallback_on: []\n", "`fallback_on` says after what"),
         ("id: a\nmodel: 'openai:x'\nfallback_on: [timeout]\n", "`fallback_on` says after what"),

@@ -48,7 +48,7 @@ def test_an_entry_says_what_is_called_and_on_which_terms() -> None:
 @pytest.mark.parametrize(
     ("tools", "expected"),
     [
-        ("[{tol: x}]", "a.yaml:3:15: error WF603: unknown key 'tol'\n    hint: Did you mean `tool`?"),
+        ("[{tol: x}]", "a.yaml:3:10: error WF603: unknown key 'tol'\n    hint: Did you mean `tool`?"),
         ("[{tool: x, aprove: true}]", "Did you mean `approve`?"),
         ("[{tool: x, approve: 'arg.x'}]", "`approve`: `arg` is not known here. Did you mean `args`?"),
         ("[{tool: x, approve: 'args.x >'}]", "`approve`: the expression ends too early (character 9)"),

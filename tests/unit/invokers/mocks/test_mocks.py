@@ -149,7 +149,7 @@ def test_a_template_that_fails_names_the_mock() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("agent: {}", "a.yaml:1:8: error WF603: unknown key 'agent'"),
+        ("agent: {}", "a.yaml:1:1: error WF603: unknown key 'agent'"),
         ("agent: {}", "Did you mean `agents`?"),
         ("agents:\n  x: {retrun: 1}", "Did you mean `return`?"),
         ("agents:\n  x: {return: 1, raise: {type: a}}", "not both"),
