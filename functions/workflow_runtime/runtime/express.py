@@ -91,6 +91,8 @@ class ExpressRunner:
             raise InvalidEvent(f"there is no execution {order.execution_id}")
         if known.status.terminal or not known.express:
             return None
+        if not known.begun and not executions.begin_express(order.execution_id):
+            return None
         return ExpressStart(known, executions.globals(order.execution_id))
 
     async def _run(self, start: ExpressStart, memory: Backend) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from workflow_runtime.deployment.topology import EXPRESS
 from workflow_runtime.engine.events import ChildEnded
-from workflow_runtime.errors import InvalidEvent, RetryableError
+from workflow_runtime.errors import ErrorDocument, InvalidEvent, RetryableError
 from workflow_runtime.ports import Message, Ports
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.messages import FIRST_SCHEMA, parsed
@@ -22,6 +22,9 @@ from workflow_runtime.storage.records import Globals, Header
 
 ORDER = "express"  # of an event of the API to the function: the order, as messages have it
 GIVEN_UP = "given-up:"  # begins the id of the news that an execution did not come to its end, however often it ran
+LOST = ErrorDocument.of(
+    "worker_lost", "it was begun again and again, and never came to its end: what its nodes have done is not recorded"
+)
 INLINE_BYTES_MAX = 200 * 1024  # of a start in a message or an invocation; a larger one is stored apart
 
 logger = logging.getLogger(__name__)

@@ -16,10 +16,31 @@ from workflow_runtime.engine.journal import JournalEntry
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.ports import Absent, AnyOf, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Table
+from workflow_runtime.ports import (
+    Absent,
+    AllOf,
+    AnyOf,
+    Attribute,
+    Below,
+    Blobs,
+    Condition,
+    ConditionFailed,
+    Equals,
+    Item,
+    Table,
+)
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import Due, DueStore
-from workflow_runtime.storage.headers import header_changes, header_item, header_of, outputs_key
+from workflow_runtime.storage.headers import (
+    BEGUN,
+    CLOSED,
+    RECORD,
+    STORED,
+    header_changes,
+    header_item,
+    header_of,
+    outputs_key,
+)
 from workflow_runtime.storage.listing import place_among_all, place_in_workflow
 from workflow_runtime.storage.payloads import (
     get_json,
@@ -78,7 +99,24 @@ class ExecutionStore:
     def record_express(self, item: Item) -> bool:
         """Put the record of an express execution in the place of its header. False when it has ended before."""
         try:
-            self._table.put(item, AnyOf((Absent(), Equals("status", ExecutionStatus.PENDING.value))))
+            self._table.put(item, AnyOf((Absent(), _is_open(STORED, BEGUN))))
+        except ConditionFailed:
+            return False
+        return True
+
+    def begin_express(self, execution_id: str) -> bool:
+        """Note that an invocation begins with an express execution that is stored: from now on only that ends it. False
+        when it has ended, or is about to end without one."""
+        return self._move_express(execution_id, BEGUN, _is_open(STORED, BEGUN))
+
+    def close_express(self, execution_id: str, *, begun: bool = False) -> bool:
+        """Note that an express execution ends without a record, before that is committed: no invocation begins any
+        more. False when one has begun, or it has ended. ``begun``: also if one has begun, whose record is refused."""
+        return self._move_express(execution_id, CLOSED, _is_open(STORED, CLOSED, *([BEGUN] if begun else [])))
+
+    def _move_express(self, execution_id: str, to: int, condition: Condition) -> bool:
+        try:
+            self._table.update(keys.execution(execution_id, keys.HEADER), {RECORD: to}, condition)
         except ConditionFailed:
             return False
         return True
@@ -325,3 +363,9 @@ class ExecutionStore:
 
     def _body(self, held: Attribute) -> bytes:
         return unpack_bytes(self._blobs.get(held) if isinstance(held, str) else held)  # type: ignore[arg-type]
+
+
+def _is_open(*so_far: int) -> Condition:
+    """Of an express execution: it has not ended, and is as far as one of these."""
+    is_so_far = AnyOf(tuple(Equals(RECORD, each) for each in so_far))
+    return AllOf((Equals("status", ExecutionStatus.PENDING.value), is_so_far))

@@ -18,7 +18,9 @@ from workflow_runtime.storage.listing import place_in_workflow
 from workflow_runtime.storage.payloads import pack
 from workflow_runtime.storage.records import Header
 
-RECORD = "express"  # of an express execution: 0, until it is recorded; then its packed items, or where they are
+RECORD = "express"  # of an express execution: one of these; once it is recorded, its packed items, or where they are
+STORED, BEGUN, CLOSED = 0, 1, 2
+"""It may begin; an invocation may have begun, of which only the record will tell; it ends without one."""
 
 
 def header_changes(command: SetStatus) -> dict[str, Attribute]:
@@ -61,6 +63,7 @@ def header_of(execution_id: str, item: Item) -> Header:
         status=ExecutionStatus(str(values["status"])),
         started_at=int(values["started_at"] or 0),
         express=RECORD in values,
+        begun=values.get(RECORD) == BEGUN,
         **{field: read(value) for name, (field, read) in _OPTIONAL.items() if (value := values.get(name))},
     )
 
@@ -99,5 +102,5 @@ def header_item(header: Header) -> Item:
     if header.shares:
         attributes["shares"] = msgspec.json.encode(header.shares)
     if header.express:
-        attributes[RECORD] = 0
+        attributes[RECORD] = BEGUN if header.begun else STORED
     return Item(Key(f"EX#{header.execution_id}", keys.HEADER), attributes, listing=place_in_workflow(header))

@@ -45,6 +45,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     shares: dict[str, Share] = {}  # its part in limiters, by their names
     watched_until: int = 0  # somebody wants to know what its agents write
     express: bool = False  # it runs in one invocation, and this is its record, or its place until there is one
+    begun: bool = False  # of one that is express: an invocation may have begun, and nothing is recorded yet
 
     @property
     def correlation_id(self) -> str:

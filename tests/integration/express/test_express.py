@@ -473,6 +473,8 @@ def test_one_that_takes_longer_than_somebody_waits_is_stored_and_found(api: Api)
         body = '{"input": {"x": 1}}'
         reply = await api.ask("POST", "/workflows/slow/execute?wait=1", body, JSON)
         execution_id = reply.json["execution_id"]
+        refused = await api.ask("POST", f"/executions/{execution_id}/cancel", "{}", JSON)
+        assert (refused.status, refused.code) == (409, "refused")
         documents = api.runtime.services.documents
         async with asyncio.timeout(120):
             while not documents.status(execution_id).terminal:

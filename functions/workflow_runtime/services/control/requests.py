@@ -163,7 +163,10 @@ _TOO_LONG_AGO = "so long ago that what it would go on from expires; start anothe
 def _check_express(operation: Operation, header: Header, fields: Mapping[str, Json]) -> None:
     """Raises `RequestError` (``refused``) for what cannot be asked of an express execution."""
     if operation.name == "cancel" and header.status is ExecutionStatus.PENDING:
-        return  # it waits to begin; if it has begun, its end comes too late
+        if not header.begun:
+            return
+        message = "an invocation runs the express execution, so it cannot be cancelled any more"
+        raise RequestError("refused", f"{message}: what it has done shows when it has ended, in about a minute at most")
     if operation.name == "retry" and header.status in (ExecutionStatus.FAILED, ExecutionStatus.CANCELLED):
         if fields:
             message = "an express execution is begun anew, with the same input: `retry` takes nothing but a reason"

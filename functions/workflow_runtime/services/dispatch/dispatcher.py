@@ -48,7 +48,7 @@ from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.dispatch.starting import start_of, with_start
 from workflow_runtime.services.dispatch.storing import LargeValues, without_values
 from workflow_runtime.services.dispatch.warm import WarmStates
-from workflow_runtime.services.express import GIVEN_UP
+from workflow_runtime.services.express import GIVEN_UP, LOST
 from workflow_runtime.services.limits.starts import StartAdmission
 from workflow_runtime.services.messages import Mail, mail_body
 from workflow_runtime.storage.due import rearmed
@@ -222,10 +222,10 @@ class Dispatcher:
         """Have an express execution run that may begin; what comes for it meanwhile comes to nothing. It ends here if
         somebody cancels it before, or if it was given up."""
         if any(event.event_id.startswith(GIVEN_UP) for event in events):
-            error = ErrorDocument.of("worker_lost", "it was begun again and again, and never came to its end")
-            return self._abort(plan, state, error, tags)
+            is_closed = self._executions.close_express(state.execution_id, begun=True)
+            return not is_closed or self._abort(plan, state, LOST, tags)
         requests: list[Event] = [event for event in events if isinstance(event, CancelRequested)]
-        if requests:
+        if requests and self._executions.close_express(state.execution_id):
             start = with_start(requests, ExecutionStarted("start", state.started_at))
             return self._commit(plan, state, self._decide(plan, state, start), start, tags)
         if any(isinstance(event, Poked) for event in events):

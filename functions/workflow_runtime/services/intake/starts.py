@@ -165,9 +165,11 @@ class Starter:
         return run_express if self._looks.holding_start(plan.workflow_id) is None else None
 
     def keep(self, start: ExpressStart, *, is_running: bool) -> None:
-        """Store the start of an express execution that has not come to its end in time: it is found from now on, and
-        run again if it never does; soon, unless ``is_running``. Raises `RetryableError`."""
-        header = self._executions.create(start.header, start.data)
+        """Store the start of an express execution that may have begun, and has not come to its end in time: it is found
+        from now on, and run again if it never does; soon, unless ``is_running``. Raises `RetryableError`."""
+        header = self._executions.create(replace(start.header, begun=True), start.data)
+        if header.express and not header.begun:  # it was stored before, by another start of the same key
+            self._executions.begin_express(header.execution_id)
         if not is_running and not header.status.terminal:
             self._mailer.poke(header.execution_id)
 

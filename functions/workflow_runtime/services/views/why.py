@@ -24,6 +24,7 @@ from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.addresses import TOP_CHART
+from workflow_runtime.plan.express import EXPRESS
 from workflow_runtime.plan.lookup import node_of
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
@@ -42,6 +43,8 @@ from workflow_runtime.storage.stores import Stores
 BLOCKERS_MAX = 100  # nodes that a node waits for, directly or not
 ENTRIES_PAGE = 25
 ENTRIES_SEARCHED_MAX = 500  # newest commits in which it is looked up when nodes were ordered
+
+RUNS = "the end of the invocation that runs it, which tells what it has done; if that is lost, another one begins"
 
 
 class Why(msgspec.Struct, frozen=True):
@@ -118,9 +121,11 @@ class Explanations:
             waiting_on=Cause.QUEUE if switch is None else Cause.FROZEN,
             on=(switch.scope,) if switch is not None else (),
             since=header.started_at,
-            moves="the dispatcher takes its start from the mailbox" if switch is None else thaw_text(switch),
+            moves=_start_text(header) if switch is None else thaw_text(switch),
         )
-        if switch is None:
+        if header.begun:
+            waiting = msgspec.structs.replace(waiting, waiting_on=None, on=(), moves=RUNS)
+        elif switch is None:
             waiting = msgspec.structs.replace(waiting, **self._lines.of_start(plan, header))
         return Why(header, (waiting,), ahead_parts(plan, Preview(), ()))
 
@@ -136,6 +141,8 @@ class Explanations:
             return Waiting(path=path, status=status, waiting_on=None, moves="nothing: it has ended")
         if node is not None and node.called:
             return Waiting(path=path, status=status, waiting_on=None, moves="a rule of another node that calls it")
+        if header.begun:
+            return Waiting(path=path, status=status, waiting_on=None, moves=RUNS)
         outer = path.rpartition("/")[0]
         moves = f"the execution comes to `{outer}`, which holds it" if outer else "the execution begins"
         return Waiting(path=path, status=status, waiting_on=None, moves=moves)
@@ -211,6 +218,13 @@ class Explanations:
                         missing.discard(command.path)
                         found[command.path] = command.at
         return found
+
+
+def _start_text(header: Header) -> str:
+    """What begins an execution that nothing holds back."""
+    if header.express:
+        return f"an invocation of the pool `{EXPRESS}`, to which the dispatcher hands it"
+    return "the dispatcher takes its start from the mailbox"
 
 
 def _suspension(state: ExecutionState) -> Iterator[Waiting]:
