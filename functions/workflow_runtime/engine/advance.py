@@ -244,6 +244,7 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
 def _broken_off(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Scopes:
     """The scopes of a turn in which the execution has failed, or has begun to undo what it has done."""
     turn = Turn.on(plan, current(plan, state), NOTHING_KNOWN)
+    turn.breaks_off = True
     state = turn.state
     state.version += 1
     scopes = settling.scopes_of(turn)

@@ -11,6 +11,8 @@ of them at once. These scopes are in no other, for those of the visits may be go
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.awaited import Purpose
 from workflow_runtime.engine.commands import CancelRun, Read, RecordNode, StopRun
@@ -52,7 +54,11 @@ def spare(turn: Turn) -> None:
     for place, command in reversed(list(enumerate(turn.commands))):
         if isinstance(command, CancelRun) and _is_spared(turn, command.path, command.serial):
             turn.commands[place] = StopRun(command.path, command.serial)
-            _await(turn, command.path, command.serial)
+            followers = turn.followers.get((command.path, command.serial), ())
+            if followers and not _can_be_undone(turn, command.path, command.serial):
+                _await_all(turn, followers)  # whoever stops it closes it, and finds that these never begin
+            else:
+                _await(turn, command.path, command.serial)
     for path, serial in state.withdrawn:
         if _is_spared(turn, path, serial):
             _await(turn, path, serial)
@@ -66,15 +72,26 @@ def _is_spared(turn: Turn, path: str, serial: int) -> bool:
     run, node = (path, serial), node_of(turn.plan, path)
     if node is None or node.pool is None or awaited_as(turn.state.stopping, path, serial) or run in turn.idle:
         return False
-    return node.compensate >= 0 or run in turn.originals or bool(turn.followers.get(run))
+    return _can_be_undone(turn, path, serial) or bool(turn.followers.get(run))
+
+
+def _can_be_undone(turn: Turn, path: str, serial: int) -> bool:
+    """Whether what a run comes to is undone, itself or as what it runs in the place of."""
+    node = node_of(turn.plan, path)
+    return (node is not None and node.compensate >= 0) or (path, serial) in turn.originals
+
+
+def _await_all(turn: Turn, runs: Iterable[tuple[str, int]]) -> None:
+    state = turn.state
+    for path, serial in runs:
+        name = f"{path}#{serial}" if path in state.stopping else path
+        state.stopping = entered(state.stopping, name, serial)
+        state.in_flight += 1
 
 
 def _await(turn: Turn, path: str, serial: int) -> None:
     state = turn.state
-    for each, its_serial in ((path, serial), *turn.followers.get((path, serial), ())):
-        name = f"{each}#{its_serial}" if each in state.stopping else each
-        state.stopping = entered(state.stopping, name, its_serial)
-        state.in_flight += 1
+    _await_all(turn, ((path, serial), *turn.followers.get((path, serial), ())))
     original, node = turn.originals.get((path, serial)), node_of(turn.plan, path)
     if original is not None and node is not None and node.compensate < 0:
         state.originals = entered(state.originals, awaited_as(state.stopping, path, serial), original)

@@ -191,6 +191,7 @@ class _Known:
             {blob: self._recording.blobs[blob] for blob in needs.blobs},
             {read: self._order(read) for read in needs.orders},
             {read: self._visit(read) for read in needs.visits},
+            segments=frozenset(needs.segments),  # what was found then is among the events of the commit
         )
 
     def _visit(self, read: Read) -> Visit:

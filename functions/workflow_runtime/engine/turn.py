@@ -47,6 +47,8 @@ class Needs(msgspec.Struct, frozen=True):
     - ``replaced``: the number of the variables in force, if others replaced the first
     - ``visits``: successful runs of which inputs and output must be read whole
     - ``passes``: runs in passes that have ended, where they are recorded; of a node that did not run, nothing is
+    - ``segments``: runs, by path and serial, that are about to be cancelled, and after which their workers may have
+      gone on in place: what of that has succeeded is to come first, as events
     """
 
     reads: tuple[Read, ...]
@@ -56,6 +58,7 @@ class Needs(msgspec.Struct, frozen=True):
     replaced: int = 0
     visits: tuple[Read, ...] = ()
     passes: tuple[Read, ...] = ()
+    segments: tuple[tuple[str, int], ...] = ()
 
 
 class Visit(msgspec.Struct, frozen=True):
@@ -68,7 +71,8 @@ class Visit(msgspec.Struct, frozen=True):
 class Known(msgspec.Struct, frozen=True):
     """Values fetched for a turn: recorded runs, pruned to their decision paths; ``globals`` as in `View`; payloads of
     signals by where they are stored; orders of failed runs, None of one that kept none; whole visits; of the events at
-    hand, the identities of those that were taken before (``applied``)."""
+    hand, the identities of those that were taken before (``applied``); ``segments`` that were looked at: what was found
+    is among the events."""
 
     nodes: Mapping[Read, NodeValue] = {}
     globals: dict[str, Json] | None = None
@@ -76,6 +80,7 @@ class Known(msgspec.Struct, frozen=True):
     orders: Mapping[Read, RunNode | None] = {}
     visits: Mapping[Read, Visit] = {}
     applied: frozenset[str] = frozenset()
+    segments: frozenset[tuple[str, int]] = frozenset()
 
     def with_more(self, more: Known) -> Known:
         """Both together."""
@@ -87,13 +92,14 @@ class Known(msgspec.Struct, frozen=True):
             {**self.orders, **more.orders},
             {**self.visits, **more.visits},
             self.applied | more.applied,
+            self.segments | more.segments,
         )
 
 
 class Missing:
     """What a turn lacks, as it comes up, each once: see `Needs`."""
 
-    __slots__ = ("blobs", "globals", "nodes", "orders", "passes", "visits")
+    __slots__ = ("blobs", "globals", "nodes", "orders", "passes", "segments", "visits")
 
     def __init__(self) -> None:
         self.nodes: dict[Read, None] = {}
@@ -102,6 +108,7 @@ class Missing:
         self.orders: dict[Read, None] = {}
         self.visits: dict[Read, None] = {}
         self.passes: dict[Read, None] = {}
+        self.segments: dict[tuple[str, int], None] = {}
 
     def needs(self, replaced: int) -> Needs:
         reads = sorted(self.nodes, key=lambda read: (read.node, read.prefix or ""))
@@ -113,6 +120,7 @@ class Missing:
             replaced,
             tuple(self.visits),
             tuple(self.passes),
+            tuple(self.segments),
         )
 
 
@@ -139,6 +147,7 @@ class Turn(msgspec.Struct, eq=False):
     - ``idle``: paths and serials of what it cancels and no worker has a run of: another node runs in its place, or the
       next attempt is yet to come; ``originals``: by path and serial of what it cancels, the node in whose place that
       runs, if that can be undone
+    - ``breaks_off``: it ends the execution whatever anybody has recorded
     """
 
     plan: Plan
@@ -162,6 +171,7 @@ class Turn(msgspec.Struct, eq=False):
     idle: Set[tuple[str, int]] = NO_MEMBERS
     originals: Mapping[tuple[str, int], Original] = NO_ENTRIES
     stored: dict[str, Json] = {}
+    breaks_off: bool = False
 
     @classmethod
     def on(cls, plan: Plan, state: ExecutionState, known: Known) -> Turn:
@@ -253,6 +263,13 @@ class Turn(msgspec.Struct, eq=False):
         unannounced, state.unannounced = state.unannounced, []
         for path, status in unannounced:
             self.announce(path, status)
+
+    def look_at_segment(self, path: str, serial: int) -> None:
+        """Have what a worker has run in place after a run be known before that is cancelled, unless the order is of
+        this very turn."""
+        run = path, serial
+        if not self.breaks_off and run not in self.known.segments and run not in self.ordered:
+            self.lacks().segments[run] = None
 
     def has_ended(self, path: str, serial: int) -> None:
         """A run has come to an end, or yielded. If this very turn orders it, it was run in place after another one."""

@@ -205,17 +205,51 @@ def test_nobody_waits_for_what_a_worker_runs_in_place_after_what_is_undone() -> 
         assert set(simulated.effects.counts.values()) == {1}
 
 
-def test_what_ran_in_a_cancelled_segment_runs_anew_when_the_execution_is_reopened() -> None:
-    with world("segment") as simulated:
-        simulated.start()
-        while_running(simulated, "丙", lambda: control(simulated, "cancel"))
-        simulated.drain()
-        ask(simulated, "retry")
-        simulated.drain()
-        simulated.check_end()
-        assert simulated.document()["status"] == "completed"
-        nodes = simulated.document()["node_executions"]
+def cancel_from_within(disturbed: World) -> None:
+    """Ask for it in the process of a worker, which may crash."""
+    asked = None
+    while asked is None:
+        with suppress(RetryableError):
+            asked = disturbed.runtime.control.ask("cancel", disturbed.execution_id, "not needed", "key")
+    disturbed.deliver(DISPATCH)
+
+
+def cut_short_and_reopened(seed: int, faults: Plan, path: str) -> None:
+    """The execution is cancelled while ``path`` runs in a segment, and told to go on later: what was known to have
+    succeeded does not run again. If the worker crashed before it ran ``path``, nobody cancels."""
+    with world("segment", seed, faults) as disturbed:
+        disturbed.start()
+        disturbed.deliver(DISPATCH)
+        while_running(disturbed, path, lambda: cancel_from_within(disturbed))
+        disturbed.drain()
+        disturbed.check_end()
+        document = disturbed.document()
+        kept = {each for each, node in document["node_executions"].items() if node["status"] == "success"}
+        known = ran(disturbed)
+        if isinstance(faults, NoFaults):
+            assert document["status"] == "cancelled"
+            assert sorted(kept) == sorted(known[:-1])
+        if document["status"] == "cancelled":
+            ask(disturbed, "retry")
+            disturbed.drain()
+            disturbed.check_end()
+        assert disturbed.document()["status"] == "completed"
+        assert not kept & set(ran(disturbed)[len(known) :]), "what had succeeded ran again"
+        nodes = disturbed.document()["node_executions"]
         assert {node["output"]["x"] for node in nodes.values()} == {1}
+
+
+@pytest.mark.parametrize("path", ["b", "d"])
+@FAULTS
+def test_p2_p9_a_fault_at_any_call_lets_nothing_run_again_that_is_known_to_have_succeeded(
+    fault: Fault, path: str
+) -> None:
+    at_every_call(cut_short_and_reopened, fault, path, step=10)
+
+
+@pytest.mark.parametrize("path", ["a", "b", "丙", "d"])
+def test_what_had_not_ended_in_a_cancelled_segment_runs_anew_when_the_execution_is_reopened(path: str) -> None:
+    cut_short_and_reopened(0, NoFaults(), path)
 
 
 def test_a_node_that_takes_long_in_a_segment_keeps_its_lease() -> None:

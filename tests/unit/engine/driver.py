@@ -483,7 +483,7 @@ class Driver:
             if isinstance(answer, Decision):
                 unguarded(answer.state)
                 return answer
-            assert answer.reads or answer.globals or answer.blobs or answer.orders or answer.passes
+            assert answer.reads or answer.globals or answer.blobs or answer.orders or answer.passes or answer.segments
             known = fetch(answer, known)
         raise AssertionError("the engine keeps asking")
 
@@ -513,14 +513,15 @@ class Driver:
         blobs = {**known.blobs, **{blob: self.blobs[blob] for blob in needs.blobs}}
         orders = {read: self.orders.get((read.path(self.plan), read.serial)) for read in needs.orders}
         orders = {**known.orders, **orders}
+        segments = known.segments | {*needs.segments}  # nothing is recorded that was not reported
         if not needs.globals:
-            return replace(known, nodes=nodes, blobs=blobs, orders=orders)
+            return replace(known, nodes=nodes, blobs=blobs, orders=orders, segments=segments)
         pruned = {
             "input": prune(self.globals["input"], self.plan.input_paths),
             "variables": prune(self.replaced[needs.replaced], self.plan.variable_paths),
             "env": {},
         }
-        return Known(nodes, pruned, blobs, orders)
+        return Known(nodes, pruned, blobs, orders, segments=segments)
 
     def carry_out(self, command: Command) -> None:
         match command:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from tests.unit.engine.driver import START, Driver, chart_of, control, loop, on, plan_of, state
 
+from workflow_runtime.engine.advance import Decision, abort, advance
 from workflow_runtime.engine.awaited import Wait
-from workflow_runtime.engine.commands import RunNode, StopRun
+from workflow_runtime.engine.commands import Continue, RunNode, StopRun
 from workflow_runtime.engine.compensation import STOP_SECONDS
 from workflow_runtime.engine.events import (
     CancelRequested,
@@ -24,7 +25,9 @@ from workflow_runtime.engine.events import (
     run_event_id,
 )
 from workflow_runtime.engine.graph.concurrency import places_taken
+from workflow_runtime.engine.turn import Known, Needs
 from workflow_runtime.engine.values.evaluation import NodeValue
+from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.segments import SEGMENT_NODES_MAX, after
 
@@ -280,6 +283,27 @@ def test_what_a_cancelled_segment_may_have_run_has_another_record_when_it_runs_a
     assert driver.status == "completed"
 
 
+def test_before_a_segment_is_cancelled_what_its_worker_has_recorded_is_asked_for_once() -> None:
+    driver = driven(*CHAIN, tool("alone"))
+    request = CancelRequested("control:c", driver.now)
+    needs = advance(driver.plan, driver.state, [request], driver.now)
+    assert isinstance(needs, Needs)
+    assert needs.segments == (("a", 1),)
+    looked_at = Known(segments=frozenset(needs.segments))
+    decision = advance(driver.plan, driver.state, [driver.success("a"), request], driver.now, looked_at)
+    assert isinstance(decision, Decision)
+    assert not decision.ignored
+    driver.take(driver.success("a"), request)
+    assert (driver.nodes["a"], driver.nodes["b"], driver.nodes["c"]) == ("success", "cancelled", "skipped")
+
+
+def test_an_execution_that_is_aborted_asks_for_nothing() -> None:
+    driver = driven(*CHAIN)
+    decision = abort(driver.plan, driver.state, ErrorDocument.of("state_too_large", "too large"))
+    assert decision.state.status == "failed"
+    assert not [command for command in decision.commands if isinstance(command, Continue)]
+
+
 def test_a_node_that_may_run_in_place_cannot_be_skipped_meanwhile_and_gets_another_record_later() -> None:
     driver = driven(*CHAIN)
     driver.take(SkipRequested("control:1", driver.now, node="c", output=1))
@@ -317,11 +341,12 @@ def test_an_execution_that_undoes_waits_for_all_that_may_run_in_place_and_undoes
     assert driver.replayed() == driver.state
 
 
-def test_a_first_node_that_cannot_be_undone_is_awaited_for_those_that_can() -> None:
+def test_of_a_first_node_that_cannot_be_undone_those_after_it_that_can_are_awaited() -> None:
     driver = driven(tool("a"), tool("b", "a", **UNDONE), **ON_CANCEL)
     a, b = driver.success("a"), in_place(driver, "b")
-    driver.take(CancelRequested("control:c", driver.now))
-    assert driver.state.stopping == {"a": 1, "b": 1}
+    decision = driver.take(CancelRequested("control:c", driver.now))
+    assert [command for command in decision.commands if isinstance(command, StopRun)] == [StopRun("a", 1)]
+    assert driver.state.stopping == {"b": 1}
     driver.take(a, b)
     assert undone(driver) == ["b"]
 

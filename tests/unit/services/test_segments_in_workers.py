@@ -374,6 +374,6 @@ def test_what_runs_in_place_when_the_execution_is_cancelled_is_shown_as_cancelle
     bench.drain()
     document = bench.document(execution_id)
     assert document["status"] == "cancelled"
-    assert statuses(bench, execution_id) == {"a": "cancelled", "b": "cancelled", "c": "skipped", "d": "skipped"}
+    assert statuses(bench, execution_id) == {"a": "success", "b": "cancelled", "c": "skipped", "d": "skipped"}
     nodes = document["node_executions"]
     assert [bool(nodes[id]["started_at"]) for id in "abcd"] == [True, True, False, False]

@@ -137,6 +137,8 @@ class GraphScope(GraphValues):
         run = path, graph.serial(node)
         if self.turn.state.segments and graph.marks[node] == Mark.READY and node not in graph.serials:
             after = [each for each in segments.after(self.block, node) if each not in graph.serials]
+            if after:
+                self.turn.look_at_segment(*run)
             undone = [(self.path(each), graph.serial(each)) for each in after if self.block.nodes[each].compensate >= 0]
             self.turn.followers = entered(self.turn.followers, run, undone)
             self.renumber(after)

@@ -138,4 +138,4 @@ def _awaited(plan: Plan, state: ExecutionState, command: StopRun) -> list[str]:
     """Paths of the run, and of those that may follow it in place, under its serial, as far as the execution waits for
     them."""
     after = segments.paths_after(plan, command.path) if state.segments else ()
-    return [command.path, *(path for path in after if awaited_as(state.stopping, path, command.serial))]
+    return [path for path in (command.path, *after) if awaited_as(state.stopping, path, command.serial)]

@@ -47,6 +47,7 @@ from workflow_runtime.services.dispatch.pacing import TimeBudget
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.dispatch.starting import start_of, with_start
 from workflow_runtime.services.dispatch.storing import LargeValues, without_values
+from workflow_runtime.services.dispatch.unreported import Unreported
 from workflow_runtime.services.dispatch.warm import WarmStates
 from workflow_runtime.services.express import GIVEN_UP, LOST
 from workflow_runtime.services.limits.starts import StartAdmission
@@ -99,6 +100,7 @@ class Dispatcher:
         self._executions = stores.executions
         self._dead_letters = stores.dead_letters
         self._knowledge = Knowledge(ports.table, stores)
+        self._unreported = Unreported(stores.runs, ports.together)
         self._courier = courier
         self._publisher = publisher
         self._new_id = new_id
@@ -193,14 +195,14 @@ class Dispatcher:
         events = self._knowledge.heard(state, events)
         returned = self._knowledge.heard(state, self._returned(state))
         try:
-            decision = self._decide(plan, state, [*returned, *events])
+            taken, decision = self._decide(plan, state, [*returned, *events])
         except Exception as error:
             if returned:  # those first, so that it becomes clear which one it was
                 return self._take_returned(plan, state, returned, tags) and self._try_take(execution_id, batch)
             return self._reject(plan, state, batch, error, tags)
         if not decision.changed:
             return True
-        return self._commit(plan, state, decision, [*returned, *events], tags)
+        return self._commit(plan, state, decision, taken, tags)
 
     def _take_on_warm(self, state: ExecutionState, tags: Tags, events: list[Event]) -> bool:
         """The same on a state that this process committed, which need not be the newest (`warm`). False unless a commit
@@ -209,12 +211,12 @@ class Dispatcher:
         try:
             plan = self._plan(state.plan_hash)
             events = [*self._knowledge.heard(state, self._returned(state)), *self._knowledge.heard(state, events)]
-            decision = self._decide(plan, state, events)
+            taken, decision = self._decide(plan, state, events)
         except Exception:  # what is wrong, if anything is, shows when it is tried on what is stored
             return False
         if not decision.changed:
             return False
-        committed = self._commit(plan, state, decision, events, tags)
+        committed = self._commit(plan, state, decision, taken, tags)
         self._warm.note(was_newest=committed)
         return committed
 
@@ -227,7 +229,8 @@ class Dispatcher:
         requests: list[Event] = [event for event in events if isinstance(event, CancelRequested)]
         if requests and self._executions.close_express(state.execution_id):
             start = with_start(requests, ExecutionStarted("start", state.started_at))
-            return self._commit(plan, state, self._decide(plan, state, start), start, tags)
+            taken, decision = self._decide(plan, state, start)
+            return self._commit(plan, state, decision, taken, tags)
         if any(isinstance(event, Poked) for event in events):
             self._courier.run_express(state.execution_id)
         return True
@@ -241,25 +244,24 @@ class Dispatcher:
 
     def _take_returned(self, plan: Plan, state: ExecutionState, returned: Sequence[EventReturned], tags: Tags) -> bool:
         """Take these alone or, if that cannot be, the first of them; one that cannot be taken at all is refused."""
-        events: Sequence[Event] = returned
         try:
-            decision = self._decide(plan, state, events)
+            taken, decision = self._decide(plan, state, returned)
         except (RetryableError, ConflictError):
             raise
         except Exception:
-            events, decision = self._take_first(plan, state, returned[0])
-        return self._commit(plan, state, decision, events, tags)
+            taken, decision = self._take_first(plan, state, returned[0])
+        return self._commit(plan, state, decision, taken, tags)
 
-    def _take_first(self, plan: Plan, state: ExecutionState, event: EventReturned) -> tuple[list[Event], Decision]:
+    def _take_first(self, plan: Plan, state: ExecutionState, event: EventReturned) -> tuple[Sequence[Event], Decision]:
         try:
-            return [event], self._decide(plan, state, [event])
+            return self._decide(plan, state, [event])
         except (RetryableError, ConflictError):
             raise
         except Exception as error:
             logger.exception("a held event is refused", extra={"execution_id": state.execution_id})
             self._keep_refused(state.execution_id, event.held, f"{error}")
             refused = replace(event, refused=f"refused: {error}")
-            return [refused], self._decide(plan, state, [refused])
+            return self._decide(plan, state, [refused])
 
     def _plan(self, plan_hash: str) -> Plan:
         try:
@@ -267,13 +269,16 @@ class Dispatcher:
         except KeyError as error:
             raise RetryableError(str(error)) from error
 
-    def _decide(self, plan: Plan, state: ExecutionState, events: Sequence[Event]) -> Decision:
-        """Advance, reading what the engine needs to know, until it decides."""
+    def _decide(self, plan: Plan, state: ExecutionState, events: Sequence[Event]) -> tuple[Sequence[Event], Decision]:
+        """Advance, reading what the engine needs to know, until it decides on the events, and on what comes first of
+        what workers have not reported yet: all that it took, in order, and the decision."""
         now = self._clock.now()
         known = self._applied(state, events)
         while isinstance(answer := advance(plan, state, events, now, known), Needs):
             known = self._knowledge.fetch(plan, state.execution_id, answer, known)
-        return answer
+            if answer.segments:
+                events = [*self._unreported.successes(plan, state.execution_id, answer.segments), *events]
+        return events, answer
 
     def _applied(self, state: ExecutionState, events: Sequence[Event]) -> Known:
         """Which of these events from outside were taken before."""
@@ -313,7 +318,8 @@ class Dispatcher:
         """Start without the event that was refused; an execution that cannot even start fails, visibly."""
         start = start_of(plan, self._clock.now())
         try:
-            return self._commit(plan, state, self._decide(plan, state, [start]), [start], tags)
+            taken, decision = self._decide(plan, state, [start])
+            return self._commit(plan, state, decision, taken, tags)
         except (RetryableError, ConflictError):
             raise
         except Exception as error:

@@ -54,7 +54,7 @@ class Knowledge:
         blobs = {key: unpack(self._executions.get_blob(key)) for key in needs.blobs}
         orders = {read: self._order(plan, execution_id, read, items[key]) for key, read in failed.items()}
         visits = {read: self._visit(items[key]) for key, read in undone.items()}
-        return known.with_more(Known(nodes, None, blobs, orders, visits))
+        return known.with_more(Known(nodes, None, blobs, orders, visits, segments=frozenset(needs.segments)))
 
     def _visit(self, item: Item) -> Visit:
         """A run that is undone, whole."""

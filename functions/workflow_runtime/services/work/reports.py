@@ -14,7 +14,6 @@ from workflow_runtime.deployment.metrics import AttemptEnded
 from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, NodeYielded, run_event_id
-from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.lookup import node_of
@@ -22,12 +21,12 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec, ToolSpec
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.messages import Order, mail_message
+from workflow_runtime.services.results import success_of
 from workflow_runtime.services.work.under_way import Attempt, ids_of
 from workflow_runtime.storage.records import Run, RunStatus
 
 EVENTS_MAX = 10  # in one message
 EVENTS_BYTES_MAX = 64 * 1024  # together, unless one has more: SQS charges for each 64 KB, so that more saves nothing
-VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
 
 logger = logging.getLogger(__name__)
 
@@ -187,13 +186,7 @@ def result_event(order: Order, plan: Plan, run: Run) -> Event:
         return NodeFailed(event_id, run.ended_at, run.path, run.serial, run.error, command, run.started_at)
     if order.command.reads_file:
         return NodeSucceeded(event_id, run.ended_at, run.path, run.serial, run.items, True)
-    node = node_of(plan, run.path)
-    if node is None or not node.decision_paths:
-        return NodeSucceeded(event_id, run.ended_at, run.path, run.serial)
-    values = prune(run.output, node.decision_paths)
-    size = len(msgspec.json.encode(values))
-    small = size <= VALUES_ATTACHED_BYTES_MAX
-    return NodeSucceeded(event_id, run.ended_at, run.path, run.serial, values if small else None, small, size)
+    return success_of(plan, run)
 
 
 def _target(node: NodePlan) -> str:
