@@ -285,15 +285,14 @@ def test_what_a_cancelled_segment_may_have_run_has_another_record_when_it_runs_a
 
 def test_before_a_segment_is_cancelled_what_its_worker_has_recorded_is_asked_for_once() -> None:
     driver = driven(*CHAIN, tool("alone"))
-    request = CancelRequested("control:c", driver.now)
+    a, request = driver.success("a"), CancelRequested("control:c", driver.now)
     needs = advance(driver.plan, driver.state, [request], driver.now)
     assert isinstance(needs, Needs)
     assert needs.segments == (("a", 1),)
     looked_at = Known(segments=frozenset(needs.segments))
-    decision = advance(driver.plan, driver.state, [driver.success("a"), request], driver.now, looked_at)
+    decision = advance(driver.plan, driver.state, [request], driver.now, looked_at)
     assert isinstance(decision, Decision)
-    assert not decision.ignored
-    driver.take(driver.success("a"), request)
+    driver.take(a, request)
     assert (driver.nodes["a"], driver.nodes["b"], driver.nodes["c"]) == ("success", "cancelled", "skipped")
 
 

@@ -35,13 +35,13 @@ from workflow_runtime.engine.events import (
     Poked,
 )
 from workflow_runtime.engine.journal import JournalEntry
-from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import Known, Needs
 from workflow_runtime.errors import ConflictError, ErrorDocument, InvalidEvent, RetryableError
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.dispatch.effects import Publisher
+from workflow_runtime.services.dispatch.failures import log_failures
 from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.dispatch.pacing import TimeBudget
 from workflow_runtime.services.dispatch.reads import Knowledge
@@ -63,7 +63,6 @@ LAG_MS = 30_000  # that an event has waited: some 6,000 are behind it, and 20,00
 LAGGING_MS = 10_000  # how long that is believed after each batch
 
 logger = logging.getLogger(__name__)
-failure_log = logging.getLogger("workflow_runtime.failures")
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -378,7 +377,7 @@ class Dispatcher:
             return self._abort(plan, before, ErrorDocument.of("state_too_large", str(error)), tags)
         if committed:
             self._count(Metric.COMMITS, 1)
-            _log_failures(plan, state.execution_id, decision.macrosteps)
+            log_failures(plan, state.execution_id, decision.macrosteps)
             self._publisher.publish(plan, state, entry, tags)
             self._warm.keep(state, self._executions.stored_form(state), tags)
         return committed
@@ -396,11 +395,3 @@ class Dispatcher:
                 self._stores.due.put(due)
                 return due.since
         return since
-
-
-def _log_failures(plan: Plan, execution_id: str, steps: Sequence[Macrostep]) -> None:
-    """What failed in charts: they may go on as if nothing had happened."""
-    for step in steps:
-        for failure in step.failures:
-            fields = {"execution_id": execution_id, "workflow_id": plan.workflow_id, "reason": failure}
-            failure_log.warning("a part of a chart failed", extra=fields)
