@@ -155,19 +155,22 @@ def test_ctrl_c_still_ends_a_run_in_the_middle_of_a_tool(project: Path) -> None:
     assert json.loads(stdout)["status"] == "running"
 
 
-@pytest.mark.parametrize("kind", BLOCKING)
-def test_ctrl_c_ends_a_run_in_the_middle_of_a_tool_that_blocks_and_it_can_be_resumed(
-    project: Path, tmp_path: Path, kind: str
+@pytest.mark.parametrize(("kind", "number", "code", "said"), [
+    *((kind, signal.SIGINT, 130, "interrupted") for kind in BLOCKING),
+    (BLOCKING[0], signal.SIGTERM, 143, "stopped by SIGTERM"),
+])  # fmt: skip
+def test_a_signal_ends_a_run_in_the_middle_of_a_tool_that_blocks_and_it_can_be_resumed(
+    project: Path, tmp_path: Path, kind: str, number: signal.Signals, code: int, said: str
 ) -> None:
     database = tmp_path / "runs.db"
     command = [*AWR, "run", f"definitions/workflows/{kind}.yaml", "--db", str(database)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment(), cwd=project, stdout=pipe, stderr=pipe, text=True) as process:
         wait_for_line(process, "blocking")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, stderr = process.communicate(timeout=DEADLINE_SECONDS)  # an hour, if it waited for the tool
-    assert process.returncode == 130
-    assert "interrupted while a ran" in stderr
+    assert process.returncode == code
+    assert f"{said} while a ran" in stderr
     assert "Traceback" not in stderr
     resumed = run(project, *AWR, "run", "--resume", "--db", str(database), "--timeout", "0.5", "--json")
     assert (resumed.returncode, json.loads(resumed.stdout)["status"]) == (124, "running"), resumed.stderr

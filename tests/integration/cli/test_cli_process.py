@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -70,17 +71,81 @@ def test_a_killed_run_is_resumed_without_running_finished_nodes_again(
     assert f"{'success':<{STATUS_COLUMNS}}  a" not in result.stderr  # it is not news
 
 
-def test_ctrl_c_exits_130_and_says_how_to_go_on(awr: Awr, chain: Path, mocks: Callable[..., Path]) -> None:
+SIGNALS = (
+    (signal.SIGINT, 130, "interrupted"),
+    (signal.SIGTERM, 143, "stopped by SIGTERM"),
+    (signal.SIGHUP, 129, "stopped by SIGHUP"),
+)
+
+
+@pytest.mark.parametrize(("number", "code", "said"), SIGNALS)
+def test_a_signal_ends_a_run_which_says_how_to_go_on(
+    awr: Awr, chain: Path, mocks: Callable[..., Path], number: signal.Signals, code: int, said: str
+) -> None:
     process = started("run", chain, "--mocks", mocks(600), "--db", "x.db", "--json")
     wait_for_line(process, f"{'running':<{STATUS_COLUMNS}}  b")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     stdout, stderr = process.communicate(timeout=DEADLINE_SECONDS)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert only_document(stdout)["status"] == "running"
-    assert "interrupted while b ran" in stderr
+    assert f"{said} while b ran" in stderr
     assert "Traceback" not in stderr
     words = stderr.partition("resume: awr ")[2].split()
     assert awr(*words[:-1], mocks()).exit_code == 0
+
+
+@pytest.mark.parametrize(("number", "code", "said"), SIGNALS)
+def test_a_signal_ends_a_run_that_asks_on_a_terminal(number: signal.Signals, code: int, said: str) -> None:
+    Path("w.yaml").write_text("workflow: {id: w, nodes: [{id: a, type: control, subtype: approval}]}\n", "utf-8")
+    shown, ended = _ended_on_a_terminal("run", "w.yaml", "--db", "x.db", until="approve?", then=number)
+    assert ended == code
+    assert f"{said} while a ran" in shown
+    assert "resume: awr run w.yaml --resume " in shown
+
+
+def test_a_terminal_that_is_closed_ends_its_run_with_129(chain: Path, mocks: Callable[..., Path]) -> None:
+    """Nobody is left to be told, which is no fault."""
+    until = f"{'running':<{STATUS_COLUMNS}}  b"
+    shown, ended = _ended_on_a_terminal("run", chain, "--mocks", mocks(600), "--db", "x.db", until=until, then=None)
+    assert ended == 129
+    assert "Traceback" not in shown
+
+
+def _ended_on_a_terminal(*words: object, until: str, then: signal.Signals | None) -> tuple[str, int]:
+    """What a command shows on a terminal of its own, and its exit code, when a signal comes after it has shown this;
+    None: the terminal is closed then."""
+    own = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+    command = [AWR[0], "-c", f"{own}; {AWR[2]}", *map(str, words)]
+    terminal, inside = pty.openpty()
+    process = subprocess.Popen(
+        command, env=environment({"TERM": "dumb"}), stdin=inside, stdout=inside, stderr=inside, start_new_session=True
+    )
+    os.close(inside)
+    shown = b""
+    with suppress(OSError):  # Linux says so when the other side has closed
+        while until not in shown.decode("utf-8", "ignore"):
+            shown += os.read(terminal, 65536)
+        if then is not None:
+            process.send_signal(then)
+            while data := os.read(terminal, 65536):
+                shown += data
+    os.close(terminal)
+    return shown.decode(), process.wait(timeout=DEADLINE_SECONDS)
+
+
+def test_what_is_ignored_ends_nothing(chain: Path, mocks: Callable[..., Path]) -> None:
+    """As by ``nohup``."""
+    command = shlex.join(map(str, [*AWR, "run", chain, "--mocks", mocks(600), "--db", "x.db"]))
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        ["sh", "-c", f"trap '' HUP; exec {command}"], env=environment(), stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        wait_for_line(process, f"{'running':<{STATUS_COLUMNS}}  b")
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 143
+    assert "stopped by SIGTERM while b ran" in stderr
 
 
 RAISING_TOOLS = """

@@ -21,7 +21,9 @@ class ExitCode(IntEnum):
     UNREACHABLE = 6  # the API cannot be reached or cannot answer
     INTERNAL = 70  # EX_SOFTWARE: a fault of this program
     TIMED_OUT = 124  # as timeout(1)
-    INTERRUPTED = 130  # as shells: 128 + SIGINT
+    HUNG_UP = 129  # as shells: 128 + the signal, here SIGHUP
+    INTERRUPTED = 130  # SIGINT
+    TERMINATED = 143  # SIGTERM
 
 
 class CliError(Exception):

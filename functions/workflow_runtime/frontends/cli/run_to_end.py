@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+import typer
 
 from workflow_runtime.frontends.cli.charts import event_lines, timer_lines
 from workflow_runtime.frontends.cli.deciding import Decisions
@@ -16,6 +19,7 @@ from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.progress import LocalWatch, Progress, epoch_ms
 from workflow_runtime.frontends.cli.repeating import Repetition, repeat_lines
 from workflow_runtime.frontends.cli.stepping import Step, Stepper, moves_time
+from workflow_runtime.frontends.cli.stop_signals import StopSignals
 from workflow_runtime.frontends.cli.summary import dead_letter_lines, show_summary, waiting_lines
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.runtime.in_process import LocalRuntime
@@ -68,6 +72,7 @@ class RunToEnd:
         self._limit = 0
         self._repetition = Repetition(runtime, execution_id)
         self._listens = False
+        self._signals = StopSignals()
 
     def to_the_end(self) -> ExitCode:
         services = self._runtime.services
@@ -80,23 +85,33 @@ class RunToEnd:
         started = epoch_ms(document["started_at"])
         progress = Progress(self._out, watch, ids, services.ports.clock.now, started, self._where_all_is())
         try:
-            while True:
-                with progress.shown():
-                    status = asyncio.run(self._drive(progress))
-                progress.look()
-                if status is None or not self._people.must_ask:
-                    break
-                self._people.ask()
-        except KeyboardInterrupt:
-            return self._stopped("interrupted", ExitCode.INTERRUPTED)
+            with self._signals.caught():
+                status = self._until_it_stops(progress)
+        except (KeyboardInterrupt, typer.Abort):
+            return self._stopped_by(self._signals.received)
+        except (asyncio.CancelledError, OSError):  # the terminal may be gone
+            if self._signals.received is None:
+                raise
+            return self._stopped_by(self._signals.received)
         if status is None:
             return self._stopped(f"timed out after {self._options.timeout:g} s", ExitCode.TIMED_OUT)
         return self._ended(status)
+
+    def _until_it_stops(self, progress: Progress) -> str | None:
+        """As `_drive`, with people asked in between."""
+        while True:
+            with progress.shown():
+                status = asyncio.run(self._drive(progress))
+            progress.look()
+            if status is None or not self._people.must_ask:
+                return status
+            self._people.ask()
 
     async def _drive(self, progress: Progress) -> str | None:
         """The execution's status when nothing more happens; None: the time was up first."""
         watching = asyncio.ensure_future(progress.watch())
         limit = asyncio.timeout(self._options.timeout)
+        self._signals.task = asyncio.current_task()
         try:
             async with limit:
                 return await self._play(progress)
@@ -188,6 +203,15 @@ class RunToEnd:
         served = shlex.join(["awr", "dev", "--db", str(self._options.db)])
         asked = "awr retry, awr skip or awr resume" if suspension["escalated"] else "awr resume"
         return f"{asked} takes it up, through an API: {served}"
+
+    def _stopped_by(self, received: signal.Signals | None) -> ExitCode:
+        """By a signal; None: Ctrl-C."""
+        if received is None:
+            return self._stopped("interrupted", ExitCode.INTERRUPTED)
+        code = ExitCode(128 + received)
+        with suppress(OSError):  # nobody may be there any more to be told
+            self._stopped(f"stopped by {received.name}", code)
+        return code
 
     def _stopped(self, how: str, code: ExitCode) -> ExitCode:
         """The execution is still under way; with a database file it can go on later."""

@@ -121,8 +121,8 @@ def run(
     Exit codes:
       0  completed              5    waits for something outside
       1  wrong definition       124  stopped by --timeout
-         or input               130  stopped by Ctrl-C (with --db it can be resumed)
-      2  wrong usage
+         or input               129, 130, 143  stopped by SIGHUP, Ctrl-C, SIGTERM
+      2  wrong usage                           (with --db it can be resumed)
       3  failed
       4  cancelled
     """
