@@ -152,7 +152,9 @@ def advance(
     if now > after.now:
         after.now = now
     if after.segments and len(events) > 1:
-        turn.reported = {(event.path, event.serial) for event in events if isinstance(event, NodeSucceeded)}
+        successes = [event for event in events if isinstance(event, NodeSucceeded)]
+        turn.reported = {(event.path, event.serial) for event in successes}
+        turn.going_on = {(event.path, event.serial) for event in successes if event.goes_on}
     scopes = settling.scopes_of(turn)
     if after.withdrawn or after.unannounced:
         scopes.catch_up()
@@ -297,6 +299,7 @@ def _started(scopes: Scopes, event: ExecutionStarted) -> str:
     is_told_of_nodes = "node" in scopes.turn.plan.events  # as they begin and end, not when a segment is over
     scopes.turn.state.segments = event.segments and not is_told_of_nodes
     scopes.turn.state.awaits_cancelled = event.awaits_cancelled
+    scopes.turn.state.takes_early = event.takes_early
     settling.begin(scopes, event.at)
     return ""
 

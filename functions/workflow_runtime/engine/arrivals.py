@@ -28,7 +28,7 @@ from workflow_runtime.engine.events import (
     SignalReceived,
     TimerFired,
 )
-from workflow_runtime.engine.graph import agents, callbacks, loops, outcome, parts, policy, resolve, waits
+from workflow_runtime.engine.graph import agents, callbacks, loops, outcome, parts, policy, readiness, resolve, waits
 from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH, order_again
@@ -81,6 +81,8 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     if is_suspended and outcome.must_wait(scope, node, result):
         return holding.hold(turn, event)
     outcome.ended(scope, node, result)
+    if is_suspended and isinstance(event, NodeSucceeded) and event.goes_on:
+        readiness.begin_next_in_place(scope, node)
     return ""
 
 
@@ -114,16 +116,14 @@ def _current_run(scopes: Scopes, path: str, serial: int) -> tuple[GraphScope, in
         return f"run {serial} was superseded by run {current}"
     if reason is None and (callbacks.awaits(scope, place.node) or agents.has_yielded(scope, place.node)):
         return "the run's result is known already"
-    if reason is None and serial == current and _ran_in_segment(scope, place.node):
+    state = scopes.turn.state
+    if reason is None and serial == current and state.segments and segments.may_follow(scope.block, place.node):
+        if state.takes_early and readiness.begin_in_place(scope, place.node):
+            return scope, place.node
         return "it ran in place after others: who is to run it finds what it came to"
     if reason is None or serial > current:
         raise InvalidEvent(f"run {serial} of node {path!r} was never ordered")
     return reason
-
-
-def _ran_in_segment(scope: GraphScope, node: int) -> bool:
-    """Whether a worker may have run a node that nobody has ordered yet."""
-    return scope.turn.state.segments and segments.may_follow(scope.block, node)
 
 
 def accept_stop(scopes: Scopes, event: RunStopped) -> str:

@@ -24,12 +24,14 @@ class ExecutionStarted(msgspec.Struct, frozen=True, omit_defaults=True, tag_fiel
 
     - ``segments``: workers may run several of its nodes for one order
     - ``awaits_cancelled``: what it cancels while it goes on, and could have to undo, is told to stop and awaited
+    - ``takes_early``: what a worker has run in place counts once it is reported, whatever its node still waits for
     """
 
     event_id: str
     at: int
     segments: bool = False
     awaits_cancelled: bool = False
+    takes_early: bool = False
 
 
 class NodeSucceeded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="node_succeeded"):
@@ -38,6 +40,7 @@ class NodeSucceeded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
     - ``values``: the output pruned to what decisions read (the plan's ``decision_paths``), when it is small enough to
       travel (``has_values``)
     - ``values_bytes``: its encoded size in any case
+    - ``goes_on``: its worker has gone on in place with the next node, and has not reported what that comes to
     """
 
     event_id: str
@@ -47,6 +50,7 @@ class NodeSucceeded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
     values: Json = None
     has_values: bool = False
     values_bytes: int = 0
+    goes_on: bool = False
 
 
 class NodeFailed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="node_failed"):

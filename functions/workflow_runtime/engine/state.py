@@ -94,7 +94,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``open_passes``: of all its loops; ``crowded``: loops that could begin another one, but for those
     - ``tenant``: whom it is for; ``shares``: its part in limiters, by their names. The engine only keeps them
     - ``part``: path of the loop whose passes this execution runs for its parent; ``failed_passes``: how many of them
-      have failed; ``segments``, ``awaits_cancelled``: as its start said
+      have failed; ``segments``, ``awaits_cancelled``, ``takes_early``: as its start said
 
     Two states are equal if they are stored alike, but for the pages of long tables.
     """
@@ -152,6 +152,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     suspended_ms: int = 0
     segments: bool = False
     awaits_cancelled: bool = False
+    takes_early: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self.whole()) == encode_state(other.whole())

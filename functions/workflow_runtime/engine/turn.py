@@ -141,7 +141,8 @@ class Turn(msgspec.Struct, eq=False):
       stored apart itself
     - ``reason``: why someone asked for the execution to end, in their words
     - ``applied``: identities of events from outside that it takes
-    - ``reported``: runs whose success is among its events, by path and serial
+    - ``reported``: runs whose success is among its events, by path and serial; ``going_on``: those of them after which
+      their workers have gone on in place
     - ``ordered``: runs that it orders, by path and serial, of an execution with segments; ``followers``: by path and
       serial of what it cancels, those of what its worker may run in place, if that can be undone
     - ``idle``: paths and serials of what it cancels and no worker has a run of: another node runs in its place, or the
@@ -166,6 +167,7 @@ class Turn(msgspec.Struct, eq=False):
     reason: str = ""
     applied: Mapping[str, None] = NO_ENTRIES
     reported: Set[tuple[str, int]] = frozenset()
+    going_on: Set[tuple[str, int]] = frozenset()
     ordered: Set[tuple[str, int]] = NO_MEMBERS
     followers: Mapping[tuple[str, int], list[tuple[str, int]]] = NO_ENTRIES
     idle: Set[tuple[str, int]] = NO_MEMBERS

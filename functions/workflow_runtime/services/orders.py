@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 import msgspec
 
 from workflow_runtime.deployment.topology import serving_queue
-from workflow_runtime.engine.commands import CancelRun, RecordNode, RunNode
+from workflow_runtime.engine.commands import CancelRun, Command, RecordNode, RunNode, StopRun
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, NodeYielded, RunStopped
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.visits import awaited_as
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.plan.limiters import SHARDS_MAX
 from workflow_runtime.ports import Ports
@@ -193,7 +194,7 @@ class OpenOrders:
                     if isinstance(event, (NodeSucceeded, NodeFailed, NodeYielded, RunStopped)):
                         settled[event.path, event.serial] = None
                 for command in entry.commands:
-                    if isinstance(command, (CancelRun, RecordNode)):
+                    if isinstance(command, (CancelRun, RecordNode)) or _is_dropped(command, stored.state):
                         settled[command.path, command.serial] = None
                 for command in entry.commands:
                     if isinstance(command, RunNode):
@@ -204,6 +205,11 @@ class OpenOrders:
             if len(found) == wanted:
                 break
         return found, [served[ran] for ran in settled if ran in served]
+
+
+def _is_dropped(command: Command, state: ExecutionState) -> TypeGuard[StopRun]:
+    """Whether it stops a run that the execution does not wait for, or no longer."""
+    return isinstance(command, StopRun) and not awaited_as(state.stopping, command.path, command.serial)
 
 
 def _is_young(order: RunNode, run: Run | None, now: int) -> bool:

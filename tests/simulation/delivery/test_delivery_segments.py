@@ -6,6 +6,7 @@ Crashes at every second call of one workflow, other faults more seldom, or more 
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from typing import Any
@@ -292,6 +293,38 @@ def test_p3_a_node_whose_worker_is_silent_is_given_up_alone_and_its_late_result_
         assert (node["status"], node["attempts"], node["output"]["attempt"]) == ("success", 2, 2)
         counts = {path: attempt for _, path, attempt in wild.effects.counts}
         assert counts["a"] == 1, "what had ended was not run again"
+
+
+def test_p3_whoever_comes_late_for_a_node_in_place_says_so_of_its_own_order_though_its_lease_was_renewed() -> None:
+    with world("segment") as wild:
+        wild.start()
+        wild.run_at_once(wild.invocation(DISPATCH, wild.receive(DISPATCH)))
+        order = wild.receive(node_queue("tool"))
+        first, second = (wild.invocation(node_queue("tool"), order) for _ in range(2))
+
+        async def late(call: Any) -> Any:
+            await wild.clock.sleep(40)
+            wild.point()
+            return {"x": 1, "attempt": call.attempt}
+
+        wild.behaviours["b"] = late
+        runs = Stores(wild.raw).runs
+        while runs.get(wild.execution_id, "b", 1) is None:
+            wild.turn(first)
+        wild.clock.time += 191_000
+        while not second.done:
+            wild.turn(second)
+        wild.lose(DISPATCH)
+        while not first.done:
+            wild.turn(first)
+        (message,) = wild.receive(DISPATCH)
+        mail = json.loads(message.event_record["body"])
+        told = [(event["path"], event.get("command", event)["path"]) for event in (mail["event"], *mail["then"])]
+        assert told == [("a", "a"), ("b", "b")]
+        wild.drain()
+        wild.check_end()
+        nodes = wild.document()["node_executions"]
+        assert [(nodes[each]["status"], nodes[each]["attempts"]) for each in "ab"] == [("success", 1), ("success", 2)]
 
 
 def answered(seed: int, faults: Plan, answers: str) -> None:

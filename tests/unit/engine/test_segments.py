@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.engine.driver import START, Driver, chart_of, control, loop, on, plan_of, state
 
 from workflow_runtime.engine.advance import Decision, abort, advance
 from workflow_runtime.engine.awaited import Wait
-from workflow_runtime.engine.commands import Continue, RunNode, StopRun
+from workflow_runtime.engine.commands import CancelRun, Continue, RunNode, StopRun
 from workflow_runtime.engine.compensation import STOP_SECONDS
 from workflow_runtime.engine.events import (
     CancelRequested,
     Event,
     ExecutionStarted,
+    NodeFailed,
     NodeSucceeded,
     NodeYielded,
     ResumeRequested,
@@ -49,9 +51,10 @@ def driven(*nodes: dict[str, Any], **fields: Any) -> Driver:
     return begun(plan_of(list(nodes), **fields))
 
 
-def begun(plan: Plan) -> Driver:
+def begun(plan: Plan, *, takes_early: bool = True) -> Driver:
     driver = Driver(plan, {"x": 1})
-    driver.take(ExecutionStarted("start", START, segments=True, awaits_cancelled=bool(plan.undo_blocks)))
+    undoes = bool(plan.undo_blocks)
+    driver.take(ExecutionStarted("start", START, segments=True, awaits_cancelled=undoes, takes_early=takes_early))
     return driver
 
 
@@ -259,14 +262,65 @@ def test_a_result_that_comes_before_its_order_is_left_to_who_is_ordered() -> Non
     assert list(driver.ordered) == ["b"]
 
 
-def test_while_it_is_suspended_a_segment_orders_nothing_and_its_results_are_found_later() -> None:
+def test_while_it_is_suspended_results_of_a_segment_count_and_nothing_more_is_ordered() -> None:
     driver = driven(*CHAIN)
     driver.take(SuspendRequested("control:s", driver.now))
     driver.take(driver.success("a"), in_place(driver, "b"))
+    assert (driver.nodes["a"], driver.nodes["b"], driver.nodes["c"]) == ("success", "success", "waiting")
     assert not driver.ordered
+    driver.take(ResumeRequested("control:r", driver.now))
+    assert list(driver.ordered) == ["c"]
+    driver.play()
+    assert driver.replayed() == driver.state
+
+
+def test_a_failure_in_a_segment_is_held_while_the_execution_is_suspended() -> None:
+    driver = driven(*CHAIN)
+    driver.take(SuspendRequested("control:s", driver.now))
+    failure = NodeFailed(
+        run_event_id("b", 1), driver.now, "b", 1, ErrorDocument.of("broken", "no"), driver.orders["a", 1]
+    )
+    driver.take(driver.success("a"), failure)
+    assert driver.nodes["b"] == "ready"
+    assert driver.state.held_next - driver.state.held_first == 1
+
+
+def test_in_an_execution_from_before_what_ran_in_place_is_found_when_it_is_ordered() -> None:
+    driver = begun(plan_of(list(CHAIN)), takes_early=False)
+    driver.take(SuspendRequested("control:s", driver.now))
+    driver.take(driver.success("a"), in_place(driver, "b"))
+    assert driver.nodes["b"] == "waiting"
     del driver.records["b", 1]
     driver.take(ResumeRequested("control:r", driver.now))
     assert list(driver.ordered) == ["b"]
+
+
+ONE_AT_A_TIME = {"limits": {"max_concurrency": 1}}
+
+
+def test_what_ran_in_place_counts_though_others_have_its_place() -> None:
+    driver = driven(*CHAIN, tool("other"), tool("another"), **ONE_AT_A_TIME)
+    driver.take(driver.success("a"), in_place(driver, "b"))
+    assert (driver.nodes["a"], driver.nodes["b"], driver.nodes["c"]) == ("success", "success", "ready")
+    assert list(driver.ordered) == ["other"], "the next place is for those who came first"
+    driver.play()
+    assert driver.status == "completed"
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+def test_what_is_under_way_in_place_is_cancelled_though_its_turn_has_not_come(suspended: bool) -> None:
+    driver = driven(*CHAIN, tool("other"), **ONE_AT_A_TIME)
+    if suspended:
+        driver.take(SuspendRequested("control:s", driver.now))
+    b = replace(in_place(driver, "b"), goes_on=True)
+    decision = driver.take(driver.success("a"), b, CancelRequested("control:c", driver.now))
+    assert (driver.nodes["b"], driver.nodes["c"], driver.nodes["d"]) == ("success", "cancelled", "skipped")
+    assert ("c", 1) in [(each.path, each.serial) for each in decision.commands if isinstance(each, CancelRun)]
+    assert driver.state.in_flight == 0
+    driver.take(RetryRequested("control:r", driver.now))
+    driver.play()
+    assert driver.orders["c", 2].visit == 2
+    assert driver.replayed() == driver.state
 
 
 def test_what_a_cancelled_segment_may_have_run_has_another_record_when_it_runs_again() -> None:
@@ -308,7 +362,7 @@ def test_a_node_that_may_run_in_place_cannot_be_skipped_meanwhile_and_gets_anoth
     driver.take(SkipRequested("control:1", driver.now, node="c", output=1))
     assert "was ordered from a worker" in driver.ignored[-1][1]
     driver.take(SuspendRequested("control:s", driver.now))
-    driver.take(driver.success("a"), in_place(driver, "b"))
+    driver.take(driver.success("a"))
     driver.take(SkipRequested("control:2", driver.now, node="b", output=1))
     assert driver.records["b", 2] == NodeValue("success", 1)
     driver.take(ResumeRequested("control:r", driver.now))

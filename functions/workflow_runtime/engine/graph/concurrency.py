@@ -11,6 +11,7 @@ from bisect import insort
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ENQUEUE
 from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.plan import segments
 from workflow_runtime.plan.specs import ParallelSpec
 
 
@@ -27,6 +28,17 @@ def enqueue(scope: GraphScope, node: int) -> None:
         queue.append(node)
     else:
         insort(queue, node, key=lambda each: (nodes[each].pool is not None, -nodes[each].priority))
+
+
+def is_under_way(scope: GraphScope, node: int) -> bool:
+    """Whether a worker is known to run a node that is ready in place after another one (`plan.segments`): then it has
+    its place."""
+    turn, block = scope.turn, scope.block
+    if not turn.state.takes_early or node in scope.graph.serials:
+        return False
+    sources = [block.edges[index].source for index in block.nodes[node].incoming]
+    going_on = [each for each in sources if (scope.path(each), scope.graph.serial(each)) in turn.going_on]
+    return any(node in segments.after(block, each)[:1] for each in going_on)
 
 
 def make_ready(scope: GraphScope, node: int) -> None:

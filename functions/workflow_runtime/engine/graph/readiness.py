@@ -5,17 +5,19 @@ Work lists instead of recursion: a chain of ten thousand skipped nodes is an ord
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Set
 
 from workflow_runtime.engine.graph import KINDS, concurrency, failure, outcome
 from workflow_runtime.engine.graph.joins import RUN, SKIP, judge
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import ALIVE_MARKS, ENQUEUE, SUSPENDED, WAITING, Change
+from workflow_runtime.engine.lifecycle import ALIVE_MARKS, ENQUEUE, SUSPENDED, WAITING, Change, Mark
 from workflow_runtime.engine.scope_states import Progress
 from workflow_runtime.engine.tables import entered
 from workflow_runtime.engine.turn import COMMANDS_MAX, ValuesMissing
 from workflow_runtime.errors import NodeError
 from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.plan import segments
 from workflow_runtime.plan.edges import GATE, ORDER, Edge, Way
 
 _START: Progress = (0, 0, 0)
@@ -139,7 +141,7 @@ def _arrive_at_layer(scope: GraphScope, first: int, others: tuple[int, ...], quo
 
 def _begin(scope: GraphScope, node: int) -> None:
     """A node's join is satisfied: evaluate its ``when``, then start it or let it wait for a free place."""
-    graph, block = scope.graph, scope.block
+    turn, graph, block = scope.turn, scope.graph, scope.block
     if graph.marks[node] != WAITING:
         return
     plan = block.nodes[node]
@@ -155,6 +157,9 @@ def _begin(scope: GraphScope, node: int) -> None:
     if graph.joins:
         graph.joins.pop(node, None)
     scope.change(node, ENQUEUE)
+    if turn.going_on and concurrency.is_under_way(scope, node):
+        _start(scope, node)
+        return
     heads = block.limited_heads
     if not heads or node not in heads or concurrency.may_begin_branch(scope, node):
         concurrency.enqueue(scope, node)
@@ -165,11 +170,52 @@ def _begin_queued(scope: GraphScope) -> bool:
     limit = scope.plan.max_concurrency
     if limit and not concurrency.may_begin_next(scope, limit):
         return False
-    node = scope.graph.queue.pop(0)
+    _start(scope, scope.graph.queue.pop(0))
+    return True
+
+
+def _start(scope: GraphScope, node: int) -> None:
     try:
         KINDS[type(scope.block.nodes[node].spec)].start(scope, node)
     except ValuesMissing:
         pass
     except (EvaluationError, NodeError) as error:
         outcome.failed(scope, node, error)
-    return True
+
+
+def begin_in_place(scope: GraphScope, node: int) -> bool:
+    """Have a node count as ordered that a worker has begun in place (`plan.segments`), though it still waits for its
+    place, or for the execution to be resumed. False if it cannot: whoever is to run it finds what it came to."""
+    graph = scope.graph
+    if node in graph.serials:
+        return False
+    if graph.marks[node] == WAITING and scope.turn.is_suspended:
+        _resolve_before(scope, node)
+    if graph.marks[node] == Mark.QUEUED and node in graph.queue:
+        graph.queue.remove(node)
+        _start(scope, node)
+    return graph.marks[node] == Mark.READY
+
+
+def begin_next_in_place(scope: GraphScope, node: int) -> None:
+    """The same for the one with which the worker of a node has gone on in place."""
+    for following in segments.after(scope.block, node)[:1]:
+        begin_in_place(scope, following)
+
+
+def _resolve_before(scope: GraphScope, node: int) -> None:
+    """Let a node be due, if all that it waits for is that what has ended before it is looked at. What takes decisions
+    is left until the execution is resumed."""
+    graph, block = scope.graph, scope.block
+    for source in dict.fromkeys(block.edges[index].source for index in block.nodes[node].incoming):
+        if block.choices[source] or source not in (*scope.ended, *graph.unresolved):
+            continue
+        if source in scope.ended:
+            scope.ended.remove(source)
+        else:
+            graph.unresolved = tuple(each for each in graph.unresolved if each != source)
+        _resolve(scope, source)
+    if node in scope.due or node in graph.due:
+        scope.due = deque(each for each in scope.due if each != node)
+        graph.due = tuple(each for each in graph.due if each != node)
+        _begin(scope, node)

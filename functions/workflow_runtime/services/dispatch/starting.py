@@ -11,7 +11,7 @@ from workflow_runtime.plan.plan import Plan
 def start_of(plan: Plan, at: int) -> ExecutionStarted:
     """The start of an execution that is not express, ``at`` (epoch ms): its timeout counts from then, not from when it
     was asked for, which may be long before if it was frozen or waited for a limiter."""
-    return ExecutionStarted("start", at, segments=True, awaits_cancelled=bool(plan.undo_blocks))
+    return ExecutionStarted("start", at, segments=True, awaits_cancelled=bool(plan.undo_blocks), takes_early=True)
 
 
 def with_start(events: Sequence[Event], start: ExecutionStarted) -> list[Event]:

@@ -36,12 +36,18 @@ class Unreported:
         chains = [self._runs.segment(execution_id, found[head]) for head in heads if head in found]
         begun = [chain[-1] for chain in chains if chain[-1].in_place]
         self._together([partial(self._set_up, execution_id, run) for run in begun])
-        return [success_of(plan, run) for chain in chains for run in takewhile(_has_succeeded, chain)]
+        return [event for chain in chains for event in _successes(plan, chain)]
 
     def _set_up(self, execution_id: str, run: Run) -> None:
-        self._runs.claim(
-            execution_id, replace(run, in_place=False)
-        )  # there is one, if its worker has renewed its lease
+        # There is one, if its worker has renewed its lease.
+        self._runs.claim(execution_id, replace(run, in_place=False))
+
+
+def _successes(plan: Plan, chain: Sequence[Run]) -> list[NodeSucceeded]:
+    events = [success_of(plan, run) for run in takewhile(_has_succeeded, chain)]
+    if events and len(events) < len(chain):
+        events[-1] = replace(events[-1], goes_on=True)
+    return events
 
 
 def _has_succeeded(run: Run) -> bool:

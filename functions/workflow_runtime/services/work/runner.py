@@ -367,7 +367,7 @@ class NodeRunner:
         logger.warning("a result came after its lease had ended", extra=ids_of(order))
         await self._late.note(order, ended)
         segment.events.clear()  # they are reported with the others that there are
-        if attempt.claimed.in_place:
+        if order is not segment.order:
             command = segment.order.command
             stored = await patiently(self._ports, self._runs.get, order.execution_id, command.path, command.serial)
         if stored is not None:
