@@ -124,7 +124,7 @@ def again(scopes: Scopes) -> bool:
     if not has_work(state):
         return False
     error = state.error
-    if state.undoing is not None:
+    if state.undoing is not None and not state.undoing.reopened:
         error = state.undoing.error
     elif state.status is ExecutionStatus.CANCELLED:
         error = cancelled("")

@@ -129,6 +129,7 @@ class Undoing(msgspec.Struct, omit_defaults=True):
     - ``serial``: the first serial that no compensation has had
     - ``again``: it was asked for after the end
     - ``closes``: what was told to stop has had its time, and is being closed
+    - ``reopened``: the execution has gone on since, and how it ended then says nothing of how it ends
     """
 
     status: ExecutionStatus
@@ -139,6 +140,7 @@ class Undoing(msgspec.Struct, omit_defaults=True):
     serial: int = 1
     again: bool = False
     closes: bool = False
+    reopened: bool = False
 
     def copy(self) -> Undoing:
         copied = copy(self)

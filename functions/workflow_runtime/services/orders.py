@@ -119,7 +119,8 @@ class OpenOrders:
         wanted = state.in_flight + state.collecting
         orders, served = self._listed(stored, wanted) if wanted else ([], [])
         begun = self._runs.get_all(state.execution_id, [(order.path, order.serial) for order in orders])
-        runs = {ran: self._runs.segment(state.execution_id, run)[-1] for ran, run in begun.items()}
+        chains = self._runs.segments(state.execution_id, list(begun.values()))
+        runs = {ran: chain[-1] for ran, chain in zip(begun, chains, strict=True)}
         now = self._ports.clock.now()
         if len(runs) < len(orders):
             self._note_waits(state.execution_id, orders, served[:SERVED_READ_MAX], begun, now)

@@ -141,10 +141,17 @@ class RunStore:
 
     def segment(self, execution_id: str, run: Run) -> list[Run]:
         """A run, and those that its worker has begun in place afterwards, up to the one that is or was at hand."""
-        found = [run]
-        while (claim := found[-1].next) is not None:
-            found.append(self.get(execution_id, claim.path, claim.serial) or claim.run)
-        return found
+        return self.segments(execution_id, [run])[0]
+
+    def segments(self, execution_id: str, runs: Sequence[Run]) -> list[list[Run]]:
+        """The same of several, in as many reads as the longest has runs."""
+        chains = growing = [[run] for run in runs]
+        while growing := [chain for chain in growing if chain[-1].next is not None]:
+            claims = [claim for chain in growing if (claim := chain[-1].next) is not None]
+            found = self.get_all(execution_id, [(claim.path, claim.serial) for claim in claims])
+            for chain, claim in zip(growing, claims, strict=True):
+                chain.append(found.get((claim.path, claim.serial)) or claim.run)
+        return chains
 
     def end(self, execution_id: str, run: Run, claimed_by: str, commit: Commit | None = None) -> bool:
         """The same as `finish`, also of a run that was begun in place and may have no record yet."""

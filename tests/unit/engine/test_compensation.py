@@ -14,6 +14,7 @@ from workflow_runtime.engine.compensation import AT_ONCE_MAX, STOP_SECONDS, UNDO
 from workflow_runtime.engine.ending import undo_again
 from workflow_runtime.engine.events import (
     CancelRequested,
+    CompensateRequested,
     NodeSucceeded,
     Poked,
     RetryRequested,
@@ -27,6 +28,7 @@ from workflow_runtime.engine.turn import Known, Turn
 from workflow_runtime.engine.visits import Undoables
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.services.views.compensation import compensations
 
 CANCEL = CancelRequested("control:1", START, "ann", "no longer wanted")
 
@@ -649,6 +651,25 @@ def test_a_retry_runs_again_what_was_undone_and_what_that_does_is_undone_in_its_
     assert (driver.status, ended(driver).compensation) == ("failed", "completed")
     undone = [command.undoes.serial for command in driver.commands(RunNode) if command.undoes]
     assert undone == [1, 1, 2, 2]
+    assert driver.replayed() == driver.state
+
+
+def test_what_is_undone_on_request_after_a_retry_is_told_how_the_execution_has_ended_since() -> None:
+    driver = booked(trip(compensation={"on": ["cancel"]}))
+    driver.take(CANCEL)
+    driver.play()
+    driver.take(RetryRequested("control:r", START))
+    driver.succeed("flight", {"id": 11})
+    driver.succeed("hotel", {"id": 12})
+    driver.fail("pay", "declined")
+    assert (driver.status, driver.told) == ("failed", [])
+    seen = [entry["node"] for entry in compensations(driver.plan, driver.state, [])]
+    assert seen == [], "nothing is going to be undone"
+    driver.take(CompensateRequested("control:u", START))
+    assert driver.inputs("hotel~compensate") == {"id": 12, "for": "ann", "why": "declined"}
+    driver.play()
+    assert (driver.status, driver.error) == ("failed", ("declined", "pay"))
+    assert [entry["node"] for entry in compensations(driver.plan, driver.state, [])] == ["hotel", "flight"]
     assert driver.replayed() == driver.state
 
 

@@ -33,7 +33,7 @@ class Unreported:
         ordered, and whoever comes to that order must find that it was begun.
         """
         found = self._runs.get_all(execution_id, heads)
-        chains = [self._runs.segment(execution_id, found[head]) for head in heads if head in found]
+        chains = self._runs.segments(execution_id, [found[head] for head in heads if head in found])
         begun = [chain[-1] for chain in chains if chain[-1].in_place]
         self._together([partial(self._set_up, execution_id, run) for run in begun])
         return [event for chain in chains for event in _successes(plan, chain)]

@@ -39,10 +39,11 @@ def compensations(plan: Plan, state: ExecutionState | None, runs: Iterable[Run])
         return []
     known = {(run.path, run.serial): run for run in runs}
     goes_on = state.status is not ExecutionStatus.COMPENSATING and not state.status.terminal
+    is_over = goes_on or state.undoing.reopened
     return [
         _entry(plan, state, state.undo[place], state.fates.get(place), known)
         for place in reversed(range(len(state.undo)))
-        if place in state.fates or not goes_on
+        if place in state.fates or not is_over
     ]
 
 
