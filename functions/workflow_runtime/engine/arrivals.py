@@ -77,7 +77,7 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
         loops.items_read(scope, node, event.values)
         return ""
     if turn.ordered:
-        turn.has_ended(event.path, event.serial)
+        turn.order_no_longer(event.path, event.serial)
     if is_suspended and outcome.must_wait(scope, node, result):
         return holding.hold(turn, event)
     outcome.ended(scope, node, result)
@@ -94,7 +94,7 @@ def accept_yield(scopes: Scopes, event: NodeYielded) -> str:
     found = _current_run(scopes, event.path, event.serial)
     if isinstance(found, str):
         return found
-    scopes.turn.has_ended(event.path, event.serial)
+    scopes.turn.order_no_longer(event.path, event.serial)
     yielded = callbacks.yielded if event.task else agents.yielded
     yielded(*found, event)
     return ""

@@ -273,8 +273,9 @@ class Turn(msgspec.Struct, eq=False):
         if not self.breaks_off and run not in self.known.segments and run not in self.ordered:
             self.lacks().segments[run] = None
 
-    def has_ended(self, path: str, serial: int) -> None:
-        """A run has come to an end, or yielded. If this very turn orders it, it was run in place after another one."""
+    def order_no_longer(self, path: str, serial: int) -> None:
+        """Nobody is to begin a run any more: it has come to an end, or yielded, in place after another one, or is
+        cancelled."""
         if not self.ordered or (path, serial) not in self.ordered:
             return
         for place in range(len(self.commands) - 1, -1, -1):

@@ -316,6 +316,7 @@ def test_what_is_under_way_in_place_is_cancelled_though_its_turn_has_not_come(su
     decision = driver.take(driver.success("a"), b, CancelRequested("control:c", driver.now))
     assert (driver.nodes["b"], driver.nodes["c"], driver.nodes["d"]) == ("success", "cancelled", "skipped")
     assert ("c", 1) in [(each.path, each.serial) for each in decision.commands if isinstance(each, CancelRun)]
+    assert not [each for each in decision.commands if isinstance(each, RunNode)], "nobody is to begin it"
     assert driver.state.in_flight == 0
     driver.take(RetryRequested("control:r", driver.now))
     driver.play()

@@ -142,6 +142,8 @@ class GraphScope(GraphValues):
             undone = [(self.path(each), graph.serial(each)) for each in after if self.block.nodes[each].compensate >= 0]
             self.turn.followers = entered(self.turn.followers, run, undone)
             self.renumber(after)
+        if self.turn.state.takes_early:
+            self.turn.order_no_longer(*run)
         if node in graph.fallbacks or graph.marks[node] in (Mark.RETRYING, Mark.QUEUED):
             self.turn.idle = included(self.turn.idle, run)
         original = self.stands_in_for(node)
