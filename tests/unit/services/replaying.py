@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workflow_runtime.engine.advance import NOTHING_KNOWN, new_execution
-from workflow_runtime.engine.recording import first_deviation
+from workflow_runtime.engine.recording import decode_recording, encode_recording, first_deviation
 from workflow_runtime.engine.replay import replay
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.dispatch.reads import Knowledge
@@ -20,4 +20,5 @@ def assert_replays(services: Runtime, execution_id: str) -> None:
     first = new_execution(plan, execution_id, header.workflow_version, header.started_at, header.parent, header.hops)
     journal = store.journal(execution_id)
     assert replay(plan, first, journal, lambda n: knowledge.fetch(plan, execution_id, n, NOTHING_KNOWN)) == stored.state
-    assert first_deviation(services.recordings.whole(execution_id)) is None
+    exported = encode_recording(services.recordings.whole(execution_id))
+    assert first_deviation(decode_recording(exported)) is None

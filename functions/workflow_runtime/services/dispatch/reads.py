@@ -85,11 +85,11 @@ class Knowledge:
 
 
 def node_value(run: Run) -> NodeValue:
-    """A recorded run as formulas see it."""
+    """A recorded run as formulas see it, to whom its status is a text like any other."""
     error: dict[str, Json] | None = None
     if run.error is not None:
         error = {"type": run.error.type, "message": run.error.message, "node": run.error.node}
-    return NodeValue(run.status, run.output, error)
+    return NodeValue(run.status.value, run.output, error)
 
 
 def _pruned(plan: Plan, node: int, run: Run) -> NodeValue:
