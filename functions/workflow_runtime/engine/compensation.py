@@ -124,7 +124,7 @@ def again(scopes: Scopes) -> bool:
     if not has_work(state):
         return False
     error = state.error
-    if state.undoing is not None and not state.undoing.reopened:
+    if state.undoing is not None and state.undoing.is_of(state.status, state.error):
         error = state.undoing.error
     elif state.status is ExecutionStatus.CANCELLED:
         error = cancelled("")

@@ -204,8 +204,6 @@ def _reopen(scopes: Scopes, again: Mapping[ScopeId, set[int]], variables: dict[s
     state.attempt += 1
     state.error = None
     state.ended_at = 0
-    if state.undoing is not None:
-        state.undoing.reopened = True
     if variables:
         _replace_variables(scopes, variables)
     status = SetStatus(ExecutionStatus.RUNNING, turn.now, reopened=state.attempt, replaced=state.replaced)

@@ -129,7 +129,6 @@ class Undoing(msgspec.Struct, omit_defaults=True):
     - ``serial``: the first serial that no compensation has had
     - ``again``: it was asked for after the end
     - ``closes``: what was told to stop has had its time, and is being closed
-    - ``reopened``: the execution has gone on since, and how it ended then says nothing of how it ends
     """
 
     status: ExecutionStatus
@@ -140,7 +139,10 @@ class Undoing(msgspec.Struct, omit_defaults=True):
     serial: int = 1
     again: bool = False
     closes: bool = False
-    reopened: bool = False
+
+    def is_of(self, status: ExecutionStatus, error: ErrorDocument | None) -> bool:
+        """Whether it is of an execution's end as this status, with this error, and not of one before a retry."""
+        return self.status is status and (status is not ExecutionStatus.FAILED or self.error == error)
 
     def copy(self) -> Undoing:
         copied = copy(self)

@@ -38,12 +38,11 @@ def compensations(plan: Plan, state: ExecutionState | None, runs: Iterable[Run])
     if state is None or state.undoing is None:
         return []
     known = {(run.path, run.serial): run for run in runs}
-    goes_on = state.status is not ExecutionStatus.COMPENSATING and not state.status.terminal
-    is_over = goes_on or state.undoing.reopened
+    is_under_way = state.status is ExecutionStatus.COMPENSATING or state.undoing.is_of(state.status, state.error)
     return [
         _entry(plan, state, state.undo[place], state.fates.get(place), known)
         for place in reversed(range(len(state.undo)))
-        if place in state.fates or not is_over
+        if place in state.fates or is_under_way
     ]
 
 
