@@ -55,7 +55,7 @@ def spare(turn: Turn) -> None:
         if isinstance(command, CancelRun) and _is_spared(turn, command.path, command.serial):
             turn.commands[place] = StopRun(command.path, command.serial)
             followers = turn.followers.get((command.path, command.serial), ())
-            if followers and not _can_be_undone(turn, command.path, command.serial):
+            if state.takes_early and followers and not _can_be_undone(turn, command.path, command.serial):
                 _await_all(turn, followers)  # whoever stops it closes it, and finds that these never begin
             else:
                 _await(turn, command.path, command.serial)

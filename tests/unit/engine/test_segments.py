@@ -405,6 +405,15 @@ def test_of_a_first_node_that_cannot_be_undone_those_after_it_that_can_are_await
     assert undone(driver) == ["b"]
 
 
+def test_an_execution_from_before_awaits_a_first_node_with_those_after_it_as_its_journal_says() -> None:
+    plan = plan_of([tool("a"), tool("b", "a", **UNDONE)], **ON_CANCEL)
+    driver = begun(plan, takes_early=False)
+    driver.take(CancelRequested("control:c", driver.now))
+    assert driver.state.stopping == {"a": 1, "b": 1}
+    driver.take(RunStopped("stop:a#1", driver.now, "a", 1), RunStopped("stop:b#1", driver.now, "b", 1))
+    assert driver.status == "cancelled"
+
+
 GO_ON = [{"errors": ["*"], "do": "continue"}]
 
 
