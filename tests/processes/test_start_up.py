@@ -77,7 +77,7 @@ def started(function: str) -> Started:
 
 @pytest.mark.parametrize(
     ("function", "imported_max", "ours_max"),
-    [("dispatch", 485, 252), ("deliver_timer", 355, 120), ("api", 640, 237)],
+    [("dispatch", 485, 253), ("deliver_timer", 355, 120), ("api", 640, 237)],
 )
 def test_a_function_imports_little_more_than_it_needs(function: str, imported_max: int, ours_max: int) -> None:
     """Whoever goes beyond a number imports where it is used what is not used at once; or the function needs more, and

@@ -47,7 +47,6 @@ from workflow_runtime.services.dispatch.pacing import TimeBudget
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.dispatch.starting import start_of, with_start
 from workflow_runtime.services.dispatch.storing import LargeValues, without_values
-from workflow_runtime.services.dispatch.unreported import Unreported
 from workflow_runtime.services.dispatch.warm import WarmStates
 from workflow_runtime.services.express import GIVEN_UP, LOST
 from workflow_runtime.services.limits.starts import StartAdmission
@@ -99,7 +98,7 @@ class Dispatcher:
         self._executions = stores.executions
         self._dead_letters = stores.dead_letters
         self._knowledge = Knowledge(ports.table, stores)
-        self._unreported = Unreported(stores.runs, ports.together)
+        self._together = ports.together
         self._courier = courier
         self._publisher = publisher
         self._new_id = new_id
@@ -269,15 +268,19 @@ class Dispatcher:
             raise RetryableError(str(error)) from error
 
     def _decide(self, plan: Plan, state: ExecutionState, events: Sequence[Event]) -> tuple[Sequence[Event], Decision]:
-        """Advance, reading what the engine needs to know, until it decides on the events, and on what comes first of
-        what workers have not reported yet: all that it took, in order, and the decision."""
+        """Advance, reading what the engine needs to know, until it decides: the events that it took, and the decision."""
         now = self._clock.now()
         known = self._applied(state, events)
         while isinstance(answer := advance(plan, state, events, now, known), Needs):
             known = self._knowledge.fetch(plan, state.execution_id, answer, known)
             if answer.segments:
-                events = [*self._unreported.successes(plan, state.execution_id, answer.segments), *events]
+                events = [*self._unreported(plan, state.execution_id, answer.segments), *events]
         return events, answer
+
+    def _unreported(self, plan: Plan, execution_id: str, heads: Sequence[tuple[str, int]]) -> Sequence[Event]:
+        from workflow_runtime.services.dispatch.unreported import successes  # few executions are cut short
+
+        return successes(self._stores.runs, self._together, plan, execution_id, heads)
 
     def _applied(self, state: ExecutionState, events: Sequence[Event]) -> Known:
         """Which of these events from outside were taken before."""

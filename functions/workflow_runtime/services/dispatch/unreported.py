@@ -20,27 +20,24 @@ from workflow_runtime.storage.records import Run, RunStatus
 from workflow_runtime.storage.runs import RunStore
 
 
-class Unreported:
-    def __init__(self, runs: RunStore, together: Together) -> None:
-        self._runs = runs
-        self._together = together
+def successes(
+    runs: RunStore, together: Together, plan: Plan, execution_id: str, heads: Sequence[tuple[str, int]]
+) -> list[NodeSucceeded]:
+    """Of runs, by path and serial, that others may have followed in place: their successes and those of the others,
+    in order, as their workers are going to report them.
 
-    def successes(self, plan: Plan, execution_id: str, heads: Sequence[tuple[str, int]]) -> list[NodeSucceeded]:
-        """Of runs, by path and serial, that others may have followed in place: their successes and those of the others,
-        in order, as their workers are going to report them.
+    A run that is under way after them gets a record of its own: once they are known to have succeeded, it is ordered,
+    and whoever comes to that order must find that it was begun.
+    """
+    found = runs.get_all(execution_id, heads)
+    chains = runs.segments(execution_id, [found[head] for head in heads if head in found])
+    begun = [chain[-1] for chain in chains if chain[-1].in_place]
+    together([partial(_set_up, runs, execution_id, run) for run in begun])
+    return [event for chain in chains for event in _successes(plan, chain)]
 
-        A run that is under way after them gets a record of its own: once they are known to have succeeded, it is
-        ordered, and whoever comes to that order must find that it was begun.
-        """
-        found = self._runs.get_all(execution_id, heads)
-        chains = self._runs.segments(execution_id, [found[head] for head in heads if head in found])
-        begun = [chain[-1] for chain in chains if chain[-1].in_place]
-        self._together([partial(self._set_up, execution_id, run) for run in begun])
-        return [event for chain in chains for event in _successes(plan, chain)]
 
-    def _set_up(self, execution_id: str, run: Run) -> None:
-        # There is one, if its worker has renewed its lease.
-        self._runs.claim(execution_id, replace(run, in_place=False))
+def _set_up(runs: RunStore, execution_id: str, run: Run) -> None:
+    runs.claim(execution_id, replace(run, in_place=False))  # there is one, if its worker has renewed its lease
 
 
 def _successes(plan: Plan, chain: Sequence[Run]) -> list[NodeSucceeded]:
