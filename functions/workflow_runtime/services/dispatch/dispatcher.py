@@ -268,7 +268,7 @@ class Dispatcher:
             raise RetryableError(str(error)) from error
 
     def _decide(self, plan: Plan, state: ExecutionState, events: Sequence[Event]) -> tuple[Sequence[Event], Decision]:
-        """Advance, reading what the engine needs to know, until it decides: the events that it took, and the decision."""
+        """Advance, reading what the engine needs to know, until it decides: the events it took, and the decision."""
         now = self._clock.now()
         known = self._applied(state, events)
         while isinstance(answer := advance(plan, state, events, now, known), Needs):
