@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -111,6 +112,16 @@ def test_a_terminal_that_is_closed_ends_its_run_with_129(chain: Path, mocks: Cal
     assert "Traceback" not in shown
 
 
+def _wait_until_it_waits(process: subprocess.Popen[bytes]) -> None:
+    """Until the process sleeps: a signal that comes a moment before a system call begins does not end that, and who
+    presses Ctrl-C in vain presses it again."""
+    asleep = 0
+    while asleep < 5:
+        state = Path(f"/proc/{process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+        asleep = asleep + 1 if state == "S" else 0
+        time.sleep(0.02)
+
+
 def _ended_on_a_terminal(*words: object, until: str, then: signal.Signals | None) -> tuple[str, int]:
     """What a command shows on a terminal of its own, and its exit code, when a signal comes after it has shown this;
     None: the terminal is closed then."""
@@ -126,6 +137,7 @@ def _ended_on_a_terminal(*words: object, until: str, then: signal.Signals | None
         while until not in shown.decode("utf-8", "ignore"):
             shown += os.read(terminal, 65536)
         if then is not None:
+            _wait_until_it_waits(process)
             process.send_signal(then)
             while data := os.read(terminal, 65536):
                 shown += data
