@@ -40,7 +40,7 @@ from workflow_runtime.engine.commands import Command
 from workflow_runtime.engine.events import Event, ExecutionStarted, SignalReceived
 from workflow_runtime.engine.preview import preview
 from workflow_runtime.engine.state import ExecutionState
-from workflow_runtime.engine.turn import Known
+from workflow_runtime.engine.turn import Known, Needs
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.language.json_values import Json
@@ -83,19 +83,25 @@ def transition(
     """The next state, and what must happen for it, as commands. ``state`` is not changed.
 
     Raises `InvalidEvent` for an event that can never come, `KeyError` for the path of a node whose output a decision
-    reads and ``values`` lacks, `TypeError` for arguments that are something else.
+    reads and ``values`` lacks, `LookupError` if it reads what no values can give (what a visit that is undone was
+    given, payloads stored apart), `TypeError` for arguments that are something else.
     """
     _expect("plan", plan, Plan, _PLAN)
     _expect("state", state, ExecutionState, _STATE)
     _expect("event", event, Event, _EVENT)
     _expect("values", values, Values, _VALUES)
-    known = Known()
+    known, asked = Known(), Needs(())
     while not isinstance(decision := advance(plan, state, [event], event.at, known), Decision):
+        if decision == asked:
+            raise LookupError(f"deciding on {event.event_id!r} takes what is recorded of an execution: {decision}")
+        asked = decision
         nodes = {
             read: NodeValue("success", prune(values.outputs[read.path(plan)], plan.node(read.node).decision_paths))
             for read in decision.reads
         }
-        known = known.with_more(Known(nodes, {"input": values.input, "variables": values.variables, "env": {}}))
+        orders, segments = dict.fromkeys(decision.orders), frozenset(decision.segments)  # nothing is recorded of them
+        variables = {"input": values.input, "variables": values.variables, "env": {}}
+        known = known.with_more(Known(nodes, variables, orders=orders, segments=segments))
     return decision.state, decision.commands
 
 

@@ -6,11 +6,13 @@ import doctest
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.engine.driver import chart_of, on, plan_of, state
 
+from workflow_runtime.engine.advance import new_execution
 from workflow_runtime.engine.codec import encode_state
 from workflow_runtime.engine.commands import RunNode
-from workflow_runtime.engine.events import NodeSucceeded
+from workflow_runtime.engine.events import CancelRequested, ExecutionStarted, NodeSucceeded
 from workflow_runtime.testing import transition, transitions, walk
 from workflow_runtime.testing.transitions import Values, active, begin, event
 
@@ -43,6 +45,19 @@ def test_a_value_that_a_decision_lacks_is_named() -> None:
     plan = plan_of([{"id": "a"}, {"id": "b", "when": "${a.n > 1}"}])
     with pytest.raises(KeyError, match="a"):
         transition(plan, begin(plan)[0], NodeSucceeded("run:a#1", 5, "a", 1))
+
+
+def test_what_nobody_has_recorded_keeps_no_decision_waiting() -> None:
+    plan = plan_of([{"id": "a"}, {"id": "b", "dependencies": ["a"]}])
+    state, _ = transition(plan, new_execution(plan, "e", 1, 0), ExecutionStarted("start", 0, segments=True))
+    state, _ = transition(plan, state, CancelRequested("control:c", 1))
+    assert state.status == "cancelled"
+
+
+def test_what_only_a_record_of_an_execution_tells_is_named() -> None:
+    stored_apart = replace(event("left", at=1), blob="executions/e/data")
+    with pytest.raises(LookupError, match=r"'signal:left@1' takes what is recorded .* blobs=..executions/e/data"):
+        transition(DIAMOND, begin(DIAMOND)[0], stored_apart)
 
 
 def test_a_walk_finds_a_shortest_way_to_every_configuration() -> None:
