@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tests.integration.api.conftest import JSON, Api, Reply
-from tests.integration.express.test_express import QUICK, Cut, CutAt, cut
+from tests.integration.express.test_express import Cut, CutAt, cut
+from tests.integration.express.test_express import api as api
 
-from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.runtime.express import ExpressRunner
-from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.express import ExpressNow, ExpressOrder, ExpressStart, express_body, order_with
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with LocalRuntime(open_backend()) as runtime:
-        made = Api(runtime)
-        made.publish(QUICK)
-        yield made
 
 
 def stored(api: Api) -> str:

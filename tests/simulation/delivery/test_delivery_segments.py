@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.simulation.delivery import scenarios
+from tests.simulation.delivery.actors import Actor
 from tests.simulation.delivery.faults import CRASHES, Crash, Fault, NoFaults, Plan, at_every_call, places
 from tests.simulation.delivery.test_delivery_cancels import cancelled
 from tests.simulation.delivery.test_delivery_crashes import survives, undisturbed
@@ -269,12 +270,17 @@ def test_a_node_that_takes_long_in_a_segment_keeps_its_lease() -> None:
         assert simulated.outcome() == undisturbed("segment")[0]
 
 
+def two_workers(wild: World) -> tuple[Actor, Actor]:
+    """Of an execution that begins here, both with its first order."""
+    wild.start()
+    wild.run_at_once(wild.invocation(DISPATCH, wild.receive(DISPATCH)))
+    order = wild.receive(node_queue("tool"))
+    return wild.invocation(node_queue("tool"), order), wild.invocation(node_queue("tool"), order)
+
+
 def test_p3_a_node_whose_worker_is_silent_is_given_up_alone_and_its_late_result_changes_nothing() -> None:
     with world("segment") as wild:
-        wild.start()
-        wild.run_at_once(wild.invocation(DISPATCH, wild.receive(DISPATCH)))
-        order = wild.receive(node_queue("tool"))
-        first, second = (wild.invocation(node_queue("tool"), order) for _ in range(2))
+        first, second = two_workers(wild)
 
         async def late(call: Any) -> Any:
             wild.point()
@@ -297,10 +303,7 @@ def test_p3_a_node_whose_worker_is_silent_is_given_up_alone_and_its_late_result_
 
 def test_p3_whoever_comes_late_for_a_node_in_place_says_so_of_its_own_order_though_its_lease_was_renewed() -> None:
     with world("segment") as wild:
-        wild.start()
-        wild.run_at_once(wild.invocation(DISPATCH, wild.receive(DISPATCH)))
-        order = wild.receive(node_queue("tool"))
-        first, second = (wild.invocation(node_queue("tool"), order) for _ in range(2))
+        first, second = two_workers(wild)
 
         async def late(call: Any) -> Any:
             await wild.clock.sleep(40)
